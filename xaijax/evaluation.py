@@ -1,0 +1,96 @@
+"""The hot path: new (image, genome) pairs, packed into micro-batches, masked, and run through the classifier."""
+
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.fitness import RESPONSE, Response, respond
+
+Decode = Callable[[Any, chex.Array], chex.Array]
+"""`decode(context, genome) -> mask [H, W] bool`, for one genome of one image."""
+
+
+@chex.dataclass(frozen=True)
+class Scenario:
+    """What the masked images of a batch are made of."""
+
+    images: chex.Array  # [B, H, W, C] uint8, or float in [0, 1]
+    fills: chex.Array  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W
+    contexts: Any  # pytree of [B, ...], what `decode` needs of an image
+
+
+def micro_batch_size(image_shape: tuple[int, ...], pairs: int, platform: str) -> int:
+    """Returns how many masked images one forward pass takes.
+
+    A rule on shapes and platform, never a timing, so that the same command gives the same size: on CPU as many as hold
+    the pixels of 32 images of 224x224, elsewhere eight times that; a power of two, at least 4 and at most 1,024; no
+    more than there are pairs.
+
+    Args:
+        image_shape: `(H, W, C)`.
+        pairs: images times population.
+        platform: "cpu", "gpu" or "tpu".
+    """
+    images = 32 if platform == "cpu" else 256
+    limit = images * 224 * 224 / (image_shape[0] * image_shape[1])
+    limit = max(4, min(limit, 1024, pairs))
+    return 1 << (int(limit).bit_length() - 1)
+
+
+def evaluate(
+    classifier: Classifier,
+    decode: Decode,
+    scenario: Scenario,
+    genomes: chex.Array,
+    new: chex.Array,
+    targets: chex.Array,
+    *,
+    micro_batch: int,
+) -> Response:
+    """Evaluates the new genomes of a batch of images.
+
+    The pairs that are new are packed to the front, and as many micro-batches as they fill are run; masked images exist
+    for one micro-batch at a time.
+
+    Args:
+        classifier: any.
+        decode: genome to mask.
+        scenario: of the batch.
+        genomes: `[B, P, ...]`.
+        new: `[B, P]` bool, the pairs to evaluate.
+        targets: `[B]` int32, the class explained; -1 for the predicted one.
+        micro_batch: pairs a forward pass.
+
+    Returns:
+        `Response` of `[B, P]`, zeros where not new.
+    """
+    batch, population = new.shape
+    pairs = batch * population
+    # `order` lists the new pairs first; what pads the last micro-batch points past the end and is dropped on writing.
+    order = jnp.nonzero(new.reshape(-1), size=pairs + micro_batch, fill_value=pairs)[0].astype(jnp.int32)
+    count = jnp.sum(new, dtype=jnp.int32)
+    flat = genomes.reshape(pairs, *genomes.shape[2:])
+
+    def step(carry: tuple[chex.Array, Response]) -> tuple[chex.Array, Response]:
+        start, answers = carry
+        chosen = jax.lax.dynamic_slice(order, (start,), (micro_batch,))
+        pair = jnp.minimum(chosen, pairs - 1)
+        image = pair // population
+        with jax.named_scope("decode"):
+            masks = jax.vmap(decode)(jax.tree.map(lambda leaf: leaf[image], scenario.contexts), flat[pair])
+        with jax.named_scope("fill"):
+            pixels = to_unit_range(scenario.images[image])
+            masked = jnp.where(masks[..., None], pixels, scenario.fills[image])
+        with jax.named_scope("forward"):
+            logits, _ = classifier.apply(classifier.params, masked)
+        answer = respond(classifier, logits, targets[image], jnp.mean(masks, axis=(1, 2), dtype=jnp.float32))
+        written = jax.tree.map(lambda old, value: old.at[chosen].set(value, mode="drop"), answers, answer)
+        return start + micro_batch, written
+
+    nothing = jax.tree.map(lambda value: jnp.zeros((pairs,), value.dtype), RESPONSE)
+    _, answers = jax.lax.while_loop(lambda carry: carry[0] < count, step, (jnp.int32(0), nothing))
+    return jax.tree.map(lambda answer: answer.reshape(batch, population), answers)

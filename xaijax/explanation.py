@@ -1,0 +1,85 @@
+"""The result of an explanation, and why it ended."""
+
+import dataclasses
+import enum
+
+import jax
+
+
+class Status(enum.IntFlag):
+    """Why the search of an image ended, and what is to be known of its result; several may hold at once."""
+
+    SPENT = 1
+    ENDED = 2
+    EXHAUSTED = 4
+    MERGED = 8
+    WEAKER = 16
+    ONE_SEGMENT = 32
+    NOT_FINITE = 64
+    SOME_NOT_FINITE = 128
+
+    @property
+    def message(self) -> str:
+        """The status in full sentences."""
+        return " ".join(_MESSAGES[status] for status in Status if status in self) or "The search has not ended."
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether there is no explanation."""
+        return bool(self & (Status.ONE_SEGMENT | Status.NOT_FINITE))
+
+
+_MESSAGES = {
+    Status.SPENT: "The search spent its evaluations.",
+    Status.ENDED: "The search reached its last generation.",
+    Status.EXHAUSTED: "The segments are so few that every mask was evaluated.",
+    Status.MERGED: "The segmentation had more than max_segments segments, so the smallest joined their nearest; raise "
+    "max_segments to keep them apart.",
+    Status.WEAKER: "No mask was worth as much as the whole image; the best mask found is given.",
+    Status.ONE_SEGMENT: "The image is a single segment, so nothing can be left out of it; choose a finer segmentation.",
+    Status.NOT_FINITE: "The classifier returned NaN or infinity for the whole image; check its weights and the image.",
+    Status.SOME_NOT_FINITE: "The classifier returned NaN or infinity for some masked images, which lost the search; "
+    "check its weights or choose another fill.",
+}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Explanations of a batch: a pytree of arrays with a leading row axis.
+
+    A failed row (`Status.is_failure`) has an empty mask, zero scores and NaN figures.
+
+    Attributes:
+        mask: `[B, H, W]` bool, kept pixels.
+        score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds.
+        image_index: `[B]` int32, the image that the row is about.
+        target: `[B]` int32, the class explained.
+        original_probability: `[B]` float32, of the class on the whole image.
+        probability: `[B]` float32, of the class on the masked image.
+        area: `[B]` float32, kept pixels / all pixels.
+        cp_score: `[B]` float32, probability / area; it rewards tiny masks, so read it beside both.
+        genome: `[B, ...]`, the evolved genome.
+        segments: `[B, H, W]` int32, or None for a method without segments.
+        segment_score: `[B, S]` float32, signed contribution of each segment in log-odds, or None.
+        evaluations: `[B]` int32, forward passes that the row cost, the whole image's included.
+        generations: `[B]` int32.
+        status: `[B]` int32; `Status(code).message` says it in words.
+        history: `[B, G]` float32, best fitness after each generation, NaN after the end.
+    """
+
+    mask: jax.Array
+    score: jax.Array
+    image_index: jax.Array
+    target: jax.Array
+    original_probability: jax.Array
+    probability: jax.Array
+    area: jax.Array
+    cp_score: jax.Array
+    genome: jax.Array
+    segments: jax.Array | None
+    segment_score: jax.Array | None
+    evaluations: jax.Array
+    generations: jax.Array
+    status: jax.Array
+    history: jax.Array

@@ -1,0 +1,71 @@
+"""The archive of one image: every genome that was evaluated, and what the evaluation said."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+@chex.dataclass(frozen=True)
+class Archive:
+    """What is known of one image's genomes."""
+
+    genomes: chex.Array  # [E, W] uint32, in the order of their evaluation; 0 past the count
+    values: Any  # pytree of [E], what an evaluation returns
+    count: chex.Array  # [] int32, evaluations so far
+
+
+def empty(capacity: int, words: int, values: Any) -> Archive:
+    """Returns an archive without genomes.
+
+    Args:
+        capacity: the most evaluations it can hold.
+        words: words a genome.
+        values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
+    """
+    return Archive(
+        genomes=jnp.zeros((capacity, words), jnp.uint32),
+        values=jax.tree.map(lambda value: jnp.zeros((capacity,), value.dtype), values),
+        count=jnp.int32(0),
+    )
+
+
+def find(archive: Archive, genomes: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """Looks genomes up.
+
+    Args:
+        archive: of one image.
+        genomes: `[P, W]`.
+
+    Returns:
+        Whether each is known, `[P]` bool, and its index in the archive, `[P]` int32 (0 where it is not known).
+    """
+    same = jnp.all(genomes[:, None] == archive.genomes[None], axis=2)
+    same &= (jnp.arange(archive.genomes.shape[0]) < archive.count)[None]
+    return jnp.any(same, axis=1), jnp.argmax(same, axis=1).astype(jnp.int32)
+
+
+def is_repeat(archive: Archive, genomes: chex.Array) -> chex.Array:
+    """Returns which of `[P, W]` genomes are known, or equal one before them: `[P]` bool."""
+    same = jnp.all(genomes[:, None] == genomes[None], axis=2)
+    twin = jnp.any(jnp.tril(same, -1), axis=1)
+    return find(archive, genomes)[0] | twin
+
+
+def insert(archive: Archive, genomes: chex.Array, values: Any, new: chex.Array) -> Archive:
+    """Adds genomes to the archive.
+
+    Args:
+        archive: of one image.
+        genomes: `[P, W]`.
+        values: pytree of `[P]`.
+        new: `[P]` bool, which to add; the caller sees to it that they fit.
+    """
+    capacity = archive.genomes.shape[0]
+    place = jnp.where(new, archive.count + jnp.cumsum(new, dtype=jnp.int32) - 1, capacity)
+    return Archive(
+        genomes=archive.genomes.at[place].set(genomes, mode="drop"),
+        values=jax.tree.map(lambda old, value: old.at[place].set(value, mode="drop"), archive.values, values),
+        count=archive.count + jnp.sum(new, dtype=jnp.int32),
+    )

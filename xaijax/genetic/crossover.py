@@ -1,0 +1,62 @@
+"""Crossover: a child's genes, each from one of two parents. All work on packed genomes."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.genetic.genome import WORD, pack
+
+
+def uniform(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length: chex.Array) -> chex.Array:
+    """Takes each gene from either parent with equal chance.
+
+    Args:
+        key: consumed.
+        mothers: `[P, W]` uint32.
+        fathers: `[P, W]` uint32.
+        length: `[]` int32, genes in use.
+
+    Returns:
+        `[P, W]` uint32, the children.
+
+    References:
+        Syswerda, Uniform Crossover in Genetic Algorithms (1989).
+    """
+    return _blend(mothers, fathers, jax.random.bits(key, mothers.shape, jnp.uint32))
+
+
+def one_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length: chex.Array) -> chex.Array:
+    """Takes the genes before a random cut, 1 to length - 1, from the mother and the rest from the father.
+
+    The arguments and the result are those of `uniform`.
+
+    References:
+        Holland, Adaptation in Natural and Artificial Systems (1975).
+    """
+    cut = jax.random.randint(key, (mothers.shape[0],), 1, jnp.maximum(length, 2))
+    return _blend(mothers, fathers, _prefix(cut, mothers.shape[1]))
+
+
+def two_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length: chex.Array) -> chex.Array:
+    """Takes the genes between two random cuts, 0 to length, from the father and the rest from the mother.
+
+    The arguments and the result are those of `uniform`.
+
+    References:
+        De Jong, An Analysis of the Behavior of a Class of Genetic Adaptive Systems (1975).
+    """
+    cuts = jax.random.randint(key, (2, mothers.shape[0]), 0, length + 1)
+    between = _prefix(cuts[0], mothers.shape[1]) ^ _prefix(cuts[1], mothers.shape[1])
+    return _blend(fathers, mothers, between)
+
+
+CROSSOVERS = {"uniform": uniform, "one-point": one_point, "two-point": two_point}
+
+
+def _prefix(cut: chex.Array, words: int) -> chex.Array:
+    """Returns genomes `[P, W]` whose genes before `cut` `[P]` are set."""
+    return pack(jnp.arange(words * WORD)[None] < cut[:, None])
+
+
+def _blend(first: chex.Array, second: chex.Array, from_first: chex.Array) -> chex.Array:
+    return (first & from_first) | (second & ~from_first)

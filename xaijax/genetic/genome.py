@@ -1,0 +1,85 @@
+"""Bit genomes, packed into words: 32 genes a `uint32`, the first gene in the lowest bit."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+WORD = 32
+
+
+def count_words(genes: int) -> int:
+    """Returns the words that hold `genes` bits."""
+    return -(-genes // WORD)
+
+
+def pack(bits: chex.Array) -> chex.Array:
+    """Packs `[..., S]` bool into `[..., ceil(S / 32)]` uint32."""
+    genes = bits.shape[-1]
+    padded = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, -genes % WORD)])
+    grouped = padded.reshape(*bits.shape[:-1], -1, WORD).astype(jnp.uint32)
+    shifts = jnp.arange(WORD, dtype=jnp.uint32)
+    return jnp.sum(jnp.left_shift(grouped, _like(shifts, grouped)), axis=-1, dtype=jnp.uint32)
+
+
+def unpack(words: chex.Array, genes: int) -> chex.Array:
+    """Unpacks `[..., W]` uint32 into `[..., genes]` bool."""
+    shifts = jnp.arange(WORD, dtype=jnp.uint32)
+    bits = jnp.right_shift(words[..., None], _like(shifts, words[..., None])) & jnp.uint32(1)
+    return bits.reshape(*words.shape[:-1], -1)[..., :genes].astype(jnp.bool_)
+
+
+def whole(length: chex.Array, words: int) -> chex.Array:
+    """Returns the genome `[W]` whose first `length` genes are set: the mask that keeps everything."""
+    return pack(jnp.arange(words * WORD) < length)
+
+
+def varied_density(key: chex.PRNGKey, length: chex.Array, *, count: int, words: int) -> chex.Array:
+    """Draws a first population of complementary pairs, from sparse to dense.
+
+    Pair i keeps each gene with a probability of its own, evenly spread over 0.1 to 0.9, and its twin keeps the others:
+    every gene is kept in half of the population, at every density, which also makes a good experiment.
+
+    Args:
+        key: consumed.
+        length: `[]` int32, genes in use; the rest stay 0.
+        count: genomes to draw.
+        words: words a genome.
+
+    Returns:
+        `[count, words]` uint32.
+    """
+    pairs = -(-count // 2)
+    density = jnp.linspace(0.1, 0.9, pairs, dtype=jnp.float32)[:, None]
+    kept = jax.random.uniform(key, (pairs, words * WORD)) < jnp.broadcast_to(density, (pairs, words * WORD))
+    half = pack(kept) & whole(length, words)[None]
+    return jnp.stack([half, whole(length, words)[None] & ~half], axis=1).reshape(-1, words)[:count]
+
+
+def enumerate_masks(start: chex.Array, length: chex.Array, *, count: int, words: int) -> chex.Array:
+    """Returns the masks number `start`, `start + 1`, ... of a short genome, without the empty and the whole one.
+
+    Args:
+        start: `[]` int32, from 0.
+        length: `[]` int32, genes in use, at most 30; numbers past the last mask repeat it.
+        count: masks to return.
+        words: words a genome.
+
+    Returns:
+        `[count, words]` uint32.
+    """
+    last = jnp.left_shift(jnp.int32(1), jnp.clip(length, 1, 30)) - 2
+    number = jnp.minimum(start + 1 + jnp.arange(count, dtype=jnp.int32), last).astype(jnp.uint32)
+    return jnp.pad(number[:, None], ((0, 0), (0, words - 1)))
+
+
+def repair(key: chex.PRNGKey, genomes: chex.Array, length: chex.Array) -> chex.Array:
+    """Sets one gene of every empty genome and clears one of every whole one; `[P, W]`."""
+    count, words = genomes.shape
+    gene = jax.random.randint(key, (count,), 0, jnp.maximum(length, 1))
+    flip = pack(jnp.arange(words * WORD)[None] == gene[:, None])
+    degenerate = jnp.all(genomes == 0, axis=1) | jnp.all(genomes == whole(length, words)[None], axis=1)
+    return jnp.where(degenerate[:, None], genomes ^ flip, genomes)
+
+
+def _like(shifts: chex.Array, words: chex.Array) -> chex.Array:
+    return shifts.reshape((1,) * (words.ndim - 1) + (-1,))

@@ -1,0 +1,26 @@
+"""Mutation: small random changes of a child."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.genetic.genome import WORD, pack, whole
+
+
+def bit_flip(key: chex.PRNGKey, genomes: chex.Array, length: chex.Array, *, flips: float) -> chex.Array:
+    """Flips each gene in use with the same small chance.
+
+    Args:
+        key: consumed.
+        genomes: `[P, W]` uint32.
+        length: `[]` int32, genes in use.
+        flips: expected flips a genome, above 0; the rate a gene is `flips / length`, so that a longer genome does not
+            change more.
+
+    Returns:
+        `[P, W]` uint32.
+    """
+    count, words = genomes.shape
+    rate = jnp.float32(flips) / jnp.maximum(length, 1).astype(jnp.float32)
+    flip = pack(jax.random.uniform(key, (count, words * WORD)) < rate)
+    return genomes ^ (flip & whole(length, words)[None])

@@ -1,0 +1,193 @@
+"""The search: `ask` proposes the genomes of a generation, `tell` learns what they are worth.
+
+Both are written for one image and `vmap`ped over images. The first generation asks for the whole mask alone (an
+explanation is measured against it), the second for a first population, every later one for children.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.genetic import archive as archives
+from xaijax.genetic.archive import Archive
+from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole
+from xaijax.genetic.selection import tournament
+from xaijax.genetic.survival import generational
+
+ENUMERATED = 8  # genomes of at most so many genes are not evolved: all their masks are evaluated
+
+RUNNING, SPENT, ENDED, EXHAUSTED = range(4)  # why a search has ended, if it has
+
+Crossover = Callable[[chex.PRNGKey, chex.Array, chex.Array, chex.Array], chex.Array]
+Mutation = Callable[[chex.PRNGKey, chex.Array, chex.Array], chex.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is fixed about a search; hashable.
+
+    Attributes:
+        evaluations: the most evaluations an image, the whole mask's included.
+        population: genomes a generation.
+        generations: the most generations after the whole mask's.
+        words: words a genome.
+        tournament_size: see `tournament`.
+        elites: see `generational`.
+        crossover: see `xaijax.genetic.crossover.uniform`.
+        mutation: see `xaijax.genetic.mutation.bit_flip`, its options bound.
+        fitness: maps the pytree of `[P]` values that evaluations return to `[P]` float32, higher is better.
+        retries: how often a child that repeats a known genome is mutated again.
+    """
+
+    evaluations: int
+    population: int
+    generations: int
+    words: int
+    tournament_size: int
+    elites: int
+    crossover: Crossover
+    mutation: Mutation
+    fitness: Callable[[Any], chex.Array]
+    retries: int = 3
+
+
+@chex.dataclass(frozen=True)
+class SearchState:
+    """The search of one image after some generations."""
+
+    key: chex.PRNGKey
+    length: chex.Array  # [] int32, genes in use
+    population: chex.Array  # [P, W] uint32, the fittest first
+    fitness: chex.Array  # [P] float32, -inf for what was not evaluated or not finite
+    pending: chex.Array  # [P, W] uint32, the genomes that were asked for
+    new: chex.Array  # [P] bool, which of them must be evaluated
+    archive: Archive
+    generation: chex.Array  # [] int32, 0 before the whole mask is known
+    history: chex.Array  # [G] float32, best fitness so far after each generation, NaN for those to come
+    ended: chex.Array  # [] int32, RUNNING or why it ended
+
+
+def init(settings: Settings, key: chex.PRNGKey, length: chex.Array, active: chex.Array, values: Any) -> SearchState:
+    """Returns the state before the first generation.
+
+    Args:
+        settings: of the search.
+        key: consumed.
+        length: `[]` int32, genes in use.
+        active: `[]` bool; False for a place in the batch that holds no image.
+        values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
+    """
+    genomes = jnp.zeros((settings.population, settings.words), jnp.uint32)
+    return SearchState(
+        key=key,
+        length=length,
+        population=genomes,
+        fitness=jnp.full((settings.population,), -jnp.inf, jnp.float32),
+        pending=genomes,
+        new=jnp.zeros((settings.population,), jnp.bool_),
+        archive=archives.empty(settings.evaluations, settings.words, values),
+        generation=jnp.int32(0),
+        history=jnp.full((settings.generations,), jnp.nan, jnp.float32),
+        ended=jnp.where(active, RUNNING, ENDED).astype(jnp.int32),
+    )
+
+
+def ask(settings: Settings, state: SearchState) -> tuple[SearchState, chex.Array]:
+    """Proposes the genomes of the next generation.
+
+    Returns:
+        The state, whose `new` says which of the genomes must be evaluated (no genome is, twice), and the genomes
+        `[P, W]`.
+    """
+    key, first_key, child_key = jax.random.split(state.key, 3)
+    size = {"count": settings.population, "words": settings.words}
+    first = repair(first_key, varied_density(first_key, state.length, **size), state.length)
+    evolved = jnp.where(state.generation == 1, first, _children(settings, child_key, state))
+    counted = enumerate_masks((state.generation - 1) * settings.population, state.length, **size)
+    genomes = jnp.where(state.length <= ENUMERATED, counted, evolved)
+    genomes = jnp.where(state.generation == 0, whole(state.length, settings.words)[None], genomes)
+
+    new = ~archives.is_repeat(state.archive, genomes) & (state.ended == RUNNING)
+    new &= jnp.cumsum(new, dtype=jnp.int32) <= settings.evaluations - state.archive.count
+    return state.replace(key=key, pending=genomes, new=new), genomes
+
+
+def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
+    """Learns what the genomes that were asked for are worth.
+
+    Args:
+        settings: of the search.
+        state: as `ask` returned it.
+        values: pytree of `[P]`, what the evaluations returned; read only where `state.new`.
+    """
+    archive = archives.insert(state.archive, state.pending, values, state.new)
+    known, index = archives.find(archive, state.pending)
+    fitness = _finite(settings.fitness(jax.tree.map(lambda value: value[index], archive.values)))
+    fitness = jnp.where(known & (state.generation > 0), fitness, -jnp.inf)
+    population, fitness = generational(state.population, state.fitness, state.pending, fitness, elites=settings.elites)
+    # The slot that the whole mask's generation would take lies outside the history and is dropped.
+    slot = jnp.where(state.generation > 0, state.generation - 1, settings.generations)
+    masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.length, 0, ENUMERATED + 1)) - 2
+    exhausted = (state.length <= ENUMERATED) & (archive.count > masks)
+    ended = jnp.where(archive.count >= settings.evaluations, SPENT, RUNNING)
+    ended = jnp.where(state.generation >= settings.generations, ENDED, ended)
+    ended = jnp.where(exhausted, EXHAUSTED, ended)
+    told = state.replace(
+        population=population,
+        fitness=fitness,
+        archive=archive,
+        generation=state.generation + 1,
+        history=state.history.at[slot].set(fitness[0], mode="drop"),
+        ended=ended.astype(jnp.int32),
+    )
+    running = state.ended == RUNNING
+    return jax.tree.map(lambda after, before: jnp.where(running, after, before), told, state)
+
+
+def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState, chex.Array], Any]) -> SearchState:
+    """Searches for a batch of images until each has ended, inside one compiled loop.
+
+    Args:
+        settings: of the search.
+        states: `SearchState` with a leading image axis.
+        evaluate: `evaluate(states, genomes[B, P, W])` returns the values, a pytree of `[B, P]`; what it returns where
+            `states.new` is False is not read.
+
+    Returns:
+        The states after the search.
+    """
+
+    def body(states: SearchState) -> SearchState:
+        with jax.named_scope("ask"):
+            states, genomes = jax.vmap(functools.partial(ask, settings))(states)
+        values = evaluate(states, genomes)
+        with jax.named_scope("tell"):
+            return jax.vmap(functools.partial(tell, settings))(states, values)
+
+    return jax.lax.while_loop(lambda states: jnp.any(states.ended == RUNNING), body, states)
+
+
+def _children(settings: Settings, key: chex.PRNGKey, state: SearchState) -> chex.Array:
+    """Breeds a generation; a child that repeats a known genome is mutated again, a few times at most."""
+    parent_key, cross_key, *mutation_keys = jax.random.split(key, 3 + settings.retries)
+    parents = tournament(
+        parent_key, state.fitness, size=settings.tournament_size, count=2 * settings.population
+    ).reshape(2, -1)
+    mothers, fathers = state.population[parents[0]], state.population[parents[1]]
+    children = settings.crossover(cross_key, mothers, fathers, state.length)
+    repeats = jnp.ones((settings.population,), jnp.bool_)
+    for mutation_key in mutation_keys:
+        flip_key, repair_key = jax.random.split(mutation_key)
+        changed = repair(repair_key, settings.mutation(flip_key, children, state.length), state.length)
+        children = jnp.where(repeats[:, None], changed, children)
+        repeats = archives.is_repeat(state.archive, children)
+    return children
+
+
+def _finite(fitness: chex.Array) -> chex.Array:
+    return jnp.where(jnp.isnan(fitness), -jnp.inf, fitness)

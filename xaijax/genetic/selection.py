@@ -1,0 +1,24 @@
+"""Selection: who becomes a parent."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def tournament(key: chex.PRNGKey, fitness: chex.Array, *, size: int, count: int) -> chex.Array:
+    """Draws parents, each the fittest of `size` individuals drawn with replacement.
+
+    Args:
+        key: consumed.
+        fitness: `[P]`, higher is better; -inf never wins against a finite one.
+        size: individuals a tournament, at least 1.
+        count: parents to draw.
+
+    Returns:
+        `[count]` int32, indices into the population.
+
+    References:
+        Miller and Goldberg, Genetic Algorithms, Tournament Selection, and the Effects of Noise (1995).
+    """
+    contestants = jax.random.randint(key, (count, size), 0, fitness.shape[0])
+    return contestants[jnp.arange(count), jnp.argmax(fitness[contestants], axis=1)]

@@ -1,0 +1,78 @@
+"""Fills: what stands where a mask is 0, in pixel space before normalisation."""
+
+import re
+from typing import Literal, get_args
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.masks.superpixels import segment_means
+
+NamedFill = Literal["black", "dataset-mean", "image-mean", "segment-mean", "blur"]
+Fill = NamedFill | str
+"""A name, or a colour as `#rrggbb`."""
+
+BLUR_SIGMA = 10 / 224  # of the image's longer side
+
+
+def check_fill(fill: str) -> None:
+    """Raises ValueError where `fill` is neither a name nor a colour."""
+    if fill not in get_args(NamedFill) and not re.fullmatch(r"#[0-9a-fA-F]{6}", fill):
+        names = ", ".join(get_args(NamedFill))
+        raise ValueError(f"fill {fill!r} is unknown; choose one of {names}, or a colour such as '#808080'.")
+
+
+def make_fill(
+    fill: Fill, pixels: chex.Array, segments: chex.Array, *, max_segments: int, mean: tuple[float, ...]
+) -> chex.Array:
+    """Returns what stands where the mask of one image is 0.
+
+    Args:
+        fill: see `Fill`.
+        pixels: `[H, W, C]` float32 in [0, 1].
+        segments: `[H, W]` int32 in [0, max_segments), for the segment mean.
+        max_segments: their bound.
+        mean: of the classifier's data, a channel, in [0, 1].
+
+    Returns:
+        `[H, W, C]` float32 in [0, 1], or `[1, 1, C]` where the fill is one colour.
+    """
+    channels = pixels.shape[2]
+    if fill == "black":
+        return jnp.zeros((1, 1, channels), jnp.float32)
+    if fill == "dataset-mean":
+        return jnp.broadcast_to(jnp.asarray(mean, jnp.float32), (1, 1, channels))
+    if fill == "image-mean":
+        return jnp.mean(pixels, axis=(0, 1), keepdims=True)
+    if fill == "segment-mean":
+        return segment_means(pixels, segments, max_segments=max_segments)[segments]
+    if fill == "blur":
+        return gaussian_blur(pixels, BLUR_SIGMA * max(pixels.shape[:2]))
+    colour = [int(fill[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    if channels not in (1, 3):
+        raise ValueError(f"the colour {fill} needs an image of 1 or 3 channels, not {channels}; use another fill.")
+    values = colour if channels == 3 else [float(np.dot(colour, (0.299, 0.587, 0.114)))]
+    return jnp.asarray(values, jnp.float32).reshape(1, 1, channels)
+
+
+def gaussian_blur(pixels: chex.Array, sigma: float) -> chex.Array:
+    """Blurs `[H, W, C]` float32 with a Gaussian of `sigma` pixels, mirrored at the border, as two matrix products."""
+    rows = jnp.asarray(_blur_matrix(pixels.shape[0], sigma))
+    columns = jnp.asarray(_blur_matrix(pixels.shape[1], sigma))
+    precision = jax.lax.Precision.HIGHEST
+    return jnp.einsum("ij,jkc,lk->ilc", rows, pixels, columns, precision=precision)
+
+
+def _blur_matrix(size: int, sigma: float) -> np.ndarray:
+    """Returns `[size, size]`: row i holds the weights of pixel i's neighbours, those past the border folded back in."""
+    radius = max(1, round(4 * sigma))
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2)
+    weights /= weights.sum()
+    position = (np.arange(size)[:, None] + offsets[None]) % (2 * size)
+    mirrored = np.where(position < size, position, 2 * size - 1 - position)
+    matrix = np.zeros((size, size), np.float64)
+    np.add.at(matrix, (np.arange(size)[:, None], mirrored), np.broadcast_to(weights, mirrored.shape))
+    return matrix.astype(np.float32)

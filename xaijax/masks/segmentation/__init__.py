@@ -1,0 +1,34 @@
+"""Segmentations: images to integer label maps, on the device."""
+
+from typing import Protocol
+
+import chex
+
+from xaijax.masks.segmentation.grid import Grid
+from xaijax.masks.segmentation.slic import SLIC
+
+__all__ = ["SEGMENTATIONS", "SLIC", "Grid", "Segmentation", "make_segmentation"]
+
+
+class Segmentation(Protocol):
+    """Labels the pixels of one image; hashable, traceable and `vmap`ped over images."""
+
+    def label_bound(self, height: int, width: int) -> int:
+        """Returns a number above every label that an image of this size can get."""
+        ...
+
+    def __call__(self, image: chex.Array) -> chex.Array:
+        """Labels one image `[H, W, C]` float32 in [0, 1]; returns `[H, W]` int32 in [0, label_bound)."""
+        ...
+
+
+SEGMENTATIONS: dict[str, Segmentation] = {"grid": Grid(), "slic": SLIC()}
+
+
+def make_segmentation(segmentation: Segmentation | str) -> Segmentation:
+    """Returns the segmentation that a shorthand stands for; raises ValueError where there is none."""
+    if not isinstance(segmentation, str):
+        return segmentation
+    if segmentation not in SEGMENTATIONS:
+        raise ValueError(f"segmentation {segmentation!r} is unknown; choose one of {', '.join(SEGMENTATIONS)}.")
+    return SEGMENTATIONS[segmentation]

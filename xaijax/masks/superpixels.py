@@ -1,0 +1,77 @@
+"""Bits over segments: label maps in order, decoding, and what belongs to a segment."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+WORD = 32  # genes in a word of a packed genome
+
+
+def decode(segments: chex.Array, genome: chex.Array) -> chex.Array:
+    """Paints one genome.
+
+    Args:
+        segments: `[H, W]` int32, below 32 times the words.
+        genome: `[W]` uint32, bit s keeps segment s.
+
+    Returns:
+        `[H, W]` bool, True where kept.
+    """
+    word = jnp.broadcast_to(genome[0], segments.shape)
+    for index in range(1, genome.shape[0]):
+        word = jnp.where(segments >= index * WORD, genome[index], word)
+    shift = (segments & (WORD - 1)).astype(jnp.uint32)
+    return (jnp.right_shift(word, shift) & jnp.uint32(1)).astype(jnp.bool_)
+
+
+def segment_sizes(segments: chex.Array, *, max_segments: int) -> chex.Array:
+    """Returns the pixels of each segment, `[max_segments]` float32, of `[H, W]` int32 in [0, max_segments)."""
+    return jnp.zeros((max_segments,), jnp.float32).at[segments.reshape(-1)].add(1.0)
+
+
+def segment_means(values: chex.Array, segments: chex.Array, *, max_segments: int) -> chex.Array:
+    """Averages over the pixels of each segment.
+
+    Args:
+        values: `[H, W, C]` float32.
+        segments: `[H, W]` int32 in [0, max_segments).
+        max_segments: their bound.
+
+    Returns:
+        `[max_segments, C]` float32, 0 for an empty segment.
+    """
+    pixels = values.reshape(-1, values.shape[2])
+    sums = jnp.zeros((max_segments, values.shape[2]), jnp.float32).at[segments.reshape(-1)].add(pixels)
+    return sums / jnp.maximum(segment_sizes(segments, max_segments=max_segments), 1)[:, None]
+
+
+def limit_segments(labels: chex.Array, *, max_segments: int, bound: int) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Numbers the segments of a label map from 0 without gaps, and merges those that are too many.
+
+    The `max_segments` largest segments stay (of equals, the lower label); every other one joins the one of these whose
+    centre is nearest to its own. The order of the labels is kept.
+
+    Args:
+        labels: `[H, W]` int32 in [0, bound).
+        max_segments: the most segments to keep.
+        bound: of the labels.
+
+    Returns:
+        `[H, W]` int32 in [0, max_segments), the number of segments `[]` int32, and whether any were merged `[]` bool.
+    """
+    height, width = labels.shape
+    y, x = jnp.meshgrid(jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij")
+    counts = segment_sizes(labels, max_segments=bound)
+    present = counts > 0
+    found = jnp.sum(present, dtype=jnp.int32)
+    if bound <= max_segments:
+        number = jnp.cumsum(present, dtype=jnp.int32) - 1
+        return number[labels], found, jnp.bool_(False)
+    largest = jnp.sort(jax.lax.top_k(counts, max_segments)[1])  # of equals, top_k takes the lower index
+    largest = jnp.sort(jnp.where(counts[largest] > 0, largest, bound))
+    centres = segment_means(jnp.stack([y, x], axis=-1), labels, max_segments=bound)
+    difference = centres[:, None] - centres.at[largest].get(mode="fill", fill_value=jnp.inf)[None]
+    nearest = jnp.argmin(jnp.sum(difference**2, axis=2), axis=1).astype(jnp.int32)
+    kept = jnp.zeros((bound,), jnp.bool_).at[largest].set(True, mode="drop")
+    number = jnp.where(kept, jnp.cumsum(kept, dtype=jnp.int32) - 1, nearest)
+    return number[labels], jnp.minimum(found, max_segments), found > max_segments

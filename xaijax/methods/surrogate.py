@@ -1,0 +1,33 @@
+"""A linear surrogate of the classifier over segments, from masks that were evaluated."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+def ridge(bits: chex.Array, response: chex.Array, weight: chex.Array, *, penalty: float) -> chex.Array:
+    """Fits `response ~ intercept + bits @ coefficients` by weighted least squares with an L2 penalty.
+
+    Args:
+        bits: `[E, S]` bool.
+        response: `[E]` float32; not read where the weight is 0.
+        weight: `[E]` float32, at least 0.
+        penalty: above 0, on the coefficients and not on the intercept.
+
+    Returns:
+        `[S]` float32, the coefficients; 0 where a bit never varies.
+
+    References:
+        Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems (1970).
+    """
+    precision = jax.lax.Precision.HIGHEST
+    x = bits.astype(jnp.float32)
+    response = jnp.where(weight > 0, response, 0)
+    total = jnp.maximum(jnp.sum(weight), 1e-12)
+    centred = x - jnp.matmul(weight, x, precision=precision)[None] / total
+    centred_response = response - jnp.sum(weight * response) / total
+    weighted = centred * weight[:, None]
+    gram = jnp.matmul(weighted.T, centred, precision=precision) + penalty * jnp.eye(x.shape[1], dtype=jnp.float32)
+    moment = jnp.matmul(weighted.T, centred_response, precision=precision)
+    factor = jax.scipy.linalg.cho_factor(gram, lower=True)
+    return jax.scipy.linalg.cho_solve(factor, moment)
