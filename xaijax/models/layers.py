@@ -1,7 +1,7 @@
 """Layers that the ports share: convolutions lowered to what is fast on each platform, and batch norm that can fold."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -114,26 +114,80 @@ class ConvNorm(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[N, H, W, in]` to `[N, H', W', out]`."""
         x = convolve(x, self.kernel[...], stride=self.stride, groups=self.groups, padding=self.padding)
-        x = self.norm(x) if self.norm is not None else x + self.bias[...]
+        x = self.norm(x) if self.norm is not None else x + self.bias[...][None, None, None]
         return x if self.activation is None else self.activation(x)
 
     def fold(self) -> None:
         """Moves the batch norm's running statistics into the kernel and a bias; the same function, less work."""
         if self.norm is None:
             return
-        norm, kernel = self.norm, self.kernel[...]
-        # On NumPy arrays, as a file gives them, NumPy is far quicker than a compilation a shape.
-        root = np.sqrt if isinstance(kernel, np.ndarray) else jnp.sqrt
-        scale = norm.scale[...] / root(norm.var[...] + kernel.dtype.type(norm.epsilon))
-        self.bias = nnx.Param(norm.bias[...] - norm.mean[...] * scale)
-        self.kernel = nnx.Param(kernel * scale)
-        self.norm = None
+        scale, bias = _scale_and_bias(self.norm)
+        self.kernel, self.bias, self.norm = nnx.Param(self.kernel[...] * scale), nnx.Param(bias), None
+
+
+class Convolution(nnx.Module):
+    """A convolution alone.
+
+    Attributes:
+        kernel: `[h, w, in, out]`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        padding: Padding = "symmetric",
+        rngs: nnx.Rngs,
+    ) -> None:
+        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self.kernel = nnx.Param(jax.nn.initializers.he_normal()(rngs.params(), shape, jnp.float32))
+        self.padding = padding
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[N, H, W, in]` to `[N, H, W, out]`."""
+        return convolve(x, self.kernel[...], padding=self.padding)
+
+
+class NormActivation(nnx.Module):
+    """A batch norm that no convolution precedes (once folded: a scale and a bias), and a ReLU.
+
+    Attributes:
+        norm: the batch norm, or None once it is folded.
+        scale: `[channels]`, only once the batch norm is folded.
+        bias: `[channels]`, only once the batch norm is folded.
+    """
+
+    def __init__(self, channels: int, *, epsilon: float = 1e-5, rngs: nnx.Rngs) -> None:
+        self.norm: nnx.BatchNorm | None = nnx.data(nnx.BatchNorm(channels, momentum=0.9, epsilon=epsilon, rngs=rngs))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[N, H, W, C]` to the same shape."""
+        if self.norm is not None:
+            return jax.nn.relu(self.norm(x))
+        return jax.nn.relu(x * self.scale[...][None, None, None] + self.bias[...][None, None, None])
+
+    def fold(self) -> None:
+        """Makes one scale and one bias of the batch norm's four arrays; the same function, less work."""
+        if self.norm is None:
+            return
+        scale, bias = _scale_and_bias(self.norm)
+        self.scale, self.bias, self.norm = nnx.Param(scale), nnx.Param(bias), None
+
+
+def _scale_and_bias(norm: nnx.BatchNorm) -> tuple[Any, Any]:
+    # On NumPy arrays, as a file gives them, NumPy is far quicker than a compilation a shape.
+    variance = norm.var[...]
+    root = np.sqrt if isinstance(variance, np.ndarray) else jnp.sqrt
+    scale = norm.scale[...] / root(variance + variance.dtype.type(norm.epsilon))
+    return scale, norm.bias[...] - norm.mean[...] * scale
 
 
 def fold_batch_norms(module: nnx.Module) -> None:
-    """Folds every batch norm of `module` that follows a convolution, in place, for inference."""
+    """Folds every batch norm of `module` into the convolution before it, or into one scale, in place, for inference."""
     for _, part in nnx.iter_graph(module):
-        if isinstance(part, ConvNorm):
+        if isinstance(part, ConvNorm | NormActivation):
             part.fold()
 
 
@@ -141,3 +195,11 @@ def max_pool(x: jax.Array, size: int, stride: int, padding: Padding) -> jax.Arra
     """Returns the maximum of each `size` x `size` window of `[N, H, W, C]`."""
     pads = spatial_padding((x.shape[1], x.shape[2]), (size, size), stride, padding)
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *pads, (0, 0)))
+
+
+def mean_pool(x: jax.Array, size: int) -> jax.Array:
+    """Returns the mean of each `size` x `size` window of `[N, H, W, C]`, side by side; what is left over is dropped."""
+    count, height, width, channels = x.shape
+    height, width = height // size, width // size
+    x = x[:, : height * size, : width * size].reshape(count, height, size, width, size, channels)
+    return jnp.mean(x, axis=(2, 4))

@@ -13,6 +13,7 @@ from flax import nnx
 
 
 from xaijax.classifier import Classifier, NNXApply
+from xaijax.models.densenet import DenseNet, DenseNetConfig
 from xaijax.models.layers import Padding, fold_batch_norms
 from xaijax.models.mobilenet import MobileNetV2, MobileNetV2Config, torchvision_table
 from xaijax.models.resnet import ResNet, ResNetConfig
@@ -50,12 +51,23 @@ def _mobilenet_v2(config: MobileNetV2Config) -> Architecture:
     return Architecture(functools.partial(MobileNetV2, config), torchvision_table(config))
 
 
+_SCENES_MOBILENET = MobileNetV2Config(
+    stages=((1, 16, 1, 2), (4, 32, 2, 1), (4, 64, 3, 2), (4, 96, 2, 2)), stem=24, last=256
+)
 _SCENES = {"num_classes": 10, "input_size": (64, 64), "resize": None, "mean": (0.5,) * 3, "std": (0.25,) * 3}
 
 ARCHITECTURES: dict[str, Architecture] = {
     "mobilenet_v2": _mobilenet_v2(MobileNetV2Config()),
     "scenes-resnet": Architecture(
         functools.partial(ResNet, ResNetConfig((1, 1, 1), (32, 64, 128), stem_kernel=5, stem_pool=True)),
+        **_SCENES,  # type: ignore[arg-type]
+    ),
+    "scenes-densenet": Architecture(
+        functools.partial(DenseNet, DenseNetConfig((2, 4, 6), growth=24, stem=32, stem_kernel=5)),
+        **_SCENES,  # type: ignore[arg-type]
+    ),
+    "scenes-mobilenet": Architecture(
+        functools.partial(MobileNetV2, _SCENES_MOBILENET),
         **_SCENES,  # type: ignore[arg-type]
     ),
 }
