@@ -1,0 +1,56 @@
+"""From a photograph to a classifier's pixels, exactly as the source of the weights does it."""
+
+import numpy as np
+from PIL import Image
+
+from xaijax.classifier import Classifier
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def preprocess(image: Image.Image, classifier: Classifier) -> np.ndarray:
+    """Resizes the short side, with antialiasing, and crops the centre, as torchvision and timm do for evaluation.
+
+    Args:
+        image: of any size and mode; turned upright already, if its file says how.
+        classifier: its `resize`, `interpolation`, `input_size` and `channels` are used. With `resize=None` the whole
+            image is resized to `input_size`, whatever its aspect.
+
+    Returns:
+        `[H, W, C]` uint8 in [0, 255], with `(H, W) == classifier.input_size`; what the image does not reach is black.
+
+    Raises:
+        ValueError: Pillow has no mode of that many channels.
+    """
+    if classifier.channels not in _MODES:
+        raise ValueError(
+            f"a classifier of {classifier.channels} channels cannot read image files, which have 1, 3 or 4; pass it "
+            "arrays [B, H, W, C]."
+        )
+    mode = _MODES[classifier.channels]
+    image = image if image.mode == mode else image.convert(mode)
+    height, width = classifier.input_size
+    size = (width, height) if classifier.resize is None else resized(image.size, classifier.resize)
+    if image.size != size:
+        image = image.resize(size, _FILTERS[classifier.interpolation])
+    return centre_crop(np.asarray(image).reshape(size[1], size[0], classifier.channels), (height, width))
+
+
+def resized(size: tuple[int, int], short: int) -> tuple[int, int]:
+    """Returns width and height in pixels once the shorter of the two is `short`; the longer is rounded down."""
+    width, height = size
+    if width <= height:
+        return short, max(1, int(short * height / width))
+    return max(1, int(short * width / height)), short
+
+
+def centre_crop(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns the middle `size` (height, width) of `[H, W, C]`, padded with zeros where it is smaller.
+
+    Half a pixel is rounded to the even one, as torchvision rounds it.
+    """
+    short = [max(wanted - given, 0) for wanted, given in zip(size, pixels.shape[:2], strict=True)]
+    pixels = np.pad(pixels, (*((lack // 2, lack - lack // 2) for lack in short), (0, 0)))
+    top, left = (round((given - wanted) / 2) for wanted, given in zip(size, pixels.shape[:2], strict=True))
+    return np.ascontiguousarray(pixels[top : top + size[0], left : left + size[1]])
