@@ -76,9 +76,9 @@ def explain(
     targets = _check_targets(targets, count, classifier.num_classes)
     labels = None if segments is None else _check_segments(segments, count, height, width)
     if ids is None:
-        halves = np.array([_halves(image_id(image)) for image in np.asarray(images)], np.uint32)
+        halves = np.array([split_id(image_id(image)) for image in np.asarray(images)], np.uint32)
     else:
-        halves = np.array([_halves(int(name)) for name in _check_length("ids", np.asarray(ids), count)], np.uint32)
+        halves = np.array([split_id(int(name)) for name in _check_length("ids", np.asarray(ids), count)], np.uint32)
     if micro_batch is None:
         micro_batch = micro_batch_size(images.shape[1:], count * method.sizes[0], jax.default_backend())
     elif micro_batch < 1:
@@ -189,6 +189,7 @@ def _check_segments(segments: Any, count: int, height: int, width: int) -> np.nd
     return np.stack(numbered).astype(np.int32)
 
 
-def _halves(name: int) -> tuple[int, int]:
+def split_id(name: int) -> tuple[int, int]:
+    """Returns the upper and the lower half of a 64-bit id."""
     name &= 0xFFFFFFFFFFFFFFFF
     return name >> 32, name & 0xFFFFFFFF

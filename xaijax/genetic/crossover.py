@@ -22,7 +22,7 @@ def uniform(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length:
     References:
         Syswerda, Uniform Crossover in Genetic Algorithms (1989).
     """
-    return _blend(mothers, fathers, jax.random.bits(key, mothers.shape, jnp.uint32))
+    return _blend(mothers, fathers, jax.random.bits(key, (mothers.size,), jnp.uint32).reshape(mothers.shape))
 
 
 def one_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length: chex.Array) -> chex.Array:
@@ -33,7 +33,8 @@ def one_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, lengt
     References:
         Holland, Adaptation in Natural and Artificial Systems (1975).
     """
-    cut = jax.random.randint(key, (mothers.shape[0],), 1, jnp.maximum(length, 2))
+    draws = jax.random.uniform(key, (mothers.shape[0],))
+    cut = 1 + jnp.floor(draws * (length - 1)).astype(jnp.int32)
     return _blend(mothers, fathers, _prefix(cut, mothers.shape[1]))
 
 
@@ -45,7 +46,8 @@ def two_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, lengt
     References:
         De Jong, An Analysis of the Behavior of a Class of Genetic Adaptive Systems (1975).
     """
-    cuts = jax.random.randint(key, (2, mothers.shape[0]), 0, length + 1)
+    draws = jax.random.uniform(key, (2 * mothers.shape[0],)).reshape(2, -1)
+    cuts = jnp.floor(draws * (length + 1)).astype(jnp.int32)
     between = _prefix(cuts[0], mothers.shape[1]) ^ _prefix(cuts[1], mothers.shape[1])
     return _blend(fathers, mothers, between)
 

@@ -1,4 +1,7 @@
-"""Bit genomes, packed into words: 32 genes a `uint32`, the first gene in the lowest bit."""
+"""Bit genomes, packed into words: 32 genes a `uint32`, the first gene in the lowest bit.
+
+Random numbers are drawn in one dimension here and in the operators: more dimensions double what XLA compiles.
+"""
 
 import chex
 import jax
@@ -50,8 +53,8 @@ def varied_density(key: chex.PRNGKey, length: chex.Array, *, count: int, words: 
     """
     pairs = -(-count // 2)
     density = jnp.linspace(0.1, 0.9, pairs, dtype=jnp.float32)[:, None]
-    kept = jax.random.uniform(key, (pairs, words * WORD)) < jnp.broadcast_to(density, (pairs, words * WORD))
-    half = pack(kept) & whole(length, words)[None]
+    draws = jax.random.uniform(key, (pairs * words * WORD,)).reshape(pairs, -1)
+    half = pack(draws < jnp.broadcast_to(density, draws.shape)) & whole(length, words)[None]
     return jnp.stack([half, whole(length, words)[None] & ~half], axis=1).reshape(-1, words)[:count]
 
 
@@ -75,7 +78,7 @@ def enumerate_masks(start: chex.Array, length: chex.Array, *, count: int, words:
 def repair(key: chex.PRNGKey, genomes: chex.Array, length: chex.Array) -> chex.Array:
     """Sets one gene of every empty genome and clears one of every whole one; `[P, W]`."""
     count, words = genomes.shape
-    gene = jax.random.randint(key, (count,), 0, jnp.maximum(length, 1))
+    gene = jnp.floor(jax.random.uniform(key, (count,)) * length.astype(jnp.float32)).astype(jnp.int32)
     flip = pack(jnp.arange(words * WORD)[None] == gene[:, None])
     degenerate = jnp.all(genomes == 0, axis=1) | jnp.all(genomes == whole(length, words)[None], axis=1)
     return jnp.where(degenerate[:, None], genomes ^ flip, genomes)

@@ -22,5 +22,6 @@ def bit_flip(key: chex.PRNGKey, genomes: chex.Array, length: chex.Array, *, flip
     """
     count, words = genomes.shape
     rate = jnp.float32(flips) / jnp.maximum(length, 1).astype(jnp.float32)
-    flip = pack(jax.random.uniform(key, (count, words * WORD)) < rate)
+    draws = jax.random.uniform(key, (count * words * WORD,)).reshape(count, -1)
+    flip = pack(draws < rate)
     return genomes ^ (flip & whole(length, words)[None])

@@ -62,7 +62,7 @@ class SearchState:
 
     key: chex.PRNGKey
     length: chex.Array  # [] int32, genes in use
-    population: chex.Array  # [P, W] uint32, the fittest first
+    population: chex.Array  # [P, W] uint32, the fittest first; before any is evaluated, the first population
     fitness: chex.Array  # [P] float32, -inf for what was not evaluated or not finite
     pending: chex.Array  # [P, W] uint32, the genomes that were asked for
     new: chex.Array  # [P] bool, which of them must be evaluated
@@ -82,13 +82,14 @@ def init(settings: Settings, key: chex.PRNGKey, length: chex.Array, active: chex
         active: `[]` bool; False for a place in the batch that holds no image.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
     """
-    genomes = jnp.zeros((settings.population, settings.words), jnp.uint32)
+    first_key, repair_key, key = jax.random.split(key, 3)
+    first = varied_density(first_key, length, count=settings.population, words=settings.words)
     return SearchState(
         key=key,
         length=length,
-        population=genomes,
+        population=repair(repair_key, first, length),
         fitness=jnp.full((settings.population,), -jnp.inf, jnp.float32),
-        pending=genomes,
+        pending=first,
         new=jnp.zeros((settings.population,), jnp.bool_),
         archive=archives.empty(settings.evaluations, settings.words, values),
         generation=jnp.int32(0),
@@ -104,10 +105,9 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, chex.Array
         The state, whose `new` says which of the genomes must be evaluated (no genome is, twice), and the genomes
         `[P, W]`.
     """
-    key, first_key, child_key = jax.random.split(state.key, 3)
+    key, child_key = jax.random.split(state.key)
     size = {"count": settings.population, "words": settings.words}
-    first = repair(first_key, varied_density(first_key, state.length, **size), state.length)
-    evolved = jnp.where(state.generation == 1, first, _children(settings, child_key, state))
+    evolved = jnp.where(state.generation == 1, state.population, _children(settings, child_key, state))
     counted = enumerate_masks((state.generation - 1) * settings.population, state.length, **size)
     genomes = jnp.where(state.length <= ENUMERATED, counted, evolved)
     genomes = jnp.where(state.generation == 0, whole(state.length, settings.words)[None], genomes)
@@ -128,10 +128,14 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     archive = archives.insert(state.archive, state.pending, values, state.new)
     known, index = archives.find(archive, state.pending)
     fitness = _finite(settings.fitness(jax.tree.map(lambda value: value[index], archive.values)))
-    fitness = jnp.where(known & (state.generation > 0), fitness, -jnp.inf)
-    population, fitness = generational(state.population, state.fitness, state.pending, fitness, elites=settings.elites)
+    fitness = jnp.where(known, fitness, -jnp.inf)
+    survivors = generational(state.population, state.fitness, state.pending, fitness, elites=settings.elites)
+    is_whole = state.generation == 0
+    population, fitness = jax.tree.map(
+        lambda after, before: jnp.where(is_whole, before, after), survivors, (state.population, state.fitness)
+    )
     # The slot that the whole mask's generation would take lies outside the history and is dropped.
-    slot = jnp.where(state.generation > 0, state.generation - 1, settings.generations)
+    slot = jnp.where(is_whole, settings.generations, state.generation - 1)
     masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.length, 0, ENUMERATED + 1)) - 2
     exhausted = (state.length <= ENUMERATED) & (archive.count > masks)
     ended = jnp.where(archive.count >= settings.evaluations, SPENT, RUNNING)
@@ -174,19 +178,20 @@ def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState
 
 def _children(settings: Settings, key: chex.PRNGKey, state: SearchState) -> chex.Array:
     """Breeds a generation; a child that repeats a known genome is mutated again, a few times at most."""
-    parent_key, cross_key, *mutation_keys = jax.random.split(key, 3 + settings.retries)
-    parents = tournament(
-        parent_key, state.fitness, size=settings.tournament_size, count=2 * settings.population
-    ).reshape(2, -1)
-    mothers, fathers = state.population[parents[0]], state.population[parents[1]]
+    parent_key, cross_key, mutation_key = jax.random.split(key, 3)
+    parents = tournament(parent_key, state.fitness, size=settings.tournament_size, count=2 * settings.population)
+    mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.length)
-    repeats = jnp.ones((settings.population,), jnp.bool_)
-    for mutation_key in mutation_keys:
-        flip_key, repair_key = jax.random.split(mutation_key)
+
+    def mutate(attempt: chex.Array, carry: tuple[chex.Array, chex.Array]) -> tuple[chex.Array, chex.Array]:
+        children, repeats = carry
+        flip_key, repair_key = jax.random.split(jax.random.fold_in(mutation_key, attempt))
         changed = repair(repair_key, settings.mutation(flip_key, children, state.length), state.length)
         children = jnp.where(repeats[:, None], changed, children)
-        repeats = archives.is_repeat(state.archive, children)
-    return children
+        return children, archives.is_repeat(state.archive, children)
+
+    everyone = jnp.ones((settings.population,), jnp.bool_)
+    return jax.lax.fori_loop(0, settings.retries + 1, mutate, (children, everyone))[0]
 
 
 def _finite(fitness: chex.Array) -> chex.Array:

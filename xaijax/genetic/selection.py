@@ -20,5 +20,6 @@ def tournament(key: chex.PRNGKey, fitness: chex.Array, *, size: int, count: int)
     References:
         Miller and Goldberg, Genetic Algorithms, Tournament Selection, and the Effects of Noise (1995).
     """
-    contestants = jax.random.randint(key, (count, size), 0, fitness.shape[0])
+    draws = jax.random.uniform(key, (count * size,)).reshape(count, size)
+    contestants = jnp.floor(draws * fitness.shape[0]).astype(jnp.int32)
     return contestants[jnp.arange(count), jnp.argmax(fitness[contestants], axis=1)]

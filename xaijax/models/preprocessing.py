@@ -54,3 +54,22 @@ def centre_crop(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     pixels = np.pad(pixels, (*((lack // 2, lack - lack // 2) for lack in short), (0, 0)))
     top, left = (round((given - wanted) / 2) for wanted, given in zip(size, pixels.shape[:2], strict=True))
     return np.ascontiguousarray(pixels[top : top + size[0], left : left + size[1]])
+
+
+def crop_box(size: tuple[int, int], classifier: Classifier) -> tuple[int, int, int, int]:
+    """Returns the part of a photograph that `preprocess` shows to the classifier.
+
+    Args:
+        size: width and height of the photograph in pixels.
+        classifier: as for `preprocess`.
+
+    Returns:
+        Left, top, right and bottom in pixels of the photograph, rounded; outside it where the crop is padded.
+    """
+    height, width = classifier.input_size
+    if classifier.resize is None:
+        return 0, 0, size[0], size[1]
+    shown = resized(size, classifier.resize)
+    scale_x, scale_y = size[0] / shown[0], size[1] / shown[1]
+    left, top = round((shown[0] - width) / 2), round((shown[1] - height) / 2)
+    return round(left * scale_x), round(top * scale_y), round((left + width) * scale_x), round((top + height) * scale_y)

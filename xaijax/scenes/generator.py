@@ -1,4 +1,4 @@
-"""Scenes: small pictures of one object among clutter, with the object's class and true pixels; a pure function of a key.
+"""Scenes: small pictures of one object among clutter, with its class and true pixels; a pure function of a key.
 
 Each scene shows one object of ten classes, of any size, place, rotation, colour and texture, on a textured background
 with distractors that are of no class. How cluttered a scene is varies from plain to crowded.
@@ -143,10 +143,10 @@ def _pattern(numbers: jax.Array, noise: jax.Array, u: jax.Array, v: jax.Array) -
 
 
 def _paint(numbers: jax.Array, noise: jax.Array, u: jax.Array, v: jax.Array, behind: jax.Array) -> jax.Array:
-    """Returns pixels of two colours, the first far from `behind` so that a shape can be seen; `numbers` is `[16]`."""
-    candidates, second = numbers[:9].reshape(3, 3), numbers[9:12]
+    """Returns pixels of two colours, the first far from `behind` so that a shape can be seen; `numbers` is `[19]`."""
+    candidates, second = numbers[:12].reshape(4, 3), numbers[12:15]
     first = candidates[jnp.argmax(jnp.sum((candidates - behind) ** 2, axis=1))]
-    pattern = (0.55 * numbers[12] * _pattern(numbers[13:], noise, u, v))[..., None]
+    pattern = (0.5 * numbers[15] * _pattern(numbers[16:], noise, u, v))[..., None]
     return first + (second - first) * pattern
 
 
@@ -160,7 +160,7 @@ def _background(numbers: jax.Array, coarse: jax.Array, fine: jax.Array, clutter:
 
 
 def _add_distractor(pixels: jax.Array, numbers: jax.Array, noise: jax.Array, clutter: jax.Array) -> jax.Array:
-    """Paints a shape of no class (ellipse, bar or smooth blob), more often the more clutter; `numbers` is `[28]`."""
+    """Paints a shape of no class (ellipse, bar or smooth blob), more often the more clutter; `numbers` is `[31]`."""
     centre, radius, angle = SIZE * numbers[:2], 4 + 8 * numbers[2], 2 * jnp.pi * numbers[3]
     u, v = _frame(centre, radius, angle, _SAMPLES)
     theta, distance = jnp.arctan2(v, u), jnp.hypot(u, v)
@@ -177,8 +177,8 @@ def _add_distractor(pixels: jax.Array, numbers: jax.Array, noise: jax.Array, clu
 
 def _scene(key: jax.Array, with_object: bool, shuffle_colour: bool) -> Scene:
     keys = jax.random.split(key, 4)
-    numbers = jax.random.uniform(keys[0], (1 + 12 + 6 + 2 * 16,))
-    shapes = jax.random.uniform(keys[1], (_DISTRACTORS, 28))
+    numbers = jax.random.uniform(keys[0], (1 + 12 + 6 + 2 * 19,))
+    shapes = jax.random.uniform(keys[1], (_DISTRACTORS, 31))
     noises = jax.random.uniform(keys[2], (_DISTRACTORS + 2, 20, 20))
     noises = jax.image.resize(noises, (_DISTRACTORS + 2, SIZE, SIZE), "linear")
     coarse = jax.image.resize(jax.random.uniform(keys[3], (4, 4)), (SIZE, SIZE), "linear")
@@ -189,9 +189,9 @@ def _scene(key: jax.Array, with_object: bool, shuffle_colour: bool) -> Scene:
         lambda pixels, part: (_add_distractor(pixels, *part, clutter), None), pixels, (shapes, noises[2:])
     )
 
-    place, paints = numbers[13:19], numbers[19:].reshape(2, 16)
+    place, paints = numbers[13:19], numbers[19:].reshape(2, 19)
     label = jnp.floor(place[0] * len(CLASSES)).astype(jnp.int32)
-    radius, angle = 9 + 13 * place[1], 2 * jnp.pi * place[2]
+    radius, angle = 10 + 12 * place[1], 2 * jnp.pi * place[2]
     centre = 0.9 * radius + place[3:5] * (SIZE - 1.8 * radius)
     u, v = _frame(centre, radius, angle, _SAMPLES)
     alpha = _coverage(

@@ -45,8 +45,8 @@ class Options:
 
     network: str = "scenes-resnet"
     out: Path | None = None
-    scenes: int = 40_000
-    epochs: int = 6
+    scenes: int = 30_000
+    epochs: int = 10
     batch: int = 128
     learning_rate: float = 4e-3
     weight_decay: float = 0.05

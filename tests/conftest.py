@@ -1,0 +1,39 @@
+"""What every test holds to, and what several of them use."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xaijax import Classifier
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+CLASSES = 5
+
+
+def mean_logits(params, images):
+    """A classifier of few milliseconds: the means of 4x4 tiles, through a random layer."""
+    count, height, width, channels = images.shape
+    tiles = images.reshape(count, 4, height // 4, 4, width // 4, channels).mean(axis=(2, 4)).reshape(count, -1)
+    return jnp.tanh(tiles @ params["hidden"]) @ params["out"]
+
+
+@pytest.fixture(scope="session")
+def toy_classifier():
+    """A cheap classifier of 16x16 RGB images, of 5 classes, whose answer depends on every tile of the image."""
+    random = np.random.default_rng(0)
+    params = {
+        "hidden": jnp.asarray(random.normal(size=(48, 32)), jnp.float32),
+        "out": jnp.asarray(random.normal(size=(32, CLASSES)), jnp.float32),
+    }
+    return Classifier.from_function(mean_logits, params, num_classes=CLASSES, input_size=(16, 16))
+
+
+@pytest.fixture(scope="session")
+def toy_images():
+    """Eight 16x16 RGB images of smooth colours."""
+    random = np.random.default_rng(1)
+    coarse = random.uniform(0, 255, size=(8, 4, 4, 3))
+    return np.repeat(np.repeat(coarse, 4, axis=1), 4, axis=2).astype(np.uint8)

@@ -1,0 +1,228 @@
+"""The command line: `xaijax demo`, `explain`, `report`, `models`."""
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from xaijax.explain import Method
+from xaijax.masks.segmentation import SEGMENTATIONS
+from xaijax.methods.elime import ELIME
+from xaijax.models.zoo import is_embedded, load, names
+from xaijax.report.page import write_page
+from xaijax.runtime.demo import demo, table
+from xaijax.runtime.reading import find_images
+from xaijax.runtime.run import SAVES, Job, run
+from xaijax.runtime.targets import find_target
+
+METHODS: dict[str, type] = {"elime": ELIME}
+
+EXPLAINED, SOME_FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
+"""The exit codes."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explain:
+    """Explains image files and writes a folder of results; the same command again resumes.
+
+    Attributes:
+        images: image files, and folders of them.
+        model: a name that `xaijax models` lists.
+        weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
+        out: folder for the results.
+        method: how to explain.
+        target: class to explain: predicted, its number, or its label.
+        labels: text file with a class's label a line.
+        num_classes: classes of the weights; by default as published.
+        mean: per channel, of [0, 1] pixels; by default as published.
+        std: per channel, of [0, 1] pixels; by default as published.
+        padding: symmetric as in PyTorch, same as in TensorFlow.
+        seed: the same seed gives the same answer.
+        batch_size: images searched at a time.
+        save: what to write beside results.jsonl.
+    """
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    model: str = "mobilenet_v2"
+    weights: str | None = None
+    out: Path
+    method: Literal["elime"] = "elime"
+    target: str = "predicted"
+    labels: Path | None = None
+    num_classes: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    padding: Literal["symmetric", "same"] = "symmetric"
+    seed: int = 0
+    batch_size: int | Literal["auto"] = "auto"
+    save: tuple[Literal["masks", "scores", "overlays"], ...] = SAVES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Explains generated scenes with an embedded classifier; needs no download.
+
+    Attributes:
+        out: folder for the pictures and index.html.
+        images: scenes to explain.
+        seed: of the scenes and the search.
+    """
+
+    out: Path = Path("xaijax-demo")
+    images: int = 16
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """Draws index.html of a finished run again.
+
+    Attributes:
+        folder: of the run.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Models:
+    """Lists what can be loaded, and from where."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code: 0 all explained, 1 some images failed, 2 cannot run, 130 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options_type = method_options(_method_name(arguments))
+
+    def explain_command(options: tyro.conf.OmitArgPrefixes[Explain], search: Any) -> int:
+        return _explain(options, search)
+
+    explain_command.__annotations__["search"] = tyro.conf.OmitArgPrefixes[options_type]  # type: ignore[valid-type]
+    explain_command.__doc__ = Explain.__doc__
+    commands = {
+        "demo": _with_options(Demo, _demo),
+        "explain": explain_command,
+        "report": _with_options(Report, _report),
+        "models": _with_options(Models, _models),
+    }
+    try:
+        return tyro.extras.subcommand_cli_from_dict(commands, prog="xaijax", args=arguments)
+    except ValueError as error:
+        print(f"xaijax: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    except KeyboardInterrupt:
+        print("xaijax: interrupted; the same command goes on where it stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def method_options(name: str) -> type:
+    """Returns a dataclass of the options of a method that a command line can carry; `make()` builds the method."""
+    method = METHODS.get(name, ELIME)
+    hints = typing.get_type_hints(method)
+    fields = [
+        (field.name, _simple(field.name, hints[field.name]), dataclasses.field(default=field.default))
+        for field in dataclasses.fields(method)
+    ]
+
+    def make(self: Any) -> Method:
+        return method(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+    made = dataclasses.make_dataclass(method.__name__, fields, namespace={"make": make}, frozen=True, kw_only=True)
+    made.__doc__ = method.__doc__
+    return made
+
+
+def _simple(name: str, hint: Any) -> Any:
+    """Returns a type a command line can parse: a segmentation is named by its shorthand there."""
+    return Literal[tuple(SEGMENTATIONS)] if name == "segmentation" else hint  # type: ignore[valid-type]
+
+
+def _method_name(arguments: Sequence[str]) -> str:
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--method="):
+            return argument.split("=", 1)[1]
+        if argument == "--method" and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return "elime"
+
+
+def _with_options(options: type, command: Any) -> Any:
+    def wrapped(options: Any) -> int:
+        return command(options)
+
+    wrapped.__annotations__["options"] = tyro.conf.OmitArgPrefixes[options]  # type: ignore[valid-type]
+    wrapped.__doc__ = options.__doc__
+    return wrapped
+
+
+def _demo(options: Demo) -> int:
+    if options.images < 1:
+        raise ValueError(f"images is {options.images} but must be at least 1.")
+    print(f"explaining {options.images} generated scenes ...", file=sys.stderr)
+    print(table(demo(options.out, images=options.images, seed=options.seed)))
+    print(f"pictures: {options.out / 'index.html'}")
+    return EXPLAINED
+
+
+def _explain(options: Explain, search: Any) -> int:
+    method = search.make()
+    paths = find_images(options.images)
+    if options.batch_size != "auto" and options.batch_size < 1:
+        raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
+    labels: tuple[str, ...] = ()
+    if options.labels is not None:
+        try:
+            labels = tuple(options.labels.read_text().splitlines())
+        except OSError as error:
+            raise ValueError(f"labels {str(options.labels)!r} cannot be read ({error.strerror}).") from error
+    classifier = load(
+        options.model,
+        options.weights,
+        num_classes=options.num_classes,
+        mean=options.mean,
+        std=options.std,
+        padding=options.padding,
+        **({"labels": labels} if labels else {}),
+    )
+    batch_size = min(len(paths), 8) if options.batch_size == "auto" else options.batch_size
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+    settings = {key: value for key, value in settings.items() if key not in ("images", "out", "save", "batch_size")}
+    job = Job(
+        classifier=classifier,
+        method=method,
+        target=find_target(options.target, classifier),
+        seed=options.seed,
+        batch_size=batch_size,
+        save=options.save,
+        settings=settings | {"options": dataclasses.asdict(method)},
+    )
+    rows = run(paths, job, options.out)
+    failed = [row for row in rows if "error" in row]
+    for row in failed[:10]:
+        print(f"xaijax: {row['path']}: {row['error']}", file=sys.stderr)
+    print(f"{len(rows) - len(failed)} of {len(rows)} images explained: {options.out / 'index.html'}")
+    return SOME_FAILED if failed else EXPLAINED
+
+
+def _report(options: Report) -> int:
+    print(write_page(options.folder))
+    return EXPLAINED
+
+
+def _models(options: Models) -> int:
+    for name in names():
+        print(f"{name:<24}{'embedded' if is_embedded(name) else 'weights from a file: --weights NAME.safetensors'}")
+    return EXPLAINED
+
+
+def exit_with_code() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    exit_with_code()

@@ -1,0 +1,76 @@
+"""The HTML page of a run: every image with its picture and figures, in one file that needs no network."""
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from xaijax.runtime.folder import RESULTS, RUN, write_whole
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: .2rem; }
+p.figures { color: #555; margin-top: 0; }
+figure { margin: 0 0 2rem; border-top: 1px solid #ddd; padding-top: .8rem; }
+figure img { max-width: 100%; }
+figcaption { color: #555; overflow-wrap: anywhere; }
+.error { color: #a33600; }
+""".strip()
+
+
+def write_page(folder: Path) -> Path:
+    """Writes `index.html` of a finished run and returns its path.
+
+    Raises:
+        ValueError: the folder holds no finished run.
+    """
+    try:
+        run = json.loads((folder / RUN).read_text())
+        rows = [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
+    overlays = {int(path.stem.split("_")[0]): path for path in sorted((folder / "overlays").glob("*.png"))}
+    parts = [_entry(index, row, overlays.get(index)) for index, row in enumerate(rows)]
+    page = f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>xaijax</title>
+<style>{_STYLE}</style></head>
+<body>
+<h1>What {html.escape(str(run["settings"].get("model", "the classifier")))} saw</h1>
+<p class="figures">{_summary(rows, run)}</p>
+{"".join(parts)}
+</body>
+</html>
+"""
+    write_whole(folder / "index.html", page.encode())
+    return folder / "index.html"
+
+
+def _summary(rows: list[dict[str, Any]], run: dict[str, Any]) -> str:
+    good = [row for row in rows if "error" not in row]
+    parts = [f"{len(good)} of {len(rows)} images explained"]
+    if good:
+        raised = sum(row["probability"] > row["original_probability"] for row in good)
+        area = sum(row["area"] for row in good) / len(good)
+        parts += [f"probability raised in {raised}", f"mean area {area:.0%}"]
+    if "images_per_s" in run:
+        parts.append(f"{run['images_per_s']:.2f} images a second")
+    return html.escape("; ".join(parts) + ".")
+
+
+def _entry(index: int, row: dict[str, Any], picture: Path | None) -> str:
+    path = html.escape(row["path"])
+    if "error" in row:
+        return f'<figure><figcaption class="error">{path}: {html.escape(row["error"])}</figcaption></figure>\n'
+    label = html.escape(str(row["label"]))
+    image = (
+        f'<img loading="lazy" src="overlays/{html.escape(picture.name)}" alt="{label}: original, kept pixels, score map, overlay">'
+        if picture
+        else ""
+    )
+    figures = (
+        f"<b>{label}</b>: probability {row['original_probability']:.3f}, on the kept {row['area']:.0%} of the pixels "
+        f"{row['probability']:.3f}; CP score {row['cp_score']:.2f}; {row['evaluations']} evaluations. "
+    )
+    status = html.escape(row["status"])
+    return f"<figure>{image}<figcaption>{figures}{status}<br>{index}: {path}</figcaption></figure>\n"

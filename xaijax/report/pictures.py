@@ -1,0 +1,104 @@
+"""Pictures of an explanation: what was kept, what spoke for and against the class. Colours suit colour-blind eyes."""
+
+import functools
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+# Dark blue - white - dark orange: told apart by all common kinds of colour vision, and in grey by their order.
+_AGAINST, _NEUTRAL, _FOR = (33, 102, 172), (247, 247, 247), (217, 95, 2)
+_OUTLINE = (255, 221, 0)
+_INK, _PAPER, _FAINT = (17, 17, 17), (255, 255, 255), (90, 90, 90)
+PANEL = 224  # pixels, side of one panel
+
+
+def score_colours(score: np.ndarray) -> np.ndarray:
+    """Colours a score map: orange speaks for the class, blue against it, white neither.
+
+    Args:
+        score: `[H, W]` float, scaled by its own largest magnitude.
+
+    Returns:
+        `[H, W, 3]` uint8.
+    """
+    scale = np.abs(score).max()
+    level = np.clip(score / scale if scale > 0 else np.zeros_like(score), -1, 1)[..., None]
+    neutral = np.array(_NEUTRAL, float)
+    side = np.where(level > 0, np.array(_FOR, float), np.array(_AGAINST, float))
+    return np.round(neutral + np.abs(level) * (side - neutral)).astype(np.uint8)
+
+
+def kept_pixels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Shows the kept pixels on a grey check, which no photograph shows, so that black pixels are seen too."""
+    y, x = np.indices(mask.shape) // max(1, mask.shape[0] // 28)
+    check = np.where((y + x) % 2 == 0, 205, 235).astype(np.uint8)[..., None]
+    return np.where(mask[..., None], _rgb(image), check)
+
+
+def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Dims what the mask leaves out and outlines what it keeps; `[H, W, 3]` uint8."""
+    rgb = _rgb(image)
+    grey = np.mean(rgb, axis=2, keepdims=True)
+    dimmed = (0.35 * grey + 0.1 * rgb + 70).astype(np.uint8)
+    picture = np.where(mask[..., None], rgb, dimmed)
+    edge = np.zeros_like(mask)
+    edge[:-1] |= mask[:-1] != mask[1:]
+    edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    picture[edge] = _OUTLINE
+    return picture
+
+
+def panel(
+    image: np.ndarray, mask: np.ndarray, score: np.ndarray, *, title: str, figures: str
+) -> Image.Image:
+    """Draws the original, the kept pixels, the score map and the overlay side by side, with captions.
+
+    Args:
+        image: `[H, W, C]` uint8, C 1 or 3.
+        mask: `[H, W]` bool.
+        score: `[H, W]` float.
+        title: the class.
+        figures: a line of figures under it.
+    """
+    pictures = [_rgb(image), kept_pixels(image, mask), score_colours(score), None]
+    captions = ["original", "kept pixels", "score: orange for, blue against", "overlay"]
+    height = max(1, round(PANEL * mask.shape[0] / mask.shape[1]))
+    gap, top, bottom = 8, 52, 24
+    width = 4 * PANEL + 5 * gap
+    sheet = Image.new("RGB", (width, top + height + bottom), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((gap, 5), _fit(title, _font(18), width - 2 * gap), _INK, _font(18))
+    draw.text((gap, 30), _fit(figures, _font(13), width - 2 * gap), _FAINT, _font(13))
+    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        if picture is None:  # the outline is drawn at the panel's size, so that it stays one pixel wide
+            large = np.asarray(Image.fromarray(mask).resize((PANEL, height), Image.Resampling.NEAREST))
+            smooth = np.asarray(Image.fromarray(_rgb(image)).resize((PANEL, height), Image.Resampling.BICUBIC))
+            tile = Image.fromarray(overlay(smooth, large))
+        else:
+            tile = Image.fromarray(picture).resize((PANEL, height), Image.Resampling.NEAREST)
+        left = gap + index * (PANEL + gap)
+        sheet.paste(tile, (left, top))
+        draw.text((left, top + height + 4), caption, _FAINT, _font(13))
+    return sheet
+
+
+@functools.cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """Shortens text until it fits, so that a long label never runs off the sheet."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text.rstrip() + "..."
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    if image.shape[2] == 3:
+        return image
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    return image[..., :3] if image.shape[2] > 3 else np.repeat(image[..., :1], 3, axis=2)

@@ -1,0 +1,100 @@
+"""The demo: explains generated scenes with the embedded classifier, and compares with where the objects truly are."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from xaijax.classifier import Classifier
+from xaijax.explain import explain
+from xaijax.explanation import Explanation
+from xaijax.methods.elime import ELIME
+from xaijax.models.zoo import load
+from xaijax.report.page import write_page
+from xaijax.runtime.folder import RESULTS, RUN, json_lines, write_json, write_whole
+from xaijax.runtime.run import result_row, write_files
+from xaijax.scenes.generator import Scene, generate
+
+MODEL = "scenes-resnet"
+METHOD = ELIME(evaluations=480, segmentation="slic", fill="image-mean", area_weight=0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """What the demo found.
+
+    Attributes:
+        scenes: what was explained.
+        result: the explanations.
+        rows: their figures, with `overlap`, the intersection over union of the mask with the object.
+        compile_s: seconds until the first batch, compilation included, less those of a second one.
+        explain_s: seconds of the search of all scenes.
+    """
+
+    scenes: Scene
+    result: Explanation
+    rows: list[dict[str, Any]]
+    compile_s: float
+    explain_s: float
+
+
+def demo(out: Path, *, images: int, seed: int) -> Demo:
+    """Explains `images` scenes, writes their pictures and figures to the folder `out`, and returns what it found."""
+    classifier = load(MODEL)
+    scenes = jax.device_get(generate(jax.random.split(jax.random.key(seed), images)))
+    start = time.perf_counter()
+    _search(classifier, scenes, seed)
+    warm = time.perf_counter()
+    result = _search(classifier, scenes, seed)
+    explain_s = time.perf_counter() - warm
+    rows = [
+        result_row(result, place, classifier)
+        | {"path": f"scene-{place}", "true_label": classifier.label(int(scenes.label[place]))}
+        | {"overlap": round(intersection_over_union(result.mask[place], scenes.mask[place]), 6)}
+        for place in range(images)
+    ]
+    for place, row in enumerate(rows):
+        write_files(out, f"{place:06d}_{row['label']}", scenes.image[place], result, place, row, ("overlays",))
+    settings = {"model": MODEL, "method": dataclasses.asdict(METHOD), "images": images, "seed": seed}
+    write_json(out / RUN, {"settings": settings, "images_per_s": images / explain_s})
+    write_whole(out / RESULTS, json_lines(rows))
+    write_page(out)
+    return Demo(scenes, result, rows, max(0.0, warm - start - explain_s), explain_s)
+
+
+def intersection_over_union(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Returns the pixels in both over the pixels in either, in [0, 1]; 0 where both are empty."""
+    either = np.sum(mask | truth)
+    return float(np.sum(mask & truth) / either) if either else 0.0
+
+
+def table(found: Demo) -> str:
+    """Returns the figures as text."""
+    header = ("class", "p before", "p after", "area", "CP score", "overlap", "evaluations")
+    lines = [
+        (
+            row["label"] if row["label"] == row["true_label"] else f"{row['label']} (is {row['true_label']})",
+            f"{row['original_probability']:.3f}",
+            f"{row['probability']:.3f}",
+            f"{row['area']:.2f}",
+            f"{row['cp_score']:.2f}",
+            f"{row['overlap']:.2f}",
+            str(row["evaluations"]),
+        )
+        for row in found.rows
+    ]
+    widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
+    text = []
+    for line in [header, tuple("-" * width for width in widths), *lines]:
+        cells = [line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        text.append("  ".join(cells))
+    rate = len(found.rows) / found.explain_s
+    text.append(f"{rate:.1f} images a second, after {found.compile_s:.1f} s of compilation")
+    return "\n".join(text)
+
+
+def _search(classifier: Classifier, scenes: Scene, seed: int) -> Explanation:
+    return jax.device_get(explain(jax.random.key(seed), classifier, scenes.image, method=METHOD))

@@ -1,0 +1,226 @@
+"""A run: image files in, a folder of explanations out."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from xaijax.classifier import Classifier
+from xaijax.evaluation import micro_batch_size
+from xaijax.explain import Method, compiled_explain, image_id, split_id
+from xaijax.explanation import Explanation, Status
+from xaijax.models.preprocessing import crop_box, preprocess
+from xaijax.report.page import write_page
+from xaijax.report.pictures import panel
+from xaijax.runtime.folder import RunFolder, write_array, write_mask, write_picture
+from xaijax.runtime.reading import UnreadableImageError, as_array, read_image
+
+SAVES = ("masks", "scores", "overlays")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a run explains, and how.
+
+    Attributes:
+        classifier: any.
+        method: how to explain.
+        target: the class explained; -1 for the predicted one.
+        seed: of the run's key.
+        batch_size: images a compiled call.
+        save: of `SAVES`, what to write beside `results.jsonl`.
+        settings: what makes two runs the same, for `run.json`.
+    """
+
+    classifier: Classifier
+    method: Method
+    target: int
+    seed: int
+    batch_size: int
+    save: Sequence[str]
+    settings: dict[str, Any]
+
+    @property
+    def micro_batch(self) -> int:
+        """Masked images a forward pass."""
+        shape = (*self.classifier.input_size, self.classifier.channels)
+        return micro_batch_size(shape, self.batch_size * self.method.sizes[0], jax.default_backend())
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """An image of a run, read, or the reason why it could not be."""
+
+    index: int
+    path: Path
+    sha256: str = ""
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pixels: np.ndarray | None = None
+    error: str = ""
+
+
+def run(paths: Sequence[Path], job: Job, out: Path) -> list[dict[str, Any]]:
+    """Explains image files and writes the folder of the run; resumes where an earlier start of it ended.
+
+    Args:
+        paths: of the images, in the order of the results.
+        job: what to explain and how.
+        out: the folder.
+
+    Returns:
+        The lines of `results.jsonl`; a line with `error` has no explanation.
+
+    Raises:
+        ValueError: the folder holds another run, or cannot be written.
+    """
+    started = time.perf_counter()
+    folder = RunFolder(out, job.settings)
+    rows = {str(path): folder.done[str(path)] for path in paths if str(path) in folder.done}
+    left = [(index, path) for index, path in enumerate(paths) if str(path) not in rows]
+    explain = _compile(job) if left else None
+    compiled = time.perf_counter()
+    evaluations = searched = 0
+    with tqdm(total=len(left), unit="image", disable=None if sys.stderr.isatty() else True, file=sys.stderr) as bar:
+        for batch, failed in _batches(_read(left, job.classifier), job.batch_size):
+            new = [_failure(item, job.seed) for item in failed]
+            if batch and explain is not None:
+                new += _explained(batch, explain(batch), job, out)
+                evaluations += sum(row["evaluations"] for row in new if "evaluations" in row)
+                searched += len(batch)
+            for row in new:
+                rows[row["path"]] = row
+                folder.add(row)
+            bar.update(len(new))
+    ordered = [rows[str(path)] for path in paths]
+    seconds = time.perf_counter() - compiled
+    figures = {
+        "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "flax", "numpy")},
+        "python": platform.python_version(),
+        "devices": [str(device.device_kind) for device in jax.local_devices()],
+        "micro_batch": job.micro_batch,
+        "batch_size": job.batch_size,
+        "images": len(paths),
+        "errors": sum("error" in row for row in ordered),
+        "timings": {"compile_s": compiled - started, "explain_s": seconds},
+        "images_per_s": searched / seconds,
+        "evaluations_per_s": evaluations / seconds,
+    }
+    folder.finish(ordered, figures)
+    write_page(out)
+    return ordered
+
+
+def _read(items: Iterable[tuple[int, Path]], classifier: Classifier) -> Iterator[Item]:
+    for index, path in items:
+        try:
+            image = read_image(path, classifier.channels)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        except (UnreadableImageError, OSError) as error:
+            yield Item(index, path, error=str(error))
+            continue
+        yield Item(index, path, digest, crop_box(image.size, classifier), as_array(preprocess(image, classifier)))
+
+
+def _batches(items: Iterator[Item], size: int) -> Iterator[tuple[list[Item], list[Item]]]:
+    """Yields runs of at most `size` good images, each with the bad ones that came between."""
+    good: list[Item] = []
+    bad: list[Item] = []
+    for item in items:
+        (bad if item.error else good).append(item)
+        if len(good) == size:
+            yield good, bad
+            good, bad = [], []
+    if good or bad:
+        yield good, bad
+
+
+def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
+    """Compiles the search for a whole batch and returns what runs it on as many images as there are, up to that."""
+    size, shape = job.batch_size, (*job.classifier.input_size, job.classifier.channels)
+    key = jax.random.key(job.seed)
+    targets = np.full((size,), job.target, np.int32)
+
+    def arguments(batch: list[Item]) -> tuple[Any, ...]:
+        images = np.zeros((size, *shape), np.uint8)
+        ids = np.zeros((size, 2), np.uint32)
+        for place, item in enumerate(batch):
+            images[place] = item.pixels
+            ids[place] = split_id(image_id(item.pixels))
+        return key, job.classifier, images, targets, ids, None, np.arange(size) < len(batch)
+
+    program = compiled_explain.lower(*arguments([]), job.method, job.micro_batch).compile()
+    return lambda batch: jax.device_get(program(*arguments(batch)))
+
+
+def _explained(batch: list[Item], result: Explanation, job: Job, out: Path) -> list[dict[str, Any]]:
+    """Writes the files of a batch and returns its lines."""
+    rows = []
+    for place, item in enumerate(batch):
+        row = result_row(result, place, job.classifier)
+        row = {"path": str(item.path), "sha256": item.sha256, "crop": item.crop, **row, "seed": job.seed}
+        if Status(int(result.status[place])).is_failure:
+            rows.append({"path": row["path"], "sha256": item.sha256, "seed": job.seed, "error": row["status"]})
+            continue
+        assert item.pixels is not None
+        write_files(out, file_stem(item.index, item.path), item.pixels, result, place, row, job.save)
+        rows.append(row)
+    return rows
+
+
+def result_row(result: Explanation, place: int, classifier: Classifier) -> dict[str, Any]:
+    """Returns the figures of one row of an explanation, as `results.jsonl` has them."""
+    target = int(result.target[place])
+    figures = {
+        name: round(float(getattr(result, name)[place]), 6)
+        for name in ("original_probability", "probability", "area", "cp_score")
+    }
+    counts = {name: int(getattr(result, name)[place]) for name in ("evaluations", "generations")}
+    status = Status(int(result.status[place])).message
+    return {"target": target, "label": classifier.label(target), **figures, **counts, "status": status}
+
+
+def write_files(
+    out: Path,
+    stem: str,
+    pixels: np.ndarray,
+    result: Explanation,
+    place: int,
+    row: dict[str, Any],
+    save: Sequence[str],
+) -> None:
+    """Writes the mask, the score map and the picture of one explanation, as far as `save` names them."""
+    mask, score = np.asarray(result.mask[place]), np.asarray(result.score[place])
+    if "masks" in save:
+        write_mask(out / "masks" / f"{stem}.png", mask)
+    if "scores" in save:
+        write_array(out / "scores" / f"{stem}.npy", score)
+    if "overlays" in save:
+        write_picture(out / "overlays" / f"{stem}.png", draw(pixels, mask, score, row))
+
+
+def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str, Any]) -> Image.Image:
+    """Draws one explanation with its figures."""
+    figures = (
+        f"probability {row['original_probability']:.3f} on the whole image, {row['probability']:.3f} on "
+        f"{row['area']:.0%} of its pixels; CP score {row['cp_score']:.2f}; {row['evaluations']} evaluations"
+    )
+    return panel(pixels, mask, score, title=row["label"], figures=figures)
+
+
+def file_stem(index: int, path: Path) -> str:
+    """Returns the name of an image's files: its place in the input, and its own name."""
+    return f"{index:06d}_{path.stem}"
+
+
+def _failure(item: Item, seed: int) -> dict[str, Any]:
+    return {"path": str(item.path), "seed": seed, "error": item.error}
