@@ -6,38 +6,34 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
-Parameters = Any
-"""A pytree of arrays."""
+from xaijax.forward import (
+    Apply,
+    CallableApply,
+    Dtype,
+    FunctionApply,
+    LinenApply,
+    NNXApply,
+    Parameters,
+    Taps,
+    cast,
+    normalise,
+    to_unit_range,
+)
 
-Apply = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
-"""`apply(params, images, taps=(), perturbations=None) -> (logits, activations)`.
-
-`images` is `[N, H, W, C]` float32 in [0, 1]; normalisation is inside. `logits` is `[N, K]` float32. `activations` holds
-one array for each name in `taps`; `perturbations` maps tap names to arrays that are added there. Hashable, so that a
-compiled search is found again.
-"""
-
-
-class Taps:
-    """Collects the named activations that were asked for, and perturbs those that are to be perturbed.
-
-    A network calls it where an activation may be of interest: `x = taps("stage1", x)`.
-    """
-
-    def __init__(self, names: tuple[str, ...] = (), perturbations: Mapping[str, jax.Array] | None = None) -> None:
-        self.names = names
-        self.perturbations = perturbations or {}
-        self.activations: dict[str, jax.Array] = {}
-
-    def __call__(self, name: str, activation: jax.Array) -> jax.Array:
-        """Passes `activation` through, recorded and perturbed where that was asked for."""
-        if name in self.perturbations:
-            activation = activation + self.perturbations[name]
-        if name in self.names:
-            self.activations[name] = activation
-        return activation
+__all__ = [
+    "Apply",
+    "Classifier",
+    "Dtype",
+    "FunctionApply",
+    "NNXApply",
+    "Parameters",
+    "Taps",
+    "normalise",
+    "to_unit_range",
+]
 
 
 @jax.tree_util.register_dataclass
@@ -87,96 +83,118 @@ class Classifier:
         return self.labels[target] if self.labels else str(target)
 
     @classmethod
-    def from_nnx(cls, module: nnx.Module, **facts: Any) -> "Classifier":
+    def from_nnx(cls, module: nnx.Module, *, dtype: Dtype | None = None, **facts: Any) -> "Classifier":
         """Makes a classifier of a Flax NNX module.
 
         Args:
             module: called as `module(images)`, with `images` normalised by `mean` and `std`, it returns logits
                 `[N, K]`. A module with an attribute `tap_names` is called as `module(images, taps)` with a `Taps`.
+            dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
             **facts: fields of `Classifier`; `num_classes` is required.
         """
         module.eval()
         graph, state = nnx.split(module)
-        state = jax.tree.map(jnp.asarray, state)
+        facts = _facts(facts)
         names = tuple(getattr(module, "tap_names", ()))
-        channels = facts.get("channels", 3)
-        facts.setdefault("mean", (0.0,) * channels)
-        facts.setdefault("std", (1.0,) * channels)
-        apply = NNXApply(graph, tuple(facts["mean"]), tuple(facts["std"]), bool(names))
-        return cls(params=state, apply=apply, taps=names, **facts)
+        apply = NNXApply(facts["mean"], facts["std"], dtype or "float32", graph, names)
+        return cls(params=cast(state, dtype), apply=apply, taps=names, **facts)
 
     @classmethod
-    def from_function(cls, function: Callable[[Parameters, jax.Array], jax.Array], params: Parameters, **facts: Any) -> "Classifier":  # fmt: skip
+    def from_linen(
+        cls,
+        module: Any,
+        variables: Mapping[str, Any],
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        dtype: Dtype | None = None,
+        **facts: Any,
+    ) -> "Classifier":
+        """Makes a classifier of a Flax Linen module.
+
+        Args:
+            module: `module.apply(variables, images, **arguments)` returns logits `[N, K]`, with `images` normalised by
+                `mean` and `std`.
+            variables: all its collections, `params` and `batch_stats` for example.
+            arguments: such as `{"train": False}`; hashable values.
+            dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
+            **facts: fields of `Classifier`; `num_classes` is required.
+        """
+        facts = _facts(facts)
+        fixed = tuple(sorted((arguments or {}).items()))
+        apply = LinenApply(facts["mean"], facts["std"], dtype or "float32", module, fixed)
+        return cls(params=cast(variables, dtype), apply=apply, **facts)
+
+    @classmethod
+    def from_callable(
+        cls,
+        module: Callable[[jax.Array], jax.Array],
+        *,
+        per_image: bool = True,
+        channels_first: bool = True,
+        dtype: Dtype | None = None,
+        **facts: Any,
+    ) -> "Classifier":
+        """Makes a classifier of a callable pytree, such as an Equinox module in inference mode.
+
+        Args:
+            module: a pytree whose array leaves are its parameters and whose other leaves are hashable. Called with what
+                `mean` and `std` normalised, it returns logits.
+            per_image: whether it takes one image and returns `[K]`, as Equinox does, rather than a batch and `[N, K]`.
+            channels_first: whether it takes `[C, H, W]`, as Equinox does, rather than `[H, W, C]`.
+            dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
+            **facts: fields of `Classifier`; `num_classes` is required.
+        """
+        facts = _facts(facts)
+        leaves, structure = jax.tree.flatten(module)
+        is_array = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
+        constants = tuple(None if array else (leaf,) for leaf, array in zip(leaves, is_array, strict=True))
+        params = [leaf for leaf, array in zip(leaves, is_array, strict=True) if array]
+        apply = CallableApply(
+            facts["mean"], facts["std"], dtype or "float32", structure, constants, per_image, channels_first
+        )
+        return cls(params=cast(params, dtype), apply=apply, **facts)
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Callable[[Parameters, jax.Array], jax.Array],
+        params: Parameters,
+        *,
+        dtype: Dtype | None = None,
+        **facts: Any,
+    ) -> "Classifier":
         """Makes a classifier of a plain function.
 
         Args:
             function: `function(params, images) -> logits`, with `images` `[N, H, W, C]` normalised by `mean` and `std`.
                 It stands for itself in the compilation cache: pass the same object again, not a new lambda.
             params: pytree of arrays, or None.
+            dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
             **facts: fields of `Classifier`; `num_classes` is required.
         """
-        channels = facts.get("channels", 3)
-        facts.setdefault("mean", (0.0,) * channels)
-        facts.setdefault("std", (1.0,) * channels)
-        return cls(params=params, apply=FunctionApply(function, tuple(facts["mean"]), tuple(facts["std"])), **facts)
+        facts = _facts(facts)
+        apply = FunctionApply(facts["mean"], facts["std"], dtype or "float32", function)
+        return cls(params=cast(params, dtype), apply=apply, **facts)
 
 
-def normalise(images: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-    """Returns `(images - mean) / std`, a channel at a time; `[N, H, W, C]`."""
-    return (images - jnp.asarray(mean, images.dtype)) / jnp.asarray(std, images.dtype)
-
-
-def to_unit_range(images: jax.Array) -> jax.Array:
-    """Returns uint8 images as float32 in [0, 1], and float images as float32."""
-    if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / jnp.float32(255)
-    return images.astype(jnp.float32)
+def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Fills in what follows from the number of channels, makes lists hashable, and checks that lengths agree."""
+    facts = {fact: tuple(value) if isinstance(value, list) else value for fact, value in facts.items()}
+    channels = facts.get("channels", 3)
+    for fact, default in (("mean", 0.0), ("std", 1.0)):
+        value = tuple(float(number) for number in facts.get(fact, (default,) * channels))
+        if len(value) != channels:
+            raise ValueError(f"{fact} {value} has {len(value)} numbers; images of {channels} channels need {channels}.")
+        facts[fact] = value
+    if min(facts["std"]) <= 0:
+        raise ValueError(f"std {facts['std']} must be above 0 in every channel.")
+    labels, classes = facts.get("labels", ()), facts["num_classes"]
+    names = 2 if classes == 1 and facts.get("activation") == "sigmoid" else classes
+    if labels and len(labels) not in (classes, names):
+        raise ValueError(f"{len(labels)} labels were given for {names} classes; give a name for each, in their order.")
+    return facts
 
 
 @jax.jit
 def _logits(classifier: Classifier, images: jax.Array) -> jax.Array:
     return classifier.apply(classifier.params, to_unit_range(images))[0]
-
-
-@dataclasses.dataclass(frozen=True)
-class NNXApply:
-    """The forward pass of an NNX module; equal for equal graphs, so that two loads of one network share a compilation."""
-
-    graph: nnx.GraphDef
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    has_taps: bool
-
-    def __call__(
-        self,
-        params: Parameters,
-        images: jax.Array,
-        taps: tuple[str, ...] = (),
-        perturbations: Mapping[str, jax.Array] | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """See `Apply`."""
-        module = nnx.merge(self.graph, params)
-        images = normalise(images, self.mean, self.std)
-        if not self.has_taps:
-            return module(images).astype(jnp.float32), {}
-        recorder = Taps(taps, perturbations)
-        return module(images, recorder).astype(jnp.float32), recorder.activations
-
-
-@dataclasses.dataclass(frozen=True)
-class FunctionApply:
-    """The forward pass of a plain function; it has no taps."""
-
-    function: Callable[[Parameters, jax.Array], jax.Array]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(
-        self,
-        params: Parameters,
-        images: jax.Array,
-        taps: tuple[str, ...] = (),
-        perturbations: Mapping[str, jax.Array] | None = None,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """See `Apply`."""
-        return self.function(params, normalise(images, self.mean, self.std)).astype(jnp.float32), {}

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from xaijax.classifier import Taps
-from xaijax.models.layers import Convolution, ConvNorm, NormActivation, Padding, max_pool, mean_pool
+from xaijax.models.convolution import Padding, max_pool, mean_pool
+from xaijax.models.layers import ConvNorm, Convolution, Head, NormActivation
+from xaijax.models.weights import Table, conv_norm_rows, linear_rows, norm_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +27,8 @@ class DenseNetConfig:
         bottleneck: the 1x1 convolution of a layer has this many times `growth` channels.
         stem_stride: stride of the first convolution.
         stem_kernel: its size.
-        stem_pool: whether a 3x3 max-pool of stride 2 follows it.
+        stem_norm: whether a batch norm and a ReLU follow it.
+        stem_pool: whether a 3x3 max-pool of stride 2 follows that.
     """
 
     stages: tuple[int, ...]
@@ -34,6 +37,7 @@ class DenseNetConfig:
     bottleneck: int = 4
     stem_stride: int = 2
     stem_kernel: int = 7
+    stem_norm: bool = True
     stem_pool: bool = True
 
 
@@ -84,7 +88,10 @@ class DenseNet(nnx.Module):
         self.config, self.padding = config, padding
         self.tap_names = ("stem", *(f"stage{i + 1}" for i in range(len(config.stages))))
         width = config.stem
-        self.stem = ConvNorm(channels, width, config.stem_kernel, stride=config.stem_stride, padding=padding, rngs=rngs)
+        stem = ConvNorm if config.stem_norm else Convolution
+        self.stem: ConvNorm | Convolution = stem(
+            channels, width, config.stem_kernel, stride=config.stem_stride, padding=padding, rngs=rngs
+        )
         stages, transitions = [], []
         for index, depth in enumerate(config.stages):
             if index > 0:
@@ -96,7 +103,7 @@ class DenseNet(nnx.Module):
             width += depth * config.growth
         self.stages, self.transitions = nnx.List(stages), nnx.List(transitions)
         self.norm = NormActivation(width, rngs=rngs)
-        self.head = nnx.Linear(width, num_classes, rngs=rngs)
+        self.head = Head(width, num_classes, rngs=rngs)
 
     def __call__(self, x: jax.Array, taps: Taps) -> jax.Array:
         """Maps normalised images `[N, H, W, C]` to logits `[N, K]`."""
@@ -111,4 +118,23 @@ class DenseNet(nnx.Module):
             if index == len(self.stages) - 1:
                 x = self.norm(x)
             x = taps(f"stage{index + 1}", x)
-        return self.head(jnp.mean(x, axis=(1, 2)))
+        return self.head(x)
+
+
+def torchvision_table(config: DenseNetConfig, dot: str = "") -> Table:
+    """Returns how torchvision and timm name the arrays; `dot="."` gives the older `norm.1` for `norm1`."""
+    table: Table = {"features.conv0.weight": "stem.kernel"}
+    if config.stem_norm:
+        table |= norm_rows("features.norm0", "stem.norm")
+    for stage, depth in enumerate(config.stages):
+        for layer in range(depth):
+            source = f"features.denseblock{stage + 1}.denselayer{layer + 1}"
+            target = f"stages.{stage}.{layer}"
+            table |= norm_rows(f"{source}.norm{dot}1", f"{target}.norm.norm")
+            table |= conv_norm_rows(f"{source}.conv{dot}1", f"{source}.norm{dot}2", f"{target}.reduce")
+            table |= {f"{source}.conv{dot}2.weight": f"{target}.grow.kernel"}
+        if stage < len(config.stages) - 1:
+            source, target = f"features.transition{stage + 1}", f"transitions.{stage}"
+            table |= norm_rows(f"{source}.norm", f"{target}.norm.norm")
+            table |= {f"{source}.conv.weight": f"{target}.reduce.kernel"}
+    return table | norm_rows("features.norm5", "norm.norm") | linear_rows("classifier", "head")

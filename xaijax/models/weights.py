@@ -1,7 +1,7 @@
 """Weights between files and modules: every key of the file and every array of the module is accounted for."""
 
-import re
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,25 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-Rename = Callable[[str], str | None]
-"""Names the array of the module that a key of the file fills, or None for a key to leave out."""
+Table = dict[str, str | None]
+"""Keys of a file and the array of the module that each fills, such as `stages.0.1.conv2.kernel`; None fills none."""
 
-Table = tuple[tuple[str, str | None], ...]
-"""Regular expressions of a file's keys and what each becomes, the first that matches counting; None leaves it out."""
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How the files of one source name the arrays of a network, and what else the source does its own way.
+
+    Attributes:
+        source: its name, for messages.
+        table: see `Table`.
+        epsilon: of its batch norms.
+        same_epsilon: of its batch norms in networks with TensorFlow's padding; None where it is `epsilon`.
+    """
+
+    source: str
+    table: Table
+    epsilon: float = 1e-5
+    same_epsilon: float | None = None
 
 
 def read_file(path: Path | str) -> dict[str, np.ndarray]:
@@ -25,14 +39,14 @@ def read_file(path: Path | str) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"weights {str(path)!r} is not a file; check the path.")
-    if path.suffix in {".pth", ".pt", ".bin", ".ckpt"}:
+    if path.suffix in {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"}:
         raise ValueError(
             f"weights {path.name!r} is a pickle, which can run code when it is opened; convert it once with PyTorch: "
             "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')."
         )
     try:
         return dict(load_file(str(path)))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"weights {path.name!r} is not a whole safetensors file ({error}); fetch or convert it again."
         ) from error
@@ -43,43 +57,36 @@ def flat_state(module: nnx.Module) -> dict[str, nnx.Variable]:
     return {".".join(map(str, path)): variable for path, variable in nnx.to_flat_state(nnx.state(module))}
 
 
-def save_arrays(module: nnx.Module, path: Path) -> None:
-    """Writes the module's arrays as safetensors: float16 with two or more dimensions, else float32."""
-    arrays = {name: variable[...] for name, variable in flat_state(module).items()}
-    arrays = {name: np.ascontiguousarray(a, np.float16 if a.ndim > 1 else np.float32) for name, a in arrays.items()}
+def save_arrays(module: nnx.Module, path: Path, *, dtype: str = "float16") -> None:
+    """Writes the module's arrays as safetensors: of `dtype` with two or more dimensions, else float32."""
+    arrays = {name: np.asarray(variable[...]) for name, variable in flat_state(module).items()}
+    arrays = {name: np.ascontiguousarray(a, dtype if a.ndim > 1 else np.float32) for name, a in arrays.items()}
+    wrong = [name for name, a in arrays.items() if not np.isfinite(a).all()]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: not finite in {dtype}; save with dtype='float32'.")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(arrays, str(path))
 
 
-def rename_by(table: Table) -> Rename:
-    """Makes a table of patterns a function; an unmatched key keeps its name, and so is reported as a surplus."""
-    patterns = [(re.compile(pattern), replacement) for pattern, replacement in table]
-
-    def rename(key: str) -> str | None:
-        for pattern, replacement in patterns:
-            match = pattern.fullmatch(key)
-            if match:
-                return None if replacement is None else match.expand(replacement)
-        return key
-
-    return rename
+def norm_rows(source: str, target: str) -> Table:
+    """Returns the rows of a batch norm."""
+    return {
+        f"{source}.weight": f"{target}.scale",
+        f"{source}.bias": f"{target}.bias",
+        f"{source}.running_mean": f"{target}.mean",
+        f"{source}.running_var": f"{target}.var",
+        f"{source}.num_batches_tracked": None,
+    }
 
 
 def conv_norm_rows(conv: str, norm: str, target: str) -> Table:
     """Returns the rows of a convolution `conv` and its batch norm `norm` that together fill a `ConvNorm` `target`."""
-    return (
-        (rf"{conv}\.weight", f"{target}.kernel"),
-        (rf"{norm}\.weight", f"{target}.norm.scale"),
-        (rf"{norm}\.bias", f"{target}.norm.bias"),
-        (rf"{norm}\.running_mean", f"{target}.norm.mean"),
-        (rf"{norm}\.running_var", f"{target}.norm.var"),
-        (rf"{norm}\.num_batches_tracked", None),
-    )
+    return {f"{conv}.weight": f"{target}.kernel"} | norm_rows(norm, f"{target}.norm")
 
 
 def linear_rows(source: str, target: str) -> Table:
     """Returns the rows of a linear layer."""
-    return (rf"{source}\.weight", f"{target}.kernel"), (rf"{source}\.bias", f"{target}.bias")
+    return {f"{source}.weight": f"{target}.kernel", f"{source}.bias": f"{target}.bias"}
 
 
 def from_torch_layout(array: np.ndarray) -> np.ndarray:
@@ -89,43 +96,61 @@ def from_torch_layout(array: np.ndarray) -> np.ndarray:
     return array.T if array.ndim == 2 else array
 
 
-def fill_module(module: nnx.Module, arrays: Mapping[str, np.ndarray], rename: Rename, *, source: str) -> None:
+def recognise(layouts: Sequence[Layout], keys: Sequence[str]) -> Layout:
+    """Returns the layout that names the most of a file's keys, the first of equals."""
+    return max(layouts, key=lambda layout: sum(key in layout.table for key in keys))
+
+
+def is_whole(layout: Layout, keys: Sequence[str]) -> bool:
+    """Returns whether a file's keys are those of a layout, none missing and none left over."""
+    needed = {key for key, target in layout.table.items() if target is not None}
+    return needed <= set(keys) <= set(layout.table)
+
+
+def fill_module(
+    module: nnx.Module, arrays: Mapping[str, np.ndarray], table: Table, *, source: str, hint: str = ""
+) -> None:
     """Puts a file's arrays, already in this library's layout, into the module, in place, as NumPy float32.
 
     Args:
         module: may be abstract, as `nnx.eval_shape` makes it.
         arrays: by the file's keys.
-        rename: see `Rename`.
+        table: see `Table`; a key that is not in it is taken for the array's own name.
         source: for the message.
+        hint: a sentence to end the message with.
 
     Raises:
-        ValueError: keys are missing or surplus, or shapes differ; all are listed together.
+        ValueError: keys are missing or surplus, shapes differ, or numbers are not finite; all are listed together.
     """
     targets = flat_state(module)
     found: dict[str, str] = {}
     problems = []
     for key in sorted(arrays):
-        name = rename(key)
+        name, shape = table.get(key, key), arrays[key].shape
         if name is None:
             continue
         if name not in targets:
-            problems.append(f"surplus: {key} {list(arrays[key].shape)}")
-        elif name in found:
+            problems.append(f"surplus: {key} {list(shape)}")
+            continue
+        wanted = tuple(targets[name].shape)
+        if name in found:
             problems.append(f"twice: {key} and {found[name]} both fill {name}")
-        elif arrays[key].shape != targets[name].shape:
-            problems.append(f"shape: {key} is {list(arrays[key].shape)}, needed {list(targets[name].shape)}")
-            found[name] = key
-        else:
-            found[name] = key
-    problems += [f"missing: {name} {list(targets[name].shape)}" for name in targets if name not in found]
+        elif shape not in (wanted, (1, 1, *wanted)):  # a 1x1 convolution of pooled features is a linear layer
+            problems.append(f"shape: {key} is {list(shape)}, needed {list(wanted)}")
+        elif not np.isfinite(arrays[key]).all():
+            problems.append(f"not finite: {key}")
+        found[name] = key
+    keys = {name: key for key, name in table.items() if name is not None}
+    missing = [name for name in targets if name not in found]
+    problems += [f"missing: {keys.get(name, name)} {list(targets[name].shape)}" for name in missing]
     if problems:
         listed = "\n  ".join(problems[:20] + ([f"and {len(problems) - 20} more"] if len(problems) > 20 else []))
         raise ValueError(
             f"{source} does not fit the model in {len(problems)} places; load it as the model, number of classes and "
-            f"channels it was made for:\n  {listed}"
+            f"channels it was made for{hint}:\n  {listed}"
         )
     for name, key in found.items():
-        targets[name].set_value(np.asarray(arrays[key], np.float32))
+        targets[name].set_value(np.asarray(arrays[key], np.float32).reshape(targets[name].shape))
     nnx.update(module, nnx.from_flat_state([(_path(name), variable) for name, variable in targets.items()]))
 
 

@@ -1,76 +1,23 @@
-"""The zoo: what can be loaded, by name."""
+"""The zoo: loading a classifier by name, and saving it."""
 
-import dataclasses
-import difflib
-import functools
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
+from typing import Any, Literal
 
 from flax import nnx
 
+from xaijax.classifier import Classifier, Dtype, NNXApply
+from xaijax.models.architectures import ARCHITECTURES, Architecture, architecture, own_name
+from xaijax.models.class_names import imagenet_labels, read_labels
+from xaijax.models.convolution import Padding
+from xaijax.models.hub import Published, fetch
+from xaijax.models.layers import FixedKey, fold_batch_norms
+from xaijax.models.weights import fill_module, from_torch_layout, is_whole, read_file, recognise, save_arrays
 
-from xaijax.classifier import Classifier, NNXApply
-from xaijax.models.densenet import DenseNet, DenseNetConfig
-from xaijax.models.layers import Padding, fold_batch_norms
-from xaijax.models.mobilenet import MobileNetV2, MobileNetV2Config, torchvision_table
-from xaijax.models.resnet import ResNet, ResNetConfig
-from xaijax.models.weights import Table, fill_module, from_torch_layout, read_file, rename_by, save_arrays
+__all__ = ["ARCHITECTURES", "EMBEDDED", "Architecture", "architecture", "is_embedded", "load", "names", "save"]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 EMBEDDED = Path(__file__).parents[1] / "scenes" / "weights"
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """A row of the zoo.
-
-    Attributes:
-        build: `build(num_classes=, channels=, padding=, rngs=)` makes the module.
-        torchvision: the table of torchvision's names, or None where torchvision has no such network.
-        num_classes: of the published weights.
-        input_size: height and width, pixels.
-        resize: see `Classifier.resize`.
-        mean: of the published weights.
-        std: of the published weights.
-    """
-
-    build: Callable[..., nnx.Module]
-    torchvision: Table | None = None
-    num_classes: int = 1000
-    input_size: tuple[int, int] = (224, 224)
-    resize: int | None = 256
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-
-
-def _mobilenet_v2(config: MobileNetV2Config) -> Architecture:
-    return Architecture(functools.partial(MobileNetV2, config), torchvision_table(config))
-
-
-_SCENES_MOBILENET = MobileNetV2Config(
-    stages=((1, 16, 1, 2), (4, 32, 2, 1), (4, 64, 3, 2), (4, 96, 2, 2)), stem=24, last=256
-)
-_SCENES = {"num_classes": 10, "input_size": (64, 64), "resize": None, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "mobilenet_v2": _mobilenet_v2(MobileNetV2Config()),
-    "scenes-resnet": Architecture(
-        functools.partial(ResNet, ResNetConfig((1, 1, 1), (32, 64, 128), stem_kernel=5, stem_pool=True)),
-        **_SCENES,  # type: ignore[arg-type]
-    ),
-    "scenes-densenet": Architecture(
-        functools.partial(DenseNet, DenseNetConfig((2, 4, 6), growth=24, stem=32, stem_kernel=5)),
-        **_SCENES,  # type: ignore[arg-type]
-    ),
-    "scenes-mobilenet": Architecture(
-        functools.partial(MobileNetV2, _SCENES_MOBILENET),
-        **_SCENES,  # type: ignore[arg-type]
-    ),
-}
 
 
 def names() -> tuple[str, ...]:
@@ -83,67 +30,112 @@ def is_embedded(name: str) -> bool:
     return (EMBEDDED / name).is_dir()
 
 
-def architecture(name: str) -> Architecture:
-    """Returns the row of the zoo; raises ValueError, with the nearest names, where there is none."""
-    if name not in ARCHITECTURES:
-        near = difflib.get_close_matches(name, ARCHITECTURES, n=3) or ARCHITECTURES
-        raise ValueError(f"model {name!r} is unknown; did you mean {', '.join(near)}? `xaijax models` lists all.")
-    return ARCHITECTURES[name]
-
-
 def load(
     name: str,
     weights: str | Path | None = None,
     *,
     num_classes: int | None = None,
-    channels: int = 3,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    padding: Padding = "symmetric",
-    labels: tuple[str, ...] = (),
+    channels: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    padding: Padding | None = None,
+    dtype: Dtype = "float32",
+    labels: Sequence[str] | str | Path | None = None,
 ) -> Classifier:
-    """Loads a classifier.
+    """Loads a classifier. Nothing is compiled for it, and no file is executed.
 
     Args:
-        name: one of `names()`.
-        weights: a safetensors file with torchvision's names, or a folder that `save` wrote; None for an embedded one.
-        num_classes: None takes what the published weights have.
-        channels: of an image.
-        mean: per channel, of [0, 1] pixels; None takes what the published weights use.
-        std: per channel, of [0, 1] pixels; None takes what the published weights use.
-        padding: "symmetric" as in PyTorch, or "same" as in TensorFlow.
-        labels: a name a class.
+        name: one of `names()`, or timm's name of the same network.
+        weights: a safetensors file with torchvision's or timm's names, `hf:owner/repo[@revision]`, or a folder that
+            `save` wrote; None for an embedded network.
+        num_classes: None takes what the weights' source states, else what the published weights have.
+        channels: of an image; None takes what the weights' source states, else 3.
+        mean: per channel, of [0, 1] pixels; None takes what the weights' source states, else the usual ones.
+        std: per channel, of [0, 1] pixels; None likewise.
+        padding: "symmetric" as in PyTorch, or "same" as in TensorFlow; None takes "same" where `name` or the weights'
+            source begins with timm's `tf_`, else "symmetric".
+        dtype: of parameters and computation; logits are float32 in either case.
+        labels: a name a class, or a file of them; None takes ImageNet's where they fit.
 
     Returns:
         A `Classifier` with its batch norms folded into the convolutions.
 
     Raises:
-        ValueError: the name is unknown, or the weights do not fit it; all that does not fit is listed.
+        ValueError: the name is unknown, the weights cannot be had, or they do not fit; all that does not fit is listed.
     """
-    row = architecture(name)
+    row, name, timm_name = architecture(name), own_name(name), name
     if weights is None and not is_embedded(name):
-        raise ValueError(f"model {name!r} comes without weights; name a file with weights=...")
-    folder = EMBEDDED / name if weights is None else Path(weights)
-    if folder.is_dir():
-        return _load_folder(folder, name)
-    options = {"num_classes": num_classes or row.num_classes, "channels": channels, "padding": padding}
-    module = nnx.eval_shape(lambda: row.build(**options, rngs=nnx.Rngs(0)))
-    if row.torchvision is None:
-        raise ValueError(f"model {name!r} is not in torchvision; load it from a folder that xaijax.models.save wrote.")
-    arrays = {key: from_torch_layout(array) for key, array in read_file(folder).items()}
-    fill_module(module, arrays, rename_by(row.torchvision), source=folder.name)
-    fold_batch_norms(module)
-    return Classifier.from_nnx(
-        module,
-        name=name,
-        num_classes=options["num_classes"],
-        channels=channels,
-        input_size=row.input_size,
-        resize=row.resize,
-        mean=row.mean if mean is None else tuple(mean),
-        std=row.std if std is None else tuple(std),
-        labels=tuple(labels),
+        raise ValueError(
+            f"model {name!r} comes without weights; name them with weights=...: a safetensors file, hf:owner/repo, or "
+            "a folder that xaijax.models.save wrote."
+        )
+    source = EMBEDDED / name if weights is None else weights
+    if not str(source).startswith("hf:") and Path(source).is_dir():
+        folder = Path(source)
+        asked = {"num_classes": num_classes, "channels": channels, "padding": padding}
+        return _load_folder(folder, name, asked, mean=mean, std=std, dtype=dtype, labels=labels)
+    if str(source).startswith("hf:"):
+        published = fetch(str(source).removeprefix("hf:"))
+        if published.architecture and own_name(published.architecture) != name:
+            raise ValueError(f"{source} holds a {published.architecture}, not a {name}; load it by that name.")
+        timm_name = published.architecture or timm_name
+    else:
+        published = Published(Path(source))
+    facts: dict[str, Any] = {
+        "name": name,
+        "num_classes": row.num_classes if published.num_classes is None else published.num_classes,
+        "input_size": row.input_size,
+        "resize": row.resize,
+        "mean": (0.5,) * 3 if timm_name.startswith("tf_") else row.mean,
+        "std": (0.5,) * 3 if timm_name.startswith("tf_") else row.std,
+    } | published.facts
+    given = {"num_classes": num_classes, "channels": channels, "mean": mean, "std": std}
+    facts |= {fact: value for fact, value in given.items() if value is not None}
+    facts.setdefault("channels", 3)
+    facts |= {fact: _for_channels(tuple(facts[fact]), facts["channels"], fact) for fact in ("mean", "std")}
+    if labels is not None:
+        facts["labels"] = read_labels(labels, facts["num_classes"])
+    elif row.num_classes == facts["num_classes"] == 1000:
+        facts.setdefault("labels", imagenet_labels())
+    module = _from_published(
+        row, published.path, padding or ("same" if timm_name.startswith("tf_") else "symmetric"), facts
     )
+    return Classifier.from_nnx(module, dtype=dtype, **facts)
+
+
+def _for_channels(values: tuple[float, ...], channels: int, fact: str) -> tuple[float, ...]:
+    """Returns a published `mean` or `std` for another number of channels, where it is the same in all."""
+    if len(values) == channels:
+        return values
+    if len(set(values)) == 1:
+        return (values[0],) * channels
+    raise ValueError(f"{fact} {values} does not fit images of {channels} channels; name {channels} with {fact}=...")
+
+
+def _from_published(row: Architecture, path: Path, padding: Padding, facts: dict[str, Any]) -> nnx.Module:
+    layouts = row.layouts()
+    if not layouts:
+        raise ValueError(
+            f"model {facts['name']!r} was not published elsewhere; load it from a folder that xaijax.models.save wrote."
+        )
+    arrays = {key.removeprefix("module."): from_torch_layout(array) for key, array in read_file(path).items()}
+    layout = recognise(layouts, tuple(arrays))
+    options = {"num_classes": facts["num_classes"], "channels": facts["channels"], "padding": padding}
+    module = nnx.eval_shape(lambda: row.build(**options, rngs=FixedKey()))
+    hint = "" if is_whole(layout, tuple(arrays)) else _seems(tuple(arrays), facts["name"])
+    fill_module(module, arrays, layout.table, source=f"{path.name} (read as {layout.source} names it)", hint=hint)
+    has_own = padding == "same" and layout.same_epsilon is not None
+    fold_batch_norms(module, epsilon=layout.same_epsilon if has_own else layout.epsilon)
+    return module
+
+
+def _seems(keys: tuple[str, ...], name: str) -> str:
+    others = [
+        other
+        for other, row in ARCHITECTURES.items()
+        if other != name and any(is_whole(layout, keys) for layout in row.layouts())
+    ]
+    return f" (its keys are those of {' or '.join(others)})" if others else ""
 
 
 _FACTS = (
@@ -160,33 +152,59 @@ _FACTS = (
 )
 
 
-def save(classifier: Classifier, folder: str | Path) -> None:
-    """Writes a classifier of the zoo to a folder that `load` reads: `config.json` and `model.safetensors` (float16)."""
+def save(classifier: Classifier, folder: str | Path, *, dtype: Literal["float16", "float32"] = "float16") -> None:
+    """Writes a classifier of the zoo to a folder that `load` reads: `config.json` and `model.safetensors`.
+
+    Args:
+        classifier: one that `load` made.
+        folder: is made where it is not there.
+        dtype: of the kernels; float32 gives the same bits back.
+
+    Raises:
+        ValueError: it is not of the zoo, or a number is too large for float16.
+    """
     folder = Path(folder)
     if not isinstance(classifier.apply, NNXApply) or classifier.name not in ARCHITECTURES:
         raise ValueError("only a classifier that models.load made can be saved; save your own module with its library.")
     module: Any = nnx.merge(classifier.apply.graph, classifier.params)
-    save_arrays(module, folder / "model.safetensors")
+    save_arrays(module, folder / "model.safetensors", dtype=dtype)
     facts = {fact: getattr(classifier, fact) for fact in _FACTS} | {"padding": module.padding}
     (folder / "config.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def _load_folder(folder: Path, name: str) -> Classifier:
+def _load_folder(
+    folder: Path,
+    name: str,
+    asked: dict[str, Any],
+    *,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    dtype: Dtype,
+    labels: Sequence[str] | str | Path | None,
+) -> Classifier:
     try:
         facts = json.loads((folder / "config.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        saved = facts["name"]
+        options = {fact: facts[fact] for fact in asked}
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"folder {folder.name!r} has no readable config.json; is it one that save wrote?") from error
-    if facts["name"] != name:
-        raise ValueError(f"folder {folder.name!r} holds a {facts['name']}, not a {name}; load it by that name.")
-    options = {"num_classes": facts["num_classes"], "channels": facts["channels"], "padding": facts.pop("padding")}
+    if saved != name:
+        raise ValueError(f"folder {folder.name!r} holds a {saved}, not a {name}; load it by that name.")
+    wrong = [
+        f"{fact} {options[fact]}, not {value}" for fact, value in asked.items() if value not in (None, options[fact])
+    ]
+    if wrong:
+        raise ValueError(f"folder {folder.name!r} holds {', '.join(wrong)}; leave those out, the folder knows them.")
 
     def build() -> nnx.Module:
-        module = architecture(name).build(**options, rngs=nnx.Rngs(0))
+        module = architecture(name).build(**options, rngs=FixedKey())
         fold_batch_norms(module)
         return module
 
     module = nnx.eval_shape(build)
-    arrays = read_file(folder / "model.safetensors")
-    fill_module(module, arrays, lambda key: key, source=folder.name)
-    facts = {fact: tuple(value) if isinstance(value, list) else value for fact, value in facts.items()}
-    return Classifier.from_nnx(module, **facts)
+    fill_module(module, read_file(folder / "model.safetensors"), {}, source=folder.name)
+    facts = {fact: facts[fact] for fact in _FACTS}
+    facts |= {fact: tuple(value) for fact, value in (("mean", mean), ("std", std)) if value is not None}
+    if labels is not None:
+        facts["labels"] = read_labels(labels, facts["num_classes"])
+    return Classifier.from_nnx(module, dtype=dtype, **facts)

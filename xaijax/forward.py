@@ -1,0 +1,176 @@
+"""The forward passes of a classifier: what a network of each library becomes, as a hashable function of its arrays."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+Parameters = Any
+"""A pytree of arrays."""
+
+Apply = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
+"""`apply(params, images, taps=(), perturbations=None) -> (logits, activations)`.
+
+`images` is `[N, H, W, C]` float32 in [0, 1]; normalisation is inside. `logits` is `[N, K]` float32. `activations` holds
+one array for each name in `taps`; `perturbations` maps tap names to arrays that are added there. Hashable, so that a
+compiled search is found again.
+"""
+
+Dtype = Literal["float32", "bfloat16"]
+"""What a network computes in; its logits are float32 in either case."""
+
+
+class Taps:
+    """Collects the named activations that were asked for, and perturbs those that are to be perturbed.
+
+    A network calls it where an activation may be of interest: `x = taps("stage1", x)`.
+    """
+
+    def __init__(self, names: tuple[str, ...] = (), perturbations: Mapping[str, jax.Array] | None = None) -> None:
+        self.names = names
+        self.perturbations = perturbations or {}
+        self.activations: dict[str, jax.Array] = {}
+
+    def __call__(self, name: str, activation: jax.Array) -> jax.Array:
+        """Passes `activation` through, recorded and perturbed where that was asked for."""
+        if name in self.perturbations:
+            activation = activation + self.perturbations[name].astype(activation.dtype)
+        if name in self.names:
+            self.activations[name] = activation
+        return activation
+
+
+def normalise(images: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """Returns `(images - mean) / std`, a channel at a time; `[..., C]`."""
+    shape = (1,) * (images.ndim - 1) + (-1,)
+    return (images - jnp.asarray(mean, images.dtype).reshape(shape)) / jnp.asarray(std, images.dtype).reshape(shape)
+
+
+def to_unit_range(images: jax.Array) -> jax.Array:
+    """Returns uint8 images as float32 in [0, 1], and float images as float32."""
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) / jnp.float32(255)
+    return images.astype(jnp.float32)
+
+
+def cast(params: Parameters, dtype: Dtype | None) -> Parameters:
+    """Returns a pytree as device arrays, those of floating point in `dtype`; nothing is compiled for it."""
+
+    def leaf(array: Any) -> jax.Array:
+        if dtype is None or not jnp.issubdtype(array.dtype, jnp.floating) or array.dtype == dtype:
+            return jnp.asarray(array)
+        return jnp.asarray(np.asarray(array).astype(jnp.dtype(dtype)))
+
+    return jax.tree.map(leaf, params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """What the forward passes share: an image is normalised, then cast.
+
+    Attributes:
+        mean: per channel, of [0, 1] pixels.
+        std: per channel, of [0, 1] pixels.
+        dtype: of the network.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dtype: Dtype
+
+    def __call__(
+        self,
+        params: Parameters,
+        images: jax.Array,
+        taps: tuple[str, ...] = (),
+        perturbations: Mapping[str, jax.Array] | None = None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """See `Apply`."""
+        recorder = Taps(taps, perturbations)
+        images = normalise(images, self.mean, self.std).astype(jnp.dtype(self.dtype))
+        logits = self.logits(params, images, recorder)
+        strangers = {*taps, *recorder.perturbations} - {*self.tap_names(params)}
+        if strangers:
+            raise ValueError(
+                f"{', '.join(sorted(strangers))}: no tap of this classifier, whose taps are "
+                f"{', '.join(self.tap_names(params)) or 'none'}."
+            )
+        return logits.astype(jnp.float32), recorder.activations
+
+    def logits(self, params: Parameters, images: jax.Array, taps: Taps) -> jax.Array:
+        """Maps normalised images `[N, H, W, C]` to logits `[N, K]`."""
+        raise NotImplementedError
+
+    def tap_names(self, params: Parameters) -> tuple[str, ...]:
+        """Returns the names of the activations that can be had."""
+        return ()
+
+
+@dataclasses.dataclass(frozen=True)
+class NNXApply(Forward):
+    """The forward pass of an NNX module; equal for equal graphs, so that two loads of a network share a compilation."""
+
+    graph: nnx.GraphDef
+    names: tuple[str, ...]
+
+    def logits(self, params: Parameters, images: jax.Array, taps: Taps) -> jax.Array:
+        """See `Forward`."""
+        module: Any = nnx.merge(self.graph, params)
+        return module(images, taps) if self.names else module(images)
+
+    def tap_names(self, params: Parameters) -> tuple[str, ...]:
+        """See `Forward`."""
+        return self.names
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionApply(Forward):
+    """The forward pass of a plain function; it has no taps."""
+
+    function: Callable[[Parameters, jax.Array], jax.Array]
+
+    def logits(self, params: Parameters, images: jax.Array, taps: Taps) -> jax.Array:
+        """See `Forward`."""
+        return self.function(params, images)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinenApply(Forward):
+    """The forward pass of a Linen module; it has no taps."""
+
+    module: Any
+    arguments: tuple[tuple[str, Any], ...]
+
+    def logits(self, params: Parameters, images: jax.Array, taps: Taps) -> jax.Array:
+        """See `Forward`."""
+        return self.module.apply(params, images, **dict(self.arguments))
+
+
+@dataclasses.dataclass(frozen=True)
+class CallableApply(Forward):
+    """The forward pass of a callable pytree, such as an Equinox module; it has no taps.
+
+    Attributes:
+        structure: of the pytree.
+        constants: its leaves that are not arrays, with None where an array belongs.
+        per_image: whether it is called with one image rather than a batch.
+        channels_first: whether it takes `[C, H, W]`.
+    """
+
+    structure: Any
+    constants: tuple[Any, ...]
+    per_image: bool
+    channels_first: bool
+
+    def logits(self, params: Parameters, images: jax.Array, taps: Taps) -> jax.Array:
+        """See `Forward`."""
+        arrays = iter(params)
+        leaves = [next(arrays) if constant is None else constant[0] for constant in self.constants]
+        module = jax.tree.unflatten(self.structure, leaves)
+        if self.channels_first:
+            images = images.transpose(0, 3, 1, 2)
+        return jax.vmap(module)(images) if self.per_image else module(images)

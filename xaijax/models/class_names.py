@@ -1,0 +1,40 @@
+"""Names of classes: those of ImageNet-1k, and a user's own."""
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+
+@functools.cache
+def imagenet_labels() -> tuple[str, ...]:
+    """Returns the names of the 1,000 classes of ILSVRC-2012, in the order of the published networks."""
+    path = Path(__file__).parent / "labels" / "imagenet1k.txt"
+    return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+def read_labels(labels: Sequence[str] | str | Path, num_classes: int) -> tuple[str, ...]:
+    """Returns the names of classes.
+
+    Args:
+        labels: the names themselves; or a file, a line a class, or JSON: a list, or an object of names by class number.
+        num_classes: how many there must be.
+
+    Raises:
+        ValueError: the file cannot be read, or it does not name every class.
+    """
+    if isinstance(labels, str | Path):
+        path = Path(labels)
+        try:
+            text = path.read_text(encoding="utf-8")
+            named = json.loads(text) if path.suffix == ".json" else text.splitlines()
+            if isinstance(named, dict):
+                named = [named[str(number)] for number in range(len(named))]
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError) as error:
+            raise ValueError(
+                f"labels {path.name!r} cannot be read ({error}); write a name a line, or JSON with a name a class."
+            ) from error
+        labels = [str(name) for name in named]
+    if len(labels) != num_classes:
+        raise ValueError(f"{len(labels)} labels were given for {num_classes} classes; give a name for each, in order.")
+    return tuple(labels)

@@ -1,0 +1,119 @@
+"""Convolutions lowered to what is fast on each platform, and pooling."""
+
+import functools
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Padding = Literal["symmetric", "same"]
+"""`symmetric` pads both sides alike, as PyTorch does; `same` pads as TensorFlow does (more at the end)."""
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+"""Pixels before and after, in height and in width."""
+
+
+def spatial_padding(size: tuple[int, int], kernel: tuple[int, int], stride: int, padding: Padding) -> Pads:
+    """Returns the pixels to pad `(before, after)` in height and width for a kernel at a stride."""
+    if padding == "symmetric":
+        return (kernel[0] // 2, kernel[0] // 2), (kernel[1] // 2, kernel[1] // 2)
+    totals = [max((-(-s // stride) - 1) * stride + k - s, 0) for s, k in zip(size, kernel, strict=True)]
+    return (totals[0] // 2, totals[0] - totals[0] // 2), (totals[1] // 2, totals[1] - totals[1] // 2)
+
+
+def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 1, padding: Padding) -> jax.Array:
+    """Convolves images with a kernel.
+
+    On CPU a 1x1 convolution is a matrix product (1.5 to 5 times faster than XLA's convolution) and a depthwise one is a
+    sum of shifted products (8 to 40 times faster); elsewhere the library's convolution is the right one.
+
+    Args:
+        x: `[N, H, W, C]`.
+        kernel: `[h, w, C / groups, D]`.
+        stride: in both directions.
+        groups: channel groups; `groups == C` is depthwise.
+        padding: see `Padding`.
+
+    Returns:
+        `[N, H', W', D]`.
+    """
+    pads = spatial_padding((x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding)
+
+    def library(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return lax.conv_general_dilated(
+            x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+        )
+
+    if kernel.shape[:2] == (1, 1) and groups == 1:
+
+        def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return jnp.einsum("nhwc,cd->nhwd", x[:, ::stride, ::stride], kernel[0, 0])
+
+        return lax.platform_dependent(x, kernel, cpu=product, default=library)
+    if groups == x.shape[3] == kernel.shape[3]:
+
+        def shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return _depthwise_by_shifts(x, kernel, stride, pads)
+
+        return lax.platform_dependent(x, kernel, cpu=shifted, default=library)
+    return library(x, kernel)
+
+
+def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    height = (padded.shape[1] - kernel.shape[0]) // stride + 1
+    width = (padded.shape[2] - kernel.shape[1]) // stride + 1
+    total = jnp.zeros((), x.dtype)
+    for row in range(kernel.shape[0]):
+        for column in range(kernel.shape[1]):
+            rows = slice(row, row + (height - 1) * stride + 1, stride)
+            columns = slice(column, column + (width - 1) * stride + 1, stride)
+            total = total + padded[:, rows, columns] * kernel[row, column, 0][None, None, None]
+    return total
+
+
+def max_pool(x: jax.Array, size: int, stride: int, padding: Padding) -> jax.Array:
+    """Returns the maximum of each `size` x `size` window of `[N, H, W, C]`.
+
+    Its gradient shares an output's among the equal maxima of a window, by shifted slices: XLA's own scatters, which
+    takes five times as long on CPU.
+    """
+    return _max_pool(x, size, stride, spatial_padding((x.shape[1], x.shape[2]), (size, size), stride, padding))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _max_pool(x: jax.Array, size: int, stride: int, pads: Pads) -> jax.Array:
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *pads, (0, 0)))
+
+
+def _max_pool_forward(x: jax.Array, size: int, stride: int, pads: Pads) -> tuple[jax.Array, jax.Array]:
+    return _max_pool(x, size, stride, pads), x
+
+
+def _max_pool_backward(size: int, stride: int, pads: Pads, x: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    height, width = cotangent.shape[1:3]
+
+    def by_shifts(x: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
+        starts = [(row, column) for row in range(size) for column in range(size)]
+        return functools.reduce(
+            jnp.maximum,
+            [
+                padded[:, r : r + (height - 1) * stride + 1 : stride, c : c + (width - 1) * stride + 1 : stride]
+                for r, c in starts
+            ],
+        )
+
+    return jax.vjp(by_shifts, x)[1](cotangent)
+
+
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def mean_pool(x: jax.Array, size: int) -> jax.Array:
+    """Returns the mean of each `size` x `size` window of `[N, H, W, C]`, side by side; what is left over is dropped."""
+    count, height, width, channels = x.shape
+    height, width = height // size, width // size
+    x = x[:, : height * size, : width * size].reshape(count, height, size, width, size, channels)
+    return jnp.mean(x, axis=(2, 4))
