@@ -1,0 +1,55 @@
+"""The archive against a dictionary."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xaijax.genetic import archive as archives
+
+CAPACITY, POPULATION = 10, 4
+VALUES = {"score": jax.ShapeDtypeStruct((), jnp.float32), "label": jax.ShapeDtypeStruct((), jnp.int32)}
+
+find = jax.jit(archives.find)
+is_repeat = jax.jit(archives.is_repeat)
+insert = jax.jit(archives.insert)
+
+# Few values, 0 among them, in either word, so that genomes repeat and differ in one word only.
+genome = st.tuples(st.sampled_from([0, 1, 2**31]), st.sampled_from([0, 5, 2**32 - 1]))
+generation = st.lists(genome, min_size=POPULATION, max_size=POPULATION)
+
+
+@settings(deadline=None, max_examples=40)
+@given(generations=st.lists(generation, min_size=1, max_size=4), asked=generation)
+def test_an_archive_is_a_dictionary_in_the_order_of_evaluation(generations, asked):
+    archive = archives.empty(CAPACITY, 2, VALUES)
+    known = {}
+    for number, genomes in enumerate(generations):
+        words = np.array(genomes, np.uint32)
+        repeats = [one in known or one in genomes[:place] for place, one in enumerate(genomes)]
+        np.testing.assert_array_equal(is_repeat(archive, words), repeats)
+
+        new = ~np.array(repeats)
+        new &= np.cumsum(new) <= CAPACITY - len(known)
+        labels = np.arange(POPULATION, dtype=np.int32) + 10 * number
+        archive = insert(archive, words, {"score": labels.astype(np.float32) / 8, "label": labels}, new)
+        known |= {one: label for one, label, is_new in zip(genomes, labels, new, strict=True) if is_new}
+
+    assert int(archive.count) == len(known) <= CAPACITY
+    np.testing.assert_array_equal(archive.genomes[: len(known)], np.array(list(known), np.uint32))
+    assert not np.any(archive.genomes[len(known) :])
+    np.testing.assert_array_equal(archive.values["label"][: len(known)], list(known.values()))
+    np.testing.assert_array_equal(archive.values["score"], archive.values["label"].astype(np.float32) / 8)
+    found, index = find(archive, np.array(asked, np.uint32))
+    np.testing.assert_array_equal(found, [one in known for one in asked])
+    np.testing.assert_array_equal(index, [list(known).index(one) if one in known else 0 for one in asked])
+
+
+def test_an_empty_archive_does_not_know_the_empty_genome():
+    archive = archives.empty(CAPACITY, 2, VALUES)
+    found, _ = find(archive, jnp.zeros((POPULATION, 2), jnp.uint32))
+    assert not found.any()
+    np.testing.assert_array_equal(
+        is_repeat(archive, jnp.zeros((POPULATION, 2), jnp.uint32)), [False] + [True] * (POPULATION - 1)
+    )

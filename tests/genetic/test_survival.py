@@ -1,0 +1,41 @@
+"""Survival against sorting in NumPy."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xaijax.genetic.survival import generational
+
+survive = jax.jit(generational, static_argnames="elites")
+PARENTS, CHILDREN = np.arange(6), np.arange(10, 16)
+few_values = st.lists(st.sampled_from([-np.inf, 0.0, 1.0, 2.0]), min_size=6, max_size=6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(fitness=few_values, child_fitness=few_values, elites=st.sampled_from([0, 2, 6]))
+def test_survivors_agree_with_sorting(fitness, child_fitness, elites):
+    fitness, child_fitness = np.array(fitness, np.float32), np.array(child_fitness, np.float32)
+    best = np.argsort(-fitness, kind="stable")[:elites]
+    pool = np.concatenate([PARENTS[best], CHILDREN])
+    pool_fitness = np.concatenate([fitness[best], child_fitness])
+    order = np.argsort(-pool_fitness, kind="stable")[:6]
+    population, survivors = survive(PARENTS, fitness, CHILDREN, child_fitness, elites=elites)
+    np.testing.assert_array_equal(population, pool[order])
+    np.testing.assert_array_equal(survivors, pool_fitness[order])
+
+
+@pytest.mark.parametrize("elites", [0, 2, 6])
+def test_of_equals_as_many_parents_stay_as_may(elites):
+    same = np.ones(6, np.float32)
+    population, _ = survive(PARENTS, same, CHILDREN, same, elites=elites)
+    np.testing.assert_array_equal(population, [*range(elites), *range(10, 16 - elites)])
+
+
+def test_genomes_move_as_wholes():
+    genomes = np.random.default_rng(0).integers(0, 2**32, (2, 6, 3), np.uint32)
+    fitness = np.array([[5, 1, 3, 0, 2, 4], [9, -1, -1, -1, -1, 2.5]], np.float32)
+    population, _ = survive(genomes[0], fitness[0], genomes[1], fitness[1], elites=2)
+    expected = [genomes[1, 0], genomes[0, 0], genomes[0, 5], genomes[1, 5], genomes[1, 1], genomes[1, 2]]
+    np.testing.assert_array_equal(population, expected)
