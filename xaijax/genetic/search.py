@@ -19,7 +19,7 @@ from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole
 from xaijax.genetic.selection import tournament
 from xaijax.genetic.survival import generational
 
-ENUMERATED = 8  # genomes of at most so many genes are not evolved: all their masks are evaluated
+ENUMERATED = 8  # genomes of at most so many genes are not evolved, where the budget holds all their masks
 
 RUNNING, SPENT, ENDED, EXHAUSTED = range(4)  # why a search has ended, if it has
 
@@ -54,6 +54,12 @@ class Settings:
     mutation: Mutation
     fitness: Callable[[Any], chex.Array]
     retries: int = 3
+
+    @property
+    def enumerated(self) -> int:
+        """Genes of the longest genome that is not evolved, because all its masks are evaluated."""
+        masks = min(self.evaluations - 1, self.population * self.generations)  # beside the whole one
+        return min(ENUMERATED, (masks + 2).bit_length() - 1)
 
 
 @chex.dataclass(frozen=True)
@@ -109,11 +115,16 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, chex.Array
     size = {"count": settings.population, "words": settings.words}
     evolved = jnp.where(state.generation == 1, state.population, _children(settings, child_key, state))
     counted = enumerate_masks((state.generation - 1) * settings.population, state.length, **size)
-    genomes = jnp.where(state.length <= ENUMERATED, counted, evolved)
+    genomes = jnp.where(state.length <= settings.enumerated, counted, evolved)
     genomes = jnp.where(state.generation == 0, whole(state.length, settings.words)[None], genomes)
 
-    new = ~archives.is_repeat(state.archive, genomes) & (state.ended == RUNNING)
+    running = state.ended == RUNNING
+    new = ~archives.is_repeat(state.archive, genomes) & running
     new &= jnp.cumsum(new, dtype=jnp.int32) <= settings.evaluations - state.archive.count
+    # An ended search stays as it is, however long its neighbours run.
+    key, genomes = jax.tree.map(
+        lambda after, before: jnp.where(running, after, before), (key, genomes), (state.key, state.pending)
+    )
     return state.replace(key=key, pending=genomes, new=new), genomes
 
 
@@ -137,13 +148,14 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     # The slot that the whole mask's generation would take lies outside the history and is dropped.
     slot = jnp.where(is_whole, settings.generations, state.generation - 1)
     masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.length, 0, ENUMERATED + 1)) - 2
-    exhausted = (state.length <= ENUMERATED) & (archive.count > masks)
+    exhausted = (state.length <= settings.enumerated) & (archive.count > masks)
     ended = jnp.where(archive.count >= settings.evaluations, SPENT, RUNNING)
     ended = jnp.where(state.generation >= settings.generations, ENDED, ended)
     ended = jnp.where(exhausted, EXHAUSTED, ended)
     told = state.replace(
         population=population,
         fitness=fitness,
+        new=jnp.zeros_like(state.new),
         archive=archive,
         generation=state.generation + 1,
         history=state.history.at[slot].set(fitness[0], mode="drop"),
@@ -195,4 +207,4 @@ def _children(settings: Settings, key: chex.PRNGKey, state: SearchState) -> chex
 
 
 def _finite(fitness: chex.Array) -> chex.Array:
-    return jnp.where(jnp.isnan(fitness), -jnp.inf, fitness)
+    return jnp.where(jnp.isfinite(fitness), fitness, -jnp.inf)

@@ -1,0 +1,173 @@
+"""The search: a mixed batch in one compiled loop, and each of its images replayed alone in plain Python.
+
+Every image looks for a hidden genome; its evaluation counts the genes that agree, so that answers are exact.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xaijax.genetic import search
+from xaijax.genetic.crossover import uniform
+from xaijax.genetic.genome import pack, unpack
+from xaijax.genetic.mutation import bit_flip
+from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, SearchState
+
+SETTINGS = search.Settings(
+    evaluations=1200,
+    population=24,
+    generations=60,
+    words=2,
+    tournament_size=3,
+    elites=6,
+    crossover=uniform,
+    mutation=functools.partial(bit_flip, flips=1.0),
+    fitness=lambda values: values,
+)
+VALUE = jax.ShapeDtypeStruct((), jnp.float32)
+LENGTHS = np.array([32, 5, 9, 1, 20, 64, 20], np.int32)
+ONEMAX, SHORT, FEW_MASKS, ONE_GENE, NAN, LONG, EMPTY_PLACE = range(7)
+ACTIVE = np.arange(7) != EMPTY_PLACE
+KEYS = jax.random.split(jax.random.key(0), 7)
+HIDDEN = np.random.default_rng(0).random((7, 64)) < np.array([1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])[:, None]
+RIVAL = pack(jnp.asarray(HIDDEN))
+LOSING = np.arange(7) == NAN  # the image that answers NaN to a genome with its first gene set, infinity with its second
+
+
+def agreement(genome, hidden, losing, length):
+    """Counts the genes in use that agree with the hidden genome; for one genome of one image."""
+    bits, wanted = unpack(genome, 64), unpack(hidden, 64)
+    count = jnp.sum((bits == wanted) & (jnp.arange(64) < length), dtype=jnp.float32)
+    return jnp.where(losing & bits[0], jnp.nan, jnp.where(losing & bits[1], jnp.inf, count))
+
+
+of_generation = jax.vmap(agreement, in_axes=(0, None, None, None))
+
+
+def start(settings, keys, lengths, active):
+    return jax.vmap(functools.partial(search.init, settings, values=VALUE))(keys, lengths, active)
+
+
+@pytest.fixture(scope="module")
+def final():
+    """The states of the batch after the search."""
+
+    @jax.jit
+    def whole_search(keys, lengths, active):
+        evaluate = jax.vmap(of_generation)
+        states = start(SETTINGS, keys, lengths, active)
+        return search.run(SETTINGS, states, lambda states, genomes: evaluate(genomes, RIVAL, LOSING, states.length))
+
+    return whole_search(KEYS, LENGTHS, ACTIVE)
+
+
+@pytest.fixture(scope="module")
+def replays():
+    """Every image alone: its states, one a generation, and the genomes that were evaluated."""
+    return [replay(image) for image in range(len(LENGTHS))]
+
+
+init = jax.jit(functools.partial(search.init, values=VALUE), static_argnums=0)
+ask = jax.jit(search.ask, static_argnums=0)
+tell = jax.jit(search.tell, static_argnums=0)
+evaluate_generation = jax.jit(of_generation)
+
+
+def replay(image):
+    state = init(SETTINGS, KEYS[image], LENGTHS[image], ACTIVE[image])
+    states, evaluated = [state], []
+    while state.ended == RUNNING:
+        state, genomes = ask(SETTINGS, state)
+        answers = np.array(evaluate_generation(genomes, RIVAL[image], LOSING[image], LENGTHS[image]))
+        answers[~np.asarray(state.new)] = 1e9  # what nobody may read
+        evaluated += [int(low) | int(high) << 32 for low, high in np.asarray(genomes)[np.asarray(state.new)]]
+        state = tell(SETTINGS, state, answers)
+        states.append(state)
+    return states, evaluated
+
+
+def leaves(state: SearchState):
+    return jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))
+
+
+def test_a_mixed_batch_gives_each_image_what_it_gets_alone(final, replays):
+    assert len({len(states) for states, _ in replays}) >= 4, "the images end at different times"
+    for image, (states, _) in enumerate(replays):
+        alone, among_others = leaves(states[-1]), leaves(jax.tree.map(lambda leaf, i=image: leaf[i], final))
+        for one, other in zip(alone, among_others, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=f"image {image}")
+
+
+def test_each_search_ends_for_its_own_reason(final):
+    np.testing.assert_array_equal(final.ended, [SPENT, EXHAUSTED, ENDED, EXHAUSTED, SPENT, SPENT, ENDED])
+    assert int(final.archive.count[EMPTY_PLACE]) == 0
+
+
+def test_the_hidden_genome_is_found(final):
+    # OneMax keeps its optimum, the whole mask, out of the population: one gene less is the best there is.
+    assert float(final.fitness[ONEMAX, 0]) == 31
+    assert float(final.fitness[FEW_MASKS, 0]) == 9
+    assert float(final.fitness[LONG, 0]) >= 60
+
+
+def test_no_genome_is_evaluated_twice_and_the_budget_holds(replays):
+    for states, evaluated in replays:
+        assert len(set(evaluated)) == len(evaluated) == int(states[-1].archive.count) <= SETTINGS.evaluations
+
+
+def test_the_whole_mask_comes_first_and_is_no_member_of_the_population(replays):
+    for image in (ONEMAX, LONG):
+        states, evaluated = replays[image]
+        whole = (1 << int(LENGTHS[image])) - 1
+        assert evaluated[0] == whole
+        assert 0 not in evaluated
+        population = np.asarray(states[-1].population, np.uint64)
+        assert not np.any(population[:, 0] | population[:, 1] << np.uint64(32) == whole)
+
+
+def test_a_short_genome_has_every_mask_evaluated(replays):
+    assert replays[SHORT][1] == [31, *range(1, 31)]
+    assert replays[ONE_GENE][1] == [1]
+
+
+def test_history_never_falls_and_is_nan_after_the_end(final):
+    for image in np.flatnonzero(ACTIVE):
+        generations = int(final.generation[image]) - 1
+        history = np.asarray(final.history[image])
+        assert np.all(np.diff(history[:generations]) >= 0)
+        assert np.all(np.isnan(history[generations:]))
+        if generations:
+            assert history[generations - 1] == final.fitness[image, 0]
+
+
+@pytest.mark.parametrize("gene", [0, 1])
+def test_what_is_not_finite_loses(final, replays, gene):
+    assert not np.any(np.asarray(final.population[NAN, :, 0]) >> gene & 1)
+    assert np.all(np.isfinite(final.fitness[NAN]))
+    assert any(genome >> gene & 1 for genome in replays[NAN][1][1:]), "some of the evaluated have the gene"
+
+
+def test_an_ended_search_does_not_change(replays):
+    ended = replays[SHORT][0][-1]
+    state, _ = ask(SETTINGS, ended)
+    assert not state.new.any()
+    answers = np.full((SETTINGS.population,), 7, np.float32)
+    told = tell(SETTINGS, state, answers)
+    for before, after in zip(leaves(ended), leaves(told), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_genome_whose_masks_are_too_many_for_the_budget_is_evolved():
+    small = dataclasses.replace(SETTINGS, evaluations=20, population=8, generations=5)
+    assert small.enumerated == 4, "2^4 - 2 masks and the whole one are within 20 evaluations, 2^5 - 2 are not"
+    assert SETTINGS.enumerated == 8
+    assert dataclasses.replace(SETTINGS, generations=3).enumerated == 6, "72 genomes hold 62 masks and not 126"
+    state = init(small, KEYS[SHORT], LENGTHS[SHORT], True).replace(generation=jnp.int32(1))
+    _, genomes = ask(small, state)
+    np.testing.assert_array_equal(genomes, state.population)
+    # Counting from 1 to 8 would have left the last gene out of all.
+    assert 2 <= sum(np.asarray(genomes)[:, 0] >> 4 & 1) <= 6
