@@ -58,7 +58,7 @@ class ConvNorm(nnx.Module):
         if self.norm is None:
             return
         scale, bias = _scale_and_bias(self.norm)
-        self.kernel = nnx.Param(self.kernel[...] * scale)
+        self.kernel = nnx.Param(self.kernel[...] * scale[None, None, None])
         self.bias = nnx.Param(bias)
         self.norm = None
 
