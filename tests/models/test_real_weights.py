@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from shared_data import shared, weights
 
 import xaijax
+from tests.shared_data import shared, weights
 
 HALF = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "padding": "same"}
 IMAGENET = {
