@@ -67,7 +67,7 @@ def gaussian_blur(pixels: chex.Array, sigma: float) -> chex.Array:
 
 def _blur_matrix(size: int, sigma: float) -> np.ndarray:
     """Returns `[size, size]`: row i holds the weights of pixel i's neighbours, those past the border folded back in."""
-    radius = max(1, round(4 * sigma))
+    radius = max(1, int(4 * sigma + 0.5))
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
     weights /= weights.sum()

@@ -16,7 +16,7 @@ def rgb_to_lab(pixels: chex.Array) -> chex.Array:
     """
     linear = jnp.where(pixels > 0.04045, ((pixels + 0.055) / 1.055) ** 2.4, pixels / 12.92)
     xyz = jnp.matmul(linear, jnp.asarray(_TO_XYZ, jnp.float32).T, precision=jax.lax.Precision.HIGHEST)
-    xyz = xyz / jnp.asarray(_WHITE, jnp.float32)
+    xyz = xyz / jnp.broadcast_to(jnp.asarray(_WHITE, jnp.float32), xyz.shape)
     root = jnp.where(xyz > 0.008856, jnp.cbrt(xyz), 7.787 * xyz + 16 / 116)
     x, y, z = root[..., 0], root[..., 1], root[..., 2]
     return jnp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)

@@ -64,8 +64,8 @@ class SLIC:
         # Squared distances in this space weigh colour by 1 / compactness and place by 1 / step.
         points = jnp.concatenate([places / step, colours / self.compactness], axis=-1)
 
-        row = ((jnp.arange(rows) + 0.5) * height / rows).astype(jnp.int32)
-        column = ((jnp.arange(columns) + 0.5) * width / columns).astype(jnp.int32)
+        row = ((jnp.arange(rows, dtype=jnp.float32) + 0.5) * height / rows).astype(jnp.int32)
+        column = ((jnp.arange(columns, dtype=jnp.float32) + 0.5) * width / columns).astype(jnp.int32)
         # As in scikit-image, the first centres are of one colour, so that the first round goes by place alone.
         centres = points[row[:, None], column[None, :]].reshape(rows * columns, -1).at[:, 2:].set(0.0)
         flat = points.reshape(height * width, -1)

@@ -1,0 +1,126 @@
+"""The packed evaluation against one masked image after another."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from xaijax import Classifier
+from xaijax.evaluation import Scenario, evaluate, micro_batch_size
+from xaijax.masks.segmentation import Grid
+from xaijax.masks.superpixels import decode
+
+BATCH, POPULATION = 3, 7
+TARGETS = np.array([2, -1, 0], np.int32)
+RANDOM = np.random.default_rng(0)
+GENOMES = RANDOM.integers(0, 2**16, (BATCH, POPULATION, 1), np.uint32)  # 16 segments
+NEW = RANDOM.random((BATCH, POPULATION)) < 0.6
+ALL = np.ones((BATCH, POPULATION), bool)
+
+evaluated = jax.jit(evaluate, static_argnums=1, static_argnames="micro_batch")
+
+
+@pytest.fixture(scope="module")
+def scenario(toy_images):
+    images = toy_images[:BATCH]
+    segments = np.asarray(Grid(rows=4, columns=4)(images[0]))
+    fills = images[:, ::-1].astype(np.float32) / 255
+    return Scenario(images=images, fills=fills, contexts=np.stack([segments] * BATCH))
+
+
+def test_each_answer_is_that_of_its_masked_image_alone(toy_classifier, scenario):
+    response = evaluated(toy_classifier, decode, scenario, GENOMES, ALL, TARGETS, micro_batch=4)
+    bits = (GENOMES >> np.arange(16, dtype=np.uint32)) & 1
+    for image, genome in np.ndindex(BATCH, POPULATION):
+        mask = bits[image, genome][scenario.contexts[image]][..., None]
+        masked = np.where(mask, scenario.images[image].astype(np.float32) / 255, scenario.fills[image])
+        logits = np.asarray(toy_classifier(masked[None])[0], np.float64)
+        target = TARGETS[image] if TARGETS[image] >= 0 else logits.argmax()
+        probability = np.exp(logits[target]) / np.exp(logits).sum()
+        assert response.predicted[image, genome] == logits.argmax()
+        np.testing.assert_allclose(response.probability[image, genome], probability, rtol=1e-4)
+        np.testing.assert_allclose(response.area[image, genome], mask.mean(), rtol=1e-6)
+
+
+def exact_logits(params, images):
+    """Sums without rounding, in any order, so that the product's kernel, which XLA picks by its size, cannot matter."""
+    return images.reshape(len(images), -1) @ params
+
+
+def test_any_micro_batch_gives_the_same_bits(scenario):
+    images, fills = (np.round(array.astype(np.float32) / 4) / 64 for array in (scenario.images, scenario.fills))
+    exact = scenario.replace(images=images, fills=fills)
+    params = RANDOM.integers(-3, 4, (16 * 16 * 3, 5)).astype(np.float32)
+    facts = {"num_classes": 5, "input_size": (16, 16), "activation": "sigmoid"}
+    classifier = Classifier.from_function(exact_logits, params, **facts)
+    first, *others = (
+        evaluated(classifier, decode, exact, GENOMES, NEW, TARGETS, micro_batch=size) for size in (1, 4, 5, 32)
+    )
+    for other in others:
+        jax.tree.map(np.testing.assert_array_equal, first, other)
+
+
+def test_a_pair_gets_the_same_bits_at_any_place_and_among_any_others(toy_classifier, scenario):
+    run = functools.partial(evaluated, toy_classifier, decode, micro_batch=4)
+    everything = run(scenario, GENOMES, ALL, TARGETS)
+    turned = jax.tree.map(lambda leaf: leaf[::-1], scenario)
+    some = run(turned, GENOMES[::-1, ::-1], NEW, TARGETS[::-1])
+    for one, other in zip(jax.tree.leaves(everything), jax.tree.leaves(some), strict=True):
+        np.testing.assert_array_equal(np.where(NEW, one[::-1, ::-1], 0), other)
+
+
+def test_only_new_pairs_are_read_and_the_others_answer_zero(toy_classifier, scenario):
+    run = functools.partial(evaluated, toy_classifier, decode, scenario, micro_batch=4)
+    response = run(GENOMES, NEW, TARGETS)
+    everything = run(GENOMES, ALL, TARGETS)
+    for some, full in zip(jax.tree.leaves(response), jax.tree.leaves(everything), strict=True):
+        np.testing.assert_array_equal(some, np.where(NEW, full, 0))
+    garbage = run(np.where(NEW[..., None], GENOMES, 0xFFFF), NEW, TARGETS)
+    jax.tree.map(np.testing.assert_array_equal, response, garbage)
+
+
+def test_a_fill_of_one_colour_and_float_images(toy_classifier, scenario):
+    colour = np.full((BATCH, 1, 1, 3), 0.25, np.float32)
+    spread = scenario.replace(fills=np.broadcast_to(colour, scenario.images.shape))
+    floats = scenario.replace(fills=colour, images=scenario.images.astype(np.float32) / 255)
+    first, second = (
+        evaluated(toy_classifier, decode, each, GENOMES, ALL, TARGETS, micro_batch=4) for each in (spread, floats)
+    )
+    np.testing.assert_allclose(first.probability, second.probability, rtol=1e-5)
+
+
+def test_cost_follows_the_new_pairs(scenario):
+    """Counts forward passes through a callback, which only a test may have in a compiled program."""
+    passes = []
+
+    def forward(params, images):
+        jax.debug.callback(lambda: passes.append(len(images)))
+        return jnp.zeros((len(images), 2))
+
+    classifier = Classifier.from_function(forward, None, num_classes=2, input_size=(16, 16))
+    for count, expected in ((0, 0), (1, 1), (4, 1), (5, 2), (BATCH * POPULATION, 6)):
+        new = RANDOM.permutation(BATCH * POPULATION).reshape(BATCH, POPULATION) < count
+        evaluated(classifier, decode, scenario, GENOMES, new, TARGETS, micro_batch=4)
+        jax.effects_barrier()
+        assert passes == [4] * expected, f"{count} new pairs"
+        passes.clear()
+
+
+@pytest.mark.parametrize(
+    ("shape", "pairs", "platform", "size"),
+    [
+        ((224, 224, 3), 10_000, "cpu", 32),
+        ((224, 224, 3), 10_000, "gpu", 256),
+        ((224, 224, 3), 10_000, "tpu", 256),
+        ((32, 32, 3), 10_000, "cpu", 1024),
+        ((600, 600, 3), 10_000, "cpu", 4),
+        ((4000, 4000, 3), 10_000, "gpu", 4),
+        ((300, 200, 3), 10_000, "cpu", 16),
+        ((224, 224, 3), 24, "cpu", 16),
+        ((224, 224, 3), 1, "cpu", 4),
+    ],
+)
+def test_the_micro_batch_follows_a_rule(shape, pairs, platform, size):
+    assert micro_batch_size(shape, pairs, platform) == size

@@ -1,0 +1,85 @@
+"""What is read off the logits, against NumPy in float64."""
+
+import jax
+import numpy as np
+import pytest
+
+from xaijax import Classifier
+from xaijax.fitness import RESPONSE, Response, penalised_probability, respond
+
+LOGITS = np.random.default_rng(0).normal(0, 3, (6, 4)).astype(np.float32)
+TARGETS = np.array([0, 1, 2, 3, -1, -1], np.int32)
+AREAS = np.linspace(0, 1, 6, dtype=np.float32)
+
+answer = jax.jit(respond)
+
+
+def classifier(activation):
+    return Classifier.from_function(identity, None, num_classes=4, activation=activation)
+
+
+def identity(params, images):
+    return images
+
+
+def chosen(table):
+    """Returns each row's number of the explained class, the largest where the target is -1."""
+    targets = np.where(TARGETS < 0, LOGITS.argmax(axis=1), TARGETS)
+    return table[np.arange(len(table)), targets]
+
+
+def test_softmax():
+    response = answer(classifier("softmax"), LOGITS, TARGETS, AREAS)
+    exponentials = np.exp(LOGITS.astype(np.float64))
+    probability = chosen(exponentials / exponentials.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(response.probability, probability, rtol=1e-5)
+    np.testing.assert_allclose(response.log_odds, np.log(probability / (1 - probability)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(response.predicted, LOGITS.argmax(axis=1))
+    np.testing.assert_array_equal(response.area, AREAS)
+
+
+def test_log_odds_keep_apart_what_probabilities_round_to_one():
+    logits = np.array([[60, 0, 0, 0], [40, 0, 0, 0], [-60, 0, 0, 0]], np.float32)
+    response = respond(classifier("softmax"), logits, np.zeros(3, np.int32), np.ones(3, np.float32))
+    np.testing.assert_allclose(response.log_odds, logits[:, 0] - np.log(3), rtol=1e-6)
+
+
+def test_sigmoid_of_several_labels():
+    response = answer(classifier("sigmoid"), LOGITS, TARGETS, AREAS)
+    np.testing.assert_array_equal(response.log_odds, chosen(LOGITS))
+    np.testing.assert_allclose(response.probability, 1 / (1 + np.exp(-chosen(LOGITS).astype(np.float64))), rtol=1e-5)
+    np.testing.assert_array_equal(response.predicted, LOGITS.argmax(axis=1))
+
+
+def test_sigmoid_of_one_logit_has_the_classes_no_and_yes():
+    logits = np.array([[2.0], [2.0], [2.0], [-3.0]], np.float32)
+    targets = np.array([1, 0, -1, -1], np.int32)
+    response = respond(classifier("sigmoid"), logits, targets, AREAS[:4])
+    yes = 1 / (1 + np.exp(-2.0))
+    np.testing.assert_array_equal(response.predicted, [1, 1, 1, 0])
+    np.testing.assert_allclose(response.probability, [yes, 1 - yes, yes, 1 / (1 + np.exp(-3.0))], rtol=1e-6)
+    np.testing.assert_allclose(response.log_odds, [2, -2, 2, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_cost_their_own_row_only(activation, bad):
+    logits = LOGITS.copy()
+    logits[1, 3] = bad  # not the class explained
+    response = answer(classifier(activation), logits, TARGETS, AREAS)
+    np.testing.assert_array_equal(np.isnan(response.log_odds), np.arange(6) == 1)
+    np.testing.assert_array_equal(np.isnan(response.probability), np.arange(6) == 1)
+
+
+def test_an_archive_can_hold_responses():
+    response = answer(classifier("softmax"), LOGITS, TARGETS, AREAS)
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), response)
+    assert shapes == RESPONSE
+
+
+def test_area_is_paid_for():
+    response = Response(
+        log_odds=np.zeros(2, np.float32), area=np.array([0.5, 1], np.float32), predicted=np.zeros(2, np.int32)
+    )
+    np.testing.assert_allclose(penalised_probability(response, area_weight=0.25), [0.375, 0.25])
+    np.testing.assert_array_equal(penalised_probability(response, area_weight=0.0), [0.5, 0.5])
