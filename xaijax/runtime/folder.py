@@ -1,7 +1,8 @@
 """The folder of a run: every file whole or not at all, and a journal that lets the same command resume.
 
-`run.json` holds the settings and figures, `results.jsonl` a line an image in the order of the input, `masks/*.png` 1-bit
-masks, `scores/*.npy` score maps, `overlays/*.png` pictures. While the run lasts, `journal.jsonl` holds the lines so far.
+`run.json` holds the settings and figures, `results.jsonl` a line an image in the order of the input, `masks/*.png`
+1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures. While the run lasts, `journal.jsonl` holds the lines
+so far.
 """
 
 import io
@@ -29,13 +30,13 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Returns a line of JSON a row."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    """Returns a line of JSON a row, in ASCII: a path may hold line separators, or bytes that are no UTF-8."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, indented."""
-    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
@@ -86,9 +87,11 @@ class RunFolder:
             name for name in earlier.keys() | self.settings.keys() if earlier.get(name) != self.settings.get(name)
         )
         if differ:
-            listed = ", ".join(f"{name} ({earlier.get(name)!r} then, {self.settings.get(name)!r} now)" for name in differ)
+            now = self.settings
+            listed = ", ".join(f"{name} ({earlier.get(name)!r} then, {now.get(name)!r} now)" for name in differ)
             raise ValueError(
-                f"{str(self.path)!r} holds a run with other settings: {listed}; name another folder, or the same settings."
+                f"{str(self.path)!r} holds a run with other settings: {listed}; name another folder, or the same "
+                "settings."
             )
         for name in (RESULTS, JOURNAL):
             if (self.path / name).exists():
@@ -98,6 +101,8 @@ class RunFolder:
                     except json.JSONDecodeError:  # the line that was being written when the run was stopped
                         continue
                     self.done[row["path"]] = row
+        if (self.path / JOURNAL).exists():  # without the torn line, so that the next one starts on its own
+            write_whole(self.path / JOURNAL, json_lines(self.done.values()))
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds a line to the journal."""

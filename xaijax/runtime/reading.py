@@ -29,7 +29,8 @@ def find_images(inputs: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
             if not inside:
-                raise ValueError(f"folder {str(path)!r} holds no image; the suffixes are {', '.join(sorted(SUFFIXES))}.")
+                suffixes = ", ".join(sorted(SUFFIXES))
+                raise ValueError(f"folder {str(path)!r} holds no image; the suffixes are {suffixes}.")
             found += inside
         elif path.exists():
             found.append(path)
@@ -48,7 +49,7 @@ def read_image(path: Path, channels: int = 3) -> Image.Image:
         channels: 3 for RGB, 1 for grey.
 
     Raises:
-        UnreadableImageError: the file is missing, empty, truncated, no image, or too large.
+        UnreadableImageError: the file is missing, empty, truncated, no image, too large, or not finite.
     """
     try:
         if path.stat().st_size == 0:
@@ -58,16 +59,19 @@ def read_image(path: Path, channels: int = 3) -> Image.Image:
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImageError(
-                        f"{path.name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}; shrink it first."
+                        f"{path.name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}; shrink it "
+                        "first."
                     )
                 image.load()
-                return _as_seen(image, channels)
+                return _as_seen(image, channels, path.name)
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"{path.name} is larger than {MAX_PIXELS:,} pixels; shrink it first.") from error
     except UnidentifiedImageError as error:
-        raise UnreadableImageError(f"{path.name} is not an image that Pillow reads; convert it to PNG or JPEG.") from error
+        raise UnreadableImageError(
+            f"{path.name} is not an image that Pillow reads; convert it to PNG or JPEG."
+        ) from error
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path.name} does not exist; check the path.") from error
     except IsADirectoryError as error:
@@ -78,23 +82,26 @@ def read_image(path: Path, channels: int = 3) -> Image.Image:
         raise UnreadableImageError(f"{path.name} is truncated or damaged ({error}); fetch it again.") from error
 
 
-def _as_seen(image: Image.Image, channels: int) -> Image.Image:
+def _as_seen(image: Image.Image, channels: int, name: str) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        image = _to_eight_bits(image)
+        image = _to_eight_bits(image, name)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
     """Scales 16-bit integers by their full range, and floats of [0, 1], or else by their own range, to 8 bits."""
     pixels = np.asarray(image, np.float64)
-    if image.mode.startswith("I"):
-        low, high = 0.0, 65535.0 if pixels.max(initial=0) > 255 else 255.0
-    else:
-        low, high = (0.0, 1.0) if pixels.min() >= 0 and pixels.max() <= 1 else (float(pixels.min()), float(pixels.max()))
+    low, high = float(pixels.min()), float(pixels.max())
+    if not np.isfinite([low, high]).all():
+        raise UnreadableImageError(f"{name} holds NaN or infinity; replace them.")
+    if image.mode.startswith("I"):  # 32 bits hold 8 or 16 in practice
+        low, high = 0.0, 255.0 if image.mode == "I" and high <= 255 else 65535.0
+    elif low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
     scaled = (pixels - low) / max(high - low, 1e-12) * 255
     return Image.fromarray(np.clip(np.round(scaled), 0, 255).astype(np.uint8))
 

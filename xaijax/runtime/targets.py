@@ -1,6 +1,7 @@
 """The class to explain, as a person names it."""
 
 import difflib
+import re
 
 from xaijax.classifier import Classifier
 
@@ -13,7 +14,7 @@ def find_target(target: str, classifier: Classifier) -> int:
     """
     if target == "predicted":
         return -1
-    if target.lstrip("-").isdigit():
+    if re.fullmatch(r"-?\d+", target):
         number = int(target)
         if not 0 <= number < classifier.num_classes:
             raise ValueError(
