@@ -2,13 +2,16 @@
 
 import html
 import json
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from xaijax.runtime.folder import RESULTS, RUN, write_whole
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; }
+body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem; }
 p.figures { color: #555; margin-top: 0; }
 figure { margin: 0 0 2rem; border-top: 1px solid #ddd; padding-top: .8rem; }
@@ -29,7 +32,8 @@ def write_page(folder: Path) -> Path:
         rows = [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
-    overlays = {int(path.stem.split("_")[0]): path for path in sorted((folder / "overlays").glob("*.png"))}
+    numbered = ((path.stem.split("_")[0], path) for path in sorted((folder / "overlays").glob("*.png")))
+    overlays = {int(number): path for number, path in numbered if number.isdecimal()}
     parts = [_entry(index, row, overlays.get(index)) for index, row in enumerate(rows)]
     page = f"""<!doctype html>
 <html lang="en">
@@ -42,7 +46,8 @@ def write_page(folder: Path) -> Path:
 </body>
 </html>
 """
-    write_whole(folder / "index.html", page.encode())
+    # A path may hold bytes that are no UTF-8.
+    write_whole(folder / "index.html", page.encode(errors="backslashreplace"))
     return folder / "index.html"
 
 
@@ -63,11 +68,10 @@ def _entry(index: int, row: dict[str, Any], picture: Path | None) -> str:
     if "error" in row:
         return f'<figure><figcaption class="error">{path}: {html.escape(row["error"])}</figcaption></figure>\n'
     label = html.escape(str(row["label"]))
-    image = (
-        f'<img loading="lazy" src="overlays/{html.escape(picture.name)}" alt="{label}: original, kept pixels, score map, overlay">'
-        if picture
-        else ""
-    )
+    image = ""
+    if picture:
+        source = f"overlays/{quote(os.fsencode(picture.name))}"
+        image = f'<img loading="lazy" src="{source}" alt="{label}: original, kept pixels, score map, overlay">'
     figures = (
         f"<b>{label}</b>: probability {row['original_probability']:.3f}, on the kept {row['area']:.0%} of the pixels "
         f"{row['probability']:.3f}; CP score {row['cp_score']:.2f}; {row['evaluations']} evaluations. "

@@ -1,5 +1,6 @@
 """Pictures of an explanation: what was kept, what spoke for and against the class. Colours suit colour-blind eyes."""
 
+import bisect
 import functools
 
 import numpy as np
@@ -48,9 +49,7 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return picture
 
 
-def panel(
-    image: np.ndarray, mask: np.ndarray, score: np.ndarray, *, title: str, figures: str
-) -> Image.Image:
+def panel(image: np.ndarray, mask: np.ndarray, score: np.ndarray, *, title: str, figures: str) -> Image.Image:
     """Draws the original, the kept pixels, the score map and the overlay side by side, with captions.
 
     Args:
@@ -88,12 +87,13 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """Shortens text until it fits, so that a long label never runs off the sheet."""
+    """Puts text on one line and shortens it until it fits, so that a long label never runs off the sheet."""
+    text = " ".join(text.split())
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
+    lengths = range(1, len(text))
+    kept = bisect.bisect_right(lengths, width, key=lambda length: font.getlength(text[:length] + "..."))
+    return text[:kept].rstrip() + "..."
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:
