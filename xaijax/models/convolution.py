@@ -61,16 +61,18 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 
 
 
 def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    # In bfloat16 the sum is kept in float32, as the library's convolution keeps it.
+    padded = jnp.pad(x.astype(jnp.float32), ((0, 0), *pads, (0, 0)))
+    kernel = kernel.astype(jnp.float32)
     height = (padded.shape[1] - kernel.shape[0]) // stride + 1
     width = (padded.shape[2] - kernel.shape[1]) // stride + 1
-    total = jnp.zeros((), x.dtype)
+    total = jnp.zeros((), jnp.float32)
     for row in range(kernel.shape[0]):
         for column in range(kernel.shape[1]):
             rows = slice(row, row + (height - 1) * stride + 1, stride)
             columns = slice(column, column + (width - 1) * stride + 1, stride)
             total = total + padded[:, rows, columns] * kernel[row, column, 0][None, None, None]
-    return total
+    return total.astype(x.dtype)
 
 
 def max_pool(x: jax.Array, size: int, stride: int, padding: Padding) -> jax.Array:
