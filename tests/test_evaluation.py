@@ -17,6 +17,7 @@ TARGETS = np.array([2, -1, 0], np.int32)
 RANDOM = np.random.default_rng(0)
 GENOMES = RANDOM.integers(0, 2**16, (BATCH, POPULATION, 1), np.uint32)  # 16 segments
 NEW = RANDOM.random((BATCH, POPULATION)) < 0.6
+NEW[0, 0] = False  # where a padded place would write if it were not dropped
 ALL = np.ones((BATCH, POPULATION), bool)
 
 evaluated = jax.jit(evaluate, static_argnums=1, static_argnames="micro_batch")

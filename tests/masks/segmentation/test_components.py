@@ -17,7 +17,14 @@ SMALLEST = 5
 
 components_of = jax.jit(connected_components)
 merged = jax.jit(functools.partial(merge_small, smallest=SMALLEST))
-label_maps = arrays(np.int32, SHAPE, elements=st.integers(0, 2))
+
+
+def noise(seed):
+    random = np.random.default_rng(seed)
+    return random.integers(0, random.integers(2, 4), SHAPE, np.int32)
+
+
+label_maps = arrays(np.int32, SHAPE, elements=st.integers(0, 2)) | st.integers(0, 10**6).map(noise)
 
 
 def components_by_scipy(labels):
