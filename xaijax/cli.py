@@ -16,7 +16,7 @@ from xaijax.models.zoo import is_embedded, load, names
 from xaijax.report.page import write_page
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.reading import find_images
-from xaijax.runtime.run import SAVES, Job, run
+from xaijax.runtime.run import Job, Save, run
 from xaijax.runtime.targets import find_target
 
 METHODS: dict[str, type] = {"elime": ELIME}
@@ -59,7 +59,7 @@ class Explain:
     padding: Literal["symmetric", "same"] = "symmetric"
     seed: int = 0
     batch_size: int | Literal["auto"] = "auto"
-    save: tuple[Literal["masks", "scores", "overlays"], ...] = SAVES
+    save: tuple[Save, ...] = ("masks", "scores", "overlays")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,14 +94,14 @@ class Models:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code: 0 all explained, 1 some images failed, 2 cannot run, 130 interrupted."""
+    """Runs a command; returns 0 where all is explained, 1 where some images failed, 2 if it cannot run, 130 stopped."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options_type = method_options(_method_name(arguments))
 
     def explain_command(options: tyro.conf.OmitArgPrefixes[Explain], search: Any) -> int:
         return _explain(options, search)
 
-    explain_command.__annotations__["search"] = tyro.conf.OmitArgPrefixes[options_type]  # type: ignore[valid-type]
+    explain_command.__annotations__["search"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
     explain_command.__doc__ = Explain.__doc__
     commands = {
         "demo": _with_options(Demo, _demo),
@@ -138,7 +138,7 @@ def method_options(name: str) -> type:
 
 def _simple(name: str, hint: Any) -> Any:
     """Returns a type a command line can parse: a segmentation is named by its shorthand there."""
-    return Literal[tuple(SEGMENTATIONS)] if name == "segmentation" else hint  # type: ignore[valid-type]
+    return Literal[tuple(SEGMENTATIONS)] if name == "segmentation" else hint
 
 
 def _method_name(arguments: Sequence[str]) -> str:
@@ -154,7 +154,7 @@ def _with_options(options: type, command: Any) -> Any:
     def wrapped(options: Any) -> int:
         return command(options)
 
-    wrapped.__annotations__["options"] = tyro.conf.OmitArgPrefixes[options]  # type: ignore[valid-type]
+    wrapped.__annotations__["options"] = Annotated[options, tyro.conf.OmitArgPrefixes]
     wrapped.__doc__ = options.__doc__
     return wrapped
 
@@ -173,7 +173,7 @@ def _explain(options: Explain, search: Any) -> int:
     paths = find_images(options.images)
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
-    labels: tuple[str, ...] = ()
+    labels = None
     if options.labels is not None:
         try:
             labels = tuple(options.labels.read_text().splitlines())
@@ -186,7 +186,7 @@ def _explain(options: Explain, search: Any) -> int:
         mean=options.mean,
         std=options.std,
         padding=options.padding,
-        **({"labels": labels} if labels else {}),
+        labels=labels,
     )
     batch_size = min(len(paths), 8) if options.batch_size == "auto" else options.batch_size
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, respond
 
-Decode = Callable[[Any, chex.Array], chex.Array]
+Decode = Callable[[Any, jax.Array], jax.Array]
 """`decode(context, genome) -> mask [H, W] bool`, for one genome of one image."""
 
 
@@ -18,8 +18,8 @@ Decode = Callable[[Any, chex.Array], chex.Array]
 class Scenario:
     """What the masked images of a batch are made of."""
 
-    images: chex.Array  # [B, H, W, C] uint8, or float in [0, 1]
-    fills: chex.Array  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W
+    images: jax.Array  # [B, H, W, C] uint8, or float in [0, 1]
+    fills: jax.Array  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W
     contexts: Any  # pytree of [B, ...], what `decode` needs of an image
 
 
@@ -45,9 +45,9 @@ def evaluate(
     classifier: Classifier,
     decode: Decode,
     scenario: Scenario,
-    genomes: chex.Array,
-    new: chex.Array,
-    targets: chex.Array,
+    genomes: jax.Array,
+    new: jax.Array,
+    targets: jax.Array,
     *,
     micro_batch: int,
 ) -> Response:
@@ -75,7 +75,7 @@ def evaluate(
     count = jnp.sum(new, dtype=jnp.int32)
     flat = genomes.reshape(pairs, *genomes.shape[2:])
 
-    def step(carry: tuple[chex.Array, Response]) -> tuple[chex.Array, Response]:
+    def step(carry: tuple[jax.Array, Response]) -> tuple[jax.Array, Response]:
         start, answers = carry
         chosen = jax.lax.dynamic_slice(order, (start,), (micro_batch,))
         pair = jnp.minimum(chosen, pairs - 1)

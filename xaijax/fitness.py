@@ -1,5 +1,7 @@
 """What a mask is worth: from logits to what the search maximises."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -11,25 +13,26 @@ from xaijax.classifier import Classifier
 class Response:
     """What the classifier answers to one masked image; leading axes for more."""
 
-    log_odds: chex.Array  # [] float32, log(p / (1 - p)) of the explained class; NaN where the logits are not finite
-    area: chex.Array  # [] float32, kept pixels / all pixels
-    predicted: chex.Array  # [] int32, the class that the classifier names
+    log_odds: jax.Array  # [] float32, log(p / (1 - p)) of the explained class; NaN where the logits are not finite
+    area: jax.Array  # [] float32, kept pixels / all pixels
+    predicted: jax.Array  # [] int32, the class that the classifier names
 
     @property
-    def probability(self) -> chex.Array:
+    def probability(self) -> jax.Array:
         """Probability of the explained class, in [0, 1]."""
         return jax.nn.sigmoid(self.log_odds)
 
 
-RESPONSE = Response(
-    log_odds=jax.ShapeDtypeStruct((), jnp.float32),
-    area=jax.ShapeDtypeStruct((), jnp.float32),
-    predicted=jax.ShapeDtypeStruct((), jnp.int32),
-)
+_SHAPES: Any = {
+    "log_odds": jax.ShapeDtypeStruct((), jnp.float32),
+    "area": jax.ShapeDtypeStruct((), jnp.float32),
+    "predicted": jax.ShapeDtypeStruct((), jnp.int32),
+}
+RESPONSE = Response(**_SHAPES)
 """The shapes of a `Response`, for an archive."""
 
 
-def respond(classifier: Classifier, logits: chex.Array, targets: chex.Array, areas: chex.Array) -> Response:
+def respond(classifier: Classifier, logits: jax.Array, targets: jax.Array, areas: jax.Array) -> Response:
     """Reads the classifier's answer off its logits.
 
     Args:
@@ -53,7 +56,7 @@ def respond(classifier: Classifier, logits: chex.Array, targets: chex.Array, are
     return Response(log_odds=jnp.where(finite, log_odds, jnp.nan), area=areas, predicted=predicted)
 
 
-def penalised_probability(response: Response, *, area_weight: float) -> chex.Array:
+def penalised_probability(response: Response, *, area_weight: float) -> jax.Array:
     """Returns probability minus `area_weight` times area: the fitness of E-LIME.
 
     References:

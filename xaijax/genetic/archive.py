@@ -11,9 +11,9 @@ import jax.numpy as jnp
 class Archive:
     """What is known of one image's genomes."""
 
-    genomes: chex.Array  # [E, W] uint32, in the order of their evaluation; 0 past the count
+    genomes: jax.Array  # [E, W] uint32, in the order of their evaluation; 0 past the count
     values: Any  # pytree of [E], what an evaluation returns
-    count: chex.Array  # [] int32, evaluations so far
+    count: jax.Array  # [] int32, evaluations so far
 
 
 def empty(capacity: int, words: int, values: Any) -> Archive:
@@ -31,7 +31,7 @@ def empty(capacity: int, words: int, values: Any) -> Archive:
     )
 
 
-def find(archive: Archive, genomes: chex.Array) -> tuple[chex.Array, chex.Array]:
+def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Looks genomes up.
 
     Args:
@@ -46,14 +46,14 @@ def find(archive: Archive, genomes: chex.Array) -> tuple[chex.Array, chex.Array]
     return jnp.any(same, axis=1), jnp.argmax(same, axis=1).astype(jnp.int32)
 
 
-def is_repeat(archive: Archive, genomes: chex.Array) -> chex.Array:
+def is_repeat(archive: Archive, genomes: jax.Array) -> jax.Array:
     """Returns which of `[P, W]` genomes are known, or equal one before them: `[P]` bool."""
     same = jnp.all(genomes[:, None] == genomes[None], axis=2)
     twin = jnp.any(jnp.tril(same, -1), axis=1)
     return find(archive, genomes)[0] | twin
 
 
-def insert(archive: Archive, genomes: chex.Array, values: Any, new: chex.Array) -> Archive:
+def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) -> Archive:
     """Adds genomes to the archive.
 
     Args:

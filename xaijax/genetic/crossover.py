@@ -1,13 +1,12 @@
 """Crossover: a child's genes, each from one of two parents. All work on packed genomes."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from xaijax.genetic.genome import WORD, pack
 
 
-def uniform(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length: chex.Array) -> chex.Array:
+def uniform(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: jax.Array) -> jax.Array:
     """Takes each gene from either parent with equal chance.
 
     Args:
@@ -25,7 +24,7 @@ def uniform(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length:
     return _blend(mothers, fathers, jax.random.bits(key, (mothers.size,), jnp.uint32).reshape(mothers.shape))
 
 
-def one_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length: chex.Array) -> chex.Array:
+def one_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: jax.Array) -> jax.Array:
     """Takes the genes before a random cut, 1 to length - 1, from the mother and the rest from the father.
 
     The arguments and the result are those of `uniform`.
@@ -34,11 +33,11 @@ def one_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, lengt
         Holland, Adaptation in Natural and Artificial Systems (1975).
     """
     draws = jax.random.uniform(key, (mothers.shape[0],))
-    cut = 1 + jnp.floor(draws * (length - 1)).astype(jnp.int32)
+    cut = 1 + jnp.floor(draws * (length - 1).astype(jnp.float32)).astype(jnp.int32)
     return _blend(mothers, fathers, _prefix(cut, mothers.shape[1]))
 
 
-def two_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, length: chex.Array) -> chex.Array:
+def two_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: jax.Array) -> jax.Array:
     """Takes the genes between two random cuts, 0 to length, from the father and the rest from the mother.
 
     The arguments and the result are those of `uniform`.
@@ -47,7 +46,7 @@ def two_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, lengt
         De Jong, An Analysis of the Behavior of a Class of Genetic Adaptive Systems (1975).
     """
     draws = jax.random.uniform(key, (2 * mothers.shape[0],)).reshape(2, -1)
-    cuts = jnp.floor(draws * (length + 1)).astype(jnp.int32)
+    cuts = jnp.floor(draws * (length + 1).astype(jnp.float32)).astype(jnp.int32)
     between = _prefix(cuts[0], mothers.shape[1]) ^ _prefix(cuts[1], mothers.shape[1])
     return _blend(fathers, mothers, between)
 
@@ -55,10 +54,10 @@ def two_point(key: chex.PRNGKey, mothers: chex.Array, fathers: chex.Array, lengt
 CROSSOVERS = {"uniform": uniform, "one-point": one_point, "two-point": two_point}
 
 
-def _prefix(cut: chex.Array, words: int) -> chex.Array:
+def _prefix(cut: jax.Array, words: int) -> jax.Array:
     """Returns genomes `[P, W]` whose genes before `cut` `[P]` are set."""
     return pack(jnp.arange(words * WORD)[None] < cut[:, None])
 
 
-def _blend(first: chex.Array, second: chex.Array, from_first: chex.Array) -> chex.Array:
+def _blend(first: jax.Array, second: jax.Array, from_first: jax.Array) -> jax.Array:
     return (first & from_first) | (second & ~from_first)

@@ -3,7 +3,6 @@
 Random numbers are drawn in one dimension here and in the operators: more dimensions double what XLA compiles.
 """
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -15,7 +14,7 @@ def count_words(genes: int) -> int:
     return -(-genes // WORD)
 
 
-def pack(bits: chex.Array) -> chex.Array:
+def pack(bits: jax.Array) -> jax.Array:
     """Packs `[..., S]` bool into `[..., ceil(S / 32)]` uint32."""
     genes = bits.shape[-1]
     padded = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, -genes % WORD)])
@@ -24,19 +23,19 @@ def pack(bits: chex.Array) -> chex.Array:
     return jnp.sum(jnp.left_shift(grouped, _like(shifts, grouped)), axis=-1, dtype=jnp.uint32)
 
 
-def unpack(words: chex.Array, genes: int) -> chex.Array:
+def unpack(words: jax.Array, genes: int) -> jax.Array:
     """Unpacks `[..., W]` uint32 into `[..., genes]` bool."""
     shifts = jnp.arange(WORD, dtype=jnp.uint32)
     bits = jnp.right_shift(words[..., None], _like(shifts, words[..., None])) & jnp.uint32(1)
     return bits.reshape(*words.shape[:-1], -1)[..., :genes].astype(jnp.bool_)
 
 
-def whole(length: chex.Array, words: int) -> chex.Array:
+def whole(length: jax.Array, words: int) -> jax.Array:
     """Returns the genome `[W]` whose first `length` genes are set: the mask that keeps everything."""
     return pack(jnp.arange(words * WORD) < length)
 
 
-def varied_density(key: chex.PRNGKey, length: chex.Array, *, count: int, words: int) -> chex.Array:
+def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
     """Draws a first population of complementary pairs, from sparse to dense.
 
     Pair i keeps each gene with a probability of its own, evenly spread over 0.1 to 0.9, and its twin keeps the others:
@@ -58,7 +57,7 @@ def varied_density(key: chex.PRNGKey, length: chex.Array, *, count: int, words: 
     return jnp.stack([half, whole(length, words)[None] & ~half], axis=1).reshape(-1, words)[:count]
 
 
-def enumerate_masks(start: chex.Array, length: chex.Array, *, count: int, words: int) -> chex.Array:
+def enumerate_masks(start: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
     """Returns the masks number `start`, `start + 1`, ... of a short genome, without the empty and the whole one.
 
     Args:
@@ -75,7 +74,7 @@ def enumerate_masks(start: chex.Array, length: chex.Array, *, count: int, words:
     return jnp.pad(number[:, None], ((0, 0), (0, words - 1)))
 
 
-def repair(key: chex.PRNGKey, genomes: chex.Array, length: chex.Array) -> chex.Array:
+def repair(key: jax.Array, genomes: jax.Array, length: jax.Array) -> jax.Array:
     """Sets one gene of every empty genome and clears one of every whole one; `[P, W]`."""
     count, words = genomes.shape
     gene = jnp.floor(jax.random.uniform(key, (count,)) * length.astype(jnp.float32)).astype(jnp.int32)
@@ -84,5 +83,5 @@ def repair(key: chex.PRNGKey, genomes: chex.Array, length: chex.Array) -> chex.A
     return jnp.where(degenerate[:, None], genomes ^ flip, genomes)
 
 
-def _like(shifts: chex.Array, words: chex.Array) -> chex.Array:
+def _like(shifts: jax.Array, words: jax.Array) -> jax.Array:
     return shifts.reshape((1,) * (words.ndim - 1) + (-1,))

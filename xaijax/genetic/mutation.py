@@ -1,13 +1,12 @@
 """Mutation: small random changes of a child."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from xaijax.genetic.genome import WORD, pack, whole
 
 
-def bit_flip(key: chex.PRNGKey, genomes: chex.Array, length: chex.Array, *, flips: float) -> chex.Array:
+def bit_flip(key: jax.Array, genomes: jax.Array, length: jax.Array, *, flips: float) -> jax.Array:
     """Flips each gene in use with the same small chance.
 
     Args:

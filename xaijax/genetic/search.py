@@ -23,8 +23,8 @@ ENUMERATED = 8  # genomes of at most so many genes are not evolved, where the bu
 
 RUNNING, SPENT, ENDED, EXHAUSTED = range(4)  # why a search has ended, if it has
 
-Crossover = Callable[[chex.PRNGKey, chex.Array, chex.Array, chex.Array], chex.Array]
-Mutation = Callable[[chex.PRNGKey, chex.Array, chex.Array], chex.Array]
+Crossover = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+Mutation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Settings:
     elites: int
     crossover: Crossover
     mutation: Mutation
-    fitness: Callable[[Any], chex.Array]
+    fitness: Callable[[Any], jax.Array]
     retries: int = 3
 
     @property
@@ -66,19 +66,19 @@ class Settings:
 class SearchState:
     """The search of one image after some generations."""
 
-    key: chex.PRNGKey
-    length: chex.Array  # [] int32, genes in use
-    population: chex.Array  # [P, W] uint32, the fittest first; before any is evaluated, the first population
-    fitness: chex.Array  # [P] float32, -inf for what was not evaluated or not finite
-    pending: chex.Array  # [P, W] uint32, the genomes that were asked for
-    new: chex.Array  # [P] bool, which of them must be evaluated
+    key: jax.Array
+    length: jax.Array  # [] int32, genes in use
+    population: jax.Array  # [P, W] uint32, the fittest first; before any is evaluated, the first population
+    fitness: jax.Array  # [P] float32, -inf for what was not evaluated or not finite
+    pending: jax.Array  # [P, W] uint32, the genomes that were asked for
+    new: jax.Array  # [P] bool, which of them must be evaluated
     archive: Archive
-    generation: chex.Array  # [] int32, 0 before the whole mask is known
-    history: chex.Array  # [G] float32, best fitness so far after each generation, NaN for those to come
-    ended: chex.Array  # [] int32, RUNNING or why it ended
+    generation: jax.Array  # [] int32, 0 before the whole mask is known
+    history: jax.Array  # [G] float32, best fitness so far after each generation, NaN for those to come
+    ended: jax.Array  # [] int32, RUNNING or why it ended
 
 
-def init(settings: Settings, key: chex.PRNGKey, length: chex.Array, active: chex.Array, values: Any) -> SearchState:
+def init(settings: Settings, key: jax.Array, length: jax.Array, active: jax.Array, values: Any) -> SearchState:
     """Returns the state before the first generation.
 
     Args:
@@ -104,7 +104,7 @@ def init(settings: Settings, key: chex.PRNGKey, length: chex.Array, active: chex
     )
 
 
-def ask(settings: Settings, state: SearchState) -> tuple[SearchState, chex.Array]:
+def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]:
     """Proposes the genomes of the next generation.
 
     Returns:
@@ -125,7 +125,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, chex.Array
     key, genomes = jax.tree.map(
         lambda after, before: jnp.where(running, after, before), (key, genomes), (state.key, state.pending)
     )
-    return state.replace(key=key, pending=genomes, new=new), genomes
+    return dataclasses.replace(state, key=key, pending=genomes, new=new), genomes
 
 
 def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
@@ -152,7 +152,8 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     ended = jnp.where(archive.count >= settings.evaluations, SPENT, RUNNING)
     ended = jnp.where(state.generation >= settings.generations, ENDED, ended)
     ended = jnp.where(exhausted, EXHAUSTED, ended)
-    told = state.replace(
+    told = dataclasses.replace(
+        state,
         population=population,
         fitness=fitness,
         new=jnp.zeros_like(state.new),
@@ -165,7 +166,7 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     return jax.tree.map(lambda after, before: jnp.where(running, after, before), told, state)
 
 
-def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState, chex.Array], Any]) -> SearchState:
+def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState, jax.Array], Any]) -> SearchState:
     """Searches for a batch of images until each has ended, inside one compiled loop.
 
     Args:
@@ -188,14 +189,14 @@ def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState
     return jax.lax.while_loop(lambda states: jnp.any(states.ended == RUNNING), body, states)
 
 
-def _children(settings: Settings, key: chex.PRNGKey, state: SearchState) -> chex.Array:
+def _children(settings: Settings, key: jax.Array, state: SearchState) -> jax.Array:
     """Breeds a generation; a child that repeats a known genome is mutated again, a few times at most."""
     parent_key, cross_key, mutation_key = jax.random.split(key, 3)
     parents = tournament(parent_key, state.fitness, size=settings.tournament_size, count=2 * settings.population)
     mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.length)
 
-    def mutate(attempt: chex.Array, carry: tuple[chex.Array, chex.Array]) -> tuple[chex.Array, chex.Array]:
+    def mutate(attempt: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         children, repeats = carry
         flip_key, repair_key = jax.random.split(jax.random.fold_in(mutation_key, attempt))
         changed = repair(repair_key, settings.mutation(flip_key, children, state.length), state.length)
@@ -206,5 +207,5 @@ def _children(settings: Settings, key: chex.PRNGKey, state: SearchState) -> chex
     return jax.lax.fori_loop(0, settings.retries + 1, mutate, (children, everyone))[0]
 
 
-def _finite(fitness: chex.Array) -> chex.Array:
+def _finite(fitness: jax.Array) -> jax.Array:
     return jnp.where(jnp.isfinite(fitness), fitness, -jnp.inf)

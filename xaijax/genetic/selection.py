@@ -1,11 +1,10 @@
 """Selection: who becomes a parent."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
 
-def tournament(key: chex.PRNGKey, fitness: chex.Array, *, size: int, count: int) -> chex.Array:
+def tournament(key: jax.Array, fitness: jax.Array, *, size: int, count: int) -> jax.Array:
     """Draws parents, each the fittest of `size` individuals drawn with replacement.
 
     Args:

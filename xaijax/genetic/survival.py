@@ -1,13 +1,12 @@
 """Survival: who of the parents and the children makes the next population."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
 
 def generational(
-    population: chex.Array, fitness: chex.Array, children: chex.Array, child_fitness: chex.Array, *, elites: int
-) -> tuple[chex.Array, chex.Array]:
+    population: jax.Array, fitness: jax.Array, children: jax.Array, child_fitness: jax.Array, *, elites: int
+) -> tuple[jax.Array, jax.Array]:
     """Keeps the fittest children and the `elites` fittest parents, where those beat the weakest children.
 
     Args:

@@ -3,7 +3,6 @@
 import re
 from typing import Literal, get_args
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,8 +24,8 @@ def check_fill(fill: str) -> None:
 
 
 def make_fill(
-    fill: Fill, pixels: chex.Array, segments: chex.Array, *, max_segments: int, mean: tuple[float, ...]
-) -> chex.Array:
+    fill: Fill, pixels: jax.Array, segments: jax.Array, *, max_segments: int, mean: tuple[float, ...]
+) -> jax.Array:
     """Returns what stands where the mask of one image is 0.
 
     Args:
@@ -57,7 +56,7 @@ def make_fill(
     return jnp.asarray(values, jnp.float32).reshape(1, 1, channels)
 
 
-def gaussian_blur(pixels: chex.Array, sigma: float) -> chex.Array:
+def gaussian_blur(pixels: jax.Array, sigma: float) -> jax.Array:
     """Blurs `[H, W, C]` float32 with a Gaussian of `sigma` pixels, mirrored at the border, as two matrix products."""
     rows = jnp.asarray(_blur_matrix(pixels.shape[0], sigma))
     columns = jnp.asarray(_blur_matrix(pixels.shape[1], sigma))

@@ -1,13 +1,12 @@
 """Bits over segments: label maps in order, decoding, and what belongs to a segment."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
 WORD = 32  # genes in a word of a packed genome
 
 
-def decode(segments: chex.Array, genome: chex.Array) -> chex.Array:
+def decode(segments: jax.Array, genome: jax.Array) -> jax.Array:
     """Paints one genome.
 
     Args:
@@ -24,12 +23,12 @@ def decode(segments: chex.Array, genome: chex.Array) -> chex.Array:
     return (jnp.right_shift(word, shift) & jnp.uint32(1)).astype(jnp.bool_)
 
 
-def segment_sizes(segments: chex.Array, *, max_segments: int) -> chex.Array:
+def segment_sizes(segments: jax.Array, *, max_segments: int) -> jax.Array:
     """Returns the pixels of each segment, `[max_segments]` float32, of `[H, W]` int32 in [0, max_segments)."""
     return jnp.zeros((max_segments,), jnp.float32).at[segments.reshape(-1)].add(1.0)
 
 
-def segment_means(values: chex.Array, segments: chex.Array, *, max_segments: int) -> chex.Array:
+def segment_means(values: jax.Array, segments: jax.Array, *, max_segments: int) -> jax.Array:
     """Averages over the pixels of each segment.
 
     Args:
@@ -45,7 +44,7 @@ def segment_means(values: chex.Array, segments: chex.Array, *, max_segments: int
     return sums / jnp.maximum(segment_sizes(segments, max_segments=max_segments), 1)[:, None]
 
 
-def limit_segments(labels: chex.Array, *, max_segments: int, bound: int) -> tuple[chex.Array, chex.Array, chex.Array]:
+def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Numbers the segments of a label map from 0 without gaps, and merges those that are too many.
 
     The `max_segments` largest segments stay (of equals, the lower label); every other one joins the one of these whose

@@ -5,7 +5,6 @@ import functools
 import math
 from typing import Any, Literal
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -22,7 +21,7 @@ from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
 from xaijax.methods.surrogate import ridge
 
-_STATUS = {search.SPENT: Status.SPENT, search.ENDED: Status.ENDED, search.EXHAUSTED: Status.EXHAUSTED}
+_ENDED = {search.SPENT: Status.SPENT, search.ENDED: Status.ENDED, search.EXHAUSTED: Status.EXHAUSTED}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,12 +99,12 @@ class ELIME:
 
     def explain(
         self,
-        keys: chex.PRNGKey,
+        keys: jax.Array,
         classifier: Classifier,
-        images: chex.Array,
-        targets: chex.Array,
-        labels: chex.Array | None,
-        active: chex.Array,
+        images: jax.Array,
+        targets: jax.Array,
+        labels: jax.Array | None,
+        active: jax.Array,
         *,
         micro_batch: int,
     ) -> Explanation:
@@ -128,7 +127,7 @@ class ELIME:
             fills = jax.vmap(fill)(to_unit_range(images), segments)
         scenario = Scenario(images=images, fills=fills, contexts=segments)
 
-        def evaluate_genomes(states: search.SearchState, genomes: chex.Array) -> Any:
+        def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
             # Until the whole image was seen, the predicted class is not known: it is the archive's first answer.
             predicted = jnp.where(states.archive.count > 0, states.archive.values.predicted[:, 0], -1)
             explained = jnp.where(targets < 0, predicted, targets)
@@ -140,7 +139,7 @@ class ELIME:
         states = search.run(settings, init(keys, length, active & (length > 1)), evaluate_genomes)
         return jax.vmap(self._result)(states, segments, targets, merged, jnp.arange(len(keys), dtype=jnp.int32))
 
-    def _segments(self, image: chex.Array, labels: chex.Array | None) -> tuple[chex.Array, chex.Array, chex.Array]:
+    def _segments(self, image: jax.Array, labels: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
         height, width = image.shape[:2]
         bound = height * width
         if labels is None:
@@ -149,7 +148,7 @@ class ELIME:
         return superpixels.limit_segments(labels, max_segments=self.max_segments, bound=bound)
 
     def _result(
-        self, state: search.SearchState, segments: chex.Array, target: chex.Array, merged: chex.Array, index: chex.Array
+        self, state: search.SearchState, segments: jax.Array, target: jax.Array, merged: jax.Array, index: jax.Array
     ) -> Explanation:
         archive = state.archive
         evaluated = jnp.arange(self.evaluations) < archive.count
@@ -162,21 +161,23 @@ class ELIME:
         bits = unpack(archive.genomes, self.max_segments)
         coefficients = ridge(bits, archive.values.log_odds, finite.astype(jnp.float32), penalty=1.0)
         sizes = superpixels.segment_sizes(segments, max_segments=self.max_segments)
-        coefficients = jnp.where(works, coefficients, 0)
+        coefficients = jnp.where(works, coefficients, 0.0)
         # A pixel's share falls with its segment's extent; the root keeps large segments from vanishing.
         typical = jnp.float32(segments.size) / state.length.astype(jnp.float32)
         density = coefficients * jnp.sqrt(typical / jnp.maximum(sizes, 1))
 
-        genome = jnp.where(works, archive.genomes[best], 0)
+        genome = jnp.where(works, archive.genomes[best], jnp.uint32(0))
         mask = superpixels.decode(segments, genome)
         probability = jnp.where(works, archive.values.probability[best], jnp.nan)
         area = jnp.where(works, archive.values.area[best], jnp.nan)
-        status = sum(int(code) * (state.ended == ended) for ended, code in _STATUS.items())
-        status = jnp.where(state.length > 1, status, int(Status.ONE_SEGMENT))
-        status |= int(Status.MERGED) * merged
-        status |= int(Status.NOT_FINITE) * (evaluated[0] & ~works)
-        status |= int(Status.SOME_NOT_FINITE) * (works & jnp.any(evaluated & ~finite))
-        status |= int(Status.WEAKER) * (works & (fitness[best] < whole_fitness))
+        several = state.length > 1
+        holds = {code: several & (state.ended == ended) for ended, code in _ENDED.items()} | {
+            Status.ONE_SEGMENT: ~several,
+            Status.MERGED: merged,
+            Status.NOT_FINITE: evaluated[0] & ~works,
+            Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
+            Status.WEAKER: works & (fitness[best] < whole_fitness),
+        }
         return Explanation(
             mask=mask,
             score=density[segments],
@@ -191,7 +192,7 @@ class ELIME:
             segment_score=coefficients,
             evaluations=archive.count,
             generations=jnp.maximum(state.generation - 1, 0),
-            status=status.astype(jnp.int32),
+            status=functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds]),
             history=state.history,
         )
 

@@ -1,11 +1,10 @@
 """A linear surrogate of the classifier over segments, from masks that were evaluated."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
 
-def ridge(bits: chex.Array, response: chex.Array, weight: chex.Array, *, penalty: float) -> chex.Array:
+def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float) -> jax.Array:
     """Fits `response ~ intercept + bits @ coefficients` by weighted least squares with an L2 penalty.
 
     Args:

@@ -2,6 +2,7 @@
 
 import bisect
 import functools
+import math
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -92,7 +93,7 @@ def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
     if font.getlength(text) <= width:
         return text
     lengths = range(1, len(text))
-    kept = bisect.bisect_right(lengths, width, key=lambda length: font.getlength(text[:length] + "..."))
+    kept = bisect.bisect_right(lengths, width, key=lambda length: math.ceil(font.getlength(text[:length] + "...")))
     return text[:kept].rstrip() + "..."
 
 

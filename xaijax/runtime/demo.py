@@ -53,7 +53,7 @@ def demo(out: Path, *, images: int, seed: int) -> Demo:
     rows = [
         result_row(result, place, classifier)
         | {"path": f"scene-{place}", "true_label": classifier.label(int(scenes.label[place]))}
-        | {"overlap": round(intersection_over_union(result.mask[place], scenes.mask[place]), 6)}
+        | {"overlap": round(intersection_over_union(np.asarray(result.mask[place]), np.asarray(scenes.mask[place])), 6)}
         for place in range(images)
     ]
     for place, row in enumerate(rows):
@@ -89,8 +89,8 @@ def table(found: Demo) -> str:
     widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
     text = []
     for line in [header, tuple("-" * width for width in widths), *lines]:
-        cells = [line[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        text.append("  ".join(cells))
+        figures = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        text.append("  ".join([line[0].ljust(widths[0]), *figures]))
     rate = len(found.rows) / found.explain_s
     text.append(f"{rate:.1f} images a second, after {found.compile_s:.1f} s of compilation")
     return "\n".join(text)

@@ -1,7 +1,7 @@
 """Image files, read the way a person expects to see them."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -104,15 +104,3 @@ def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
         low, high = 0.0, 1.0
     scaled = (pixels - low) / max(high - low, 1e-12) * 255
     return Image.fromarray(np.clip(np.round(scaled), 0, 255).astype(np.uint8))
-
-
-def as_array(image: Image.Image) -> np.ndarray:
-    """Returns `[H, W, C]` uint8."""
-    pixels = np.asarray(image)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
-
-
-def batches(items: Sequence[Path], size: int) -> Iterable[Sequence[Path]]:
-    """Cuts a list into runs of `size`, the last one shorter."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -23,9 +23,9 @@ from xaijax.models.preprocessing import crop_box, preprocess
 from xaijax.report.page import write_page
 from xaijax.report.pictures import panel
 from xaijax.runtime.folder import RunFolder, write_array, write_mask, write_picture
-from xaijax.runtime.reading import UnreadableImageError, as_array, read_image
+from xaijax.runtime.reading import UnreadableImageError, read_image
 
-SAVES = ("masks", "scores", "overlays")
+Save = Literal["masks", "scores", "overlays"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Job:
         target: the class explained; -1 for the predicted one.
         seed: of the run's key.
         batch_size: images a compiled call.
-        save: of `SAVES`, what to write beside `results.jsonl`.
+        save: what to write beside `results.jsonl`.
         settings: what makes two runs the same, for `run.json`.
     """
 
@@ -47,7 +47,7 @@ class Job:
     target: int
     seed: int
     batch_size: int
-    save: Sequence[str]
+    save: Sequence[Save]
     settings: dict[str, Any]
 
     @property
@@ -128,7 +128,7 @@ def _read(items: Iterable[tuple[int, Path]], classifier: Classifier) -> Iterator
         except (UnreadableImageError, OSError) as error:
             yield Item(index, path, error=str(error))
             continue
-        yield Item(index, path, digest, crop_box(image.size, classifier), as_array(preprocess(image, classifier)))
+        yield Item(index, path, digest, crop_box(image.size, classifier), preprocess(image, classifier))
 
 
 def _batches(items: Iterator[Item], size: int) -> Iterator[tuple[list[Item], list[Item]]]:
@@ -154,6 +154,7 @@ def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
         images = np.zeros((size, *shape), np.uint8)
         ids = np.zeros((size, 2), np.uint32)
         for place, item in enumerate(batch):
+            assert item.pixels is not None
             images[place] = item.pixels
             ids[place] = split_id(image_id(item.pixels))
         return key, job.classifier, images, targets, ids, None, np.arange(size) < len(batch)
@@ -196,7 +197,7 @@ def write_files(
     result: Explanation,
     place: int,
     row: dict[str, Any],
-    save: Sequence[str],
+    save: Sequence[Save],
 ) -> None:
     """Writes the mask, the score map and the picture of one explanation, as far as `save` names them."""
     mask, score = np.asarray(result.mask[place]), np.asarray(result.score[place])

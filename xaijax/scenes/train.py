@@ -85,7 +85,8 @@ def fit(module: nnx.Module, scenes: Scene, options: Options) -> nnx.Module:
     """Trains `module` on a pool of scenes and returns it."""
     row = architecture(options.network)
     module.train()
-    graph, weights, statistics = nnx.split(module, nnx.Param, ...)
+    split: Any = nnx.split(module, nnx.Param, nnx.BatchStat)
+    graph, weights, statistics = split
     steps = options.epochs * (len(scenes.label) // options.batch)
     schedule = optax.cosine_onecycle_schedule(steps, options.learning_rate, pct_start=0.15)
     optimiser = optax.chain(optax.clip_by_global_norm(2.0), optax.adamw(schedule, weight_decay=options.weight_decay))
@@ -93,7 +94,7 @@ def fit(module: nnx.Module, scenes: Scene, options: Options) -> nnx.Module:
     def loss(weights: Any, statistics: Any, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, Any]:
         network = nnx.merge(graph, weights, statistics, copy=True)
         logits = network(normalise(images, row.mean, row.std), Taps())
-        _, _, statistics = nnx.split(network, nnx.Param, ...)
+        statistics = nnx.state(network, nnx.BatchStat)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), statistics
 
     @jax.jit

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-import chex
+import jax
 
 from xaijax.masks.segmentation.grid import Grid
 from xaijax.masks.segmentation.slic import SLIC
@@ -17,7 +17,7 @@ class Segmentation(Protocol):
         """Returns a number above every label that an image of this size can get."""
         ...
 
-    def __call__(self, image: chex.Array) -> chex.Array:
+    def __call__(self, image: jax.Array) -> jax.Array:
         """Labels one image `[H, W, C]` float32 in [0, 1]; returns `[H, W]` int32 in [0, label_bound)."""
         ...
 

@@ -1,6 +1,5 @@
 """Colour spaces."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -8,7 +7,7 @@ _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.01
 _WHITE = (0.95047, 1.0, 1.08883)
 
 
-def rgb_to_lab(pixels: chex.Array) -> chex.Array:
+def rgb_to_lab(pixels: jax.Array) -> jax.Array:
     """Converts sRGB in [0, 1] to CIE L*a*b* under D65, 2 degrees; `[..., 3]` float32.
 
     References:

@@ -1,11 +1,10 @@
 """Connected components of a label map, on the device."""
 
-import chex
 import jax
 import jax.numpy as jnp
 
 
-def connected_components(labels: chex.Array) -> chex.Array:
+def connected_components(labels: jax.Array) -> jax.Array:
     """Finds the regions of equal labels that hang together through pixel sides.
 
     Neighbours hand each other the lowest raster index, and every pixel jumps along the indices that it has learnt, so
@@ -22,7 +21,7 @@ def connected_components(labels: chex.Array) -> chex.Array:
     below = labels[:-1] == labels[1:]
     beside = labels[:, :-1] == labels[:, 1:]
 
-    def lower(roots: chex.Array) -> chex.Array:
+    def lower(roots: jax.Array) -> jax.Array:
         far = jnp.int32(height * width)
         vertical = jnp.where(below, jnp.minimum(roots[:-1], roots[1:]), far)
         horizontal = jnp.where(beside, jnp.minimum(roots[:, :-1], roots[:, 1:]), far)
@@ -31,7 +30,7 @@ def connected_components(labels: chex.Array) -> chex.Array:
         roots = jnp.minimum(roots, jnp.pad(horizontal, ((0, 0), (0, 1)), constant_values=far))
         return jnp.minimum(roots, jnp.pad(horizontal, ((0, 0), (1, 0)), constant_values=far))
 
-    def body(carry: tuple[chex.Array, chex.Array]) -> tuple[chex.Array, chex.Array]:
+    def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         roots, _ = carry
         lowered = lower(roots)
         # A component's old root learns of the lower one too, so that whole regions join at once.
@@ -45,7 +44,7 @@ def connected_components(labels: chex.Array) -> chex.Array:
     return jax.lax.while_loop(lambda carry: carry[1], body, (index, jnp.bool_(True)))[0]
 
 
-def merge_small(components: chex.Array, *, smallest: int) -> chex.Array:
+def merge_small(components: jax.Array, *, smallest: int) -> jax.Array:
     """Joins every component of fewer than `smallest` pixels to the one left of, or else above, its first pixel.
 
     Args:
@@ -68,7 +67,7 @@ def merge_small(components: chex.Array, *, smallest: int) -> chex.Array:
     return parent[components]
 
 
-def number_in_order(components: chex.Array) -> chex.Array:
+def number_in_order(components: jax.Array) -> jax.Array:
     """Numbers components 0, 1, ... in the raster order of their first pixels; `[H, W]` int32."""
     flat = components.reshape(-1)
     present = jnp.zeros((flat.shape[0],), jnp.bool_).at[flat].set(True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-import chex
+import jax
 import jax.numpy as jnp
 
 
@@ -26,7 +26,7 @@ class Grid:
         """Returns a number above every label."""
         return min(self.rows, height) * min(self.columns, width)
 
-    def __call__(self, image: chex.Array) -> chex.Array:
+    def __call__(self, image: jax.Array) -> jax.Array:
         """Labels one image `[H, W, C]`; returns `[H, W]` int32."""
         height, width = image.shape[:2]
         rows, columns = min(self.rows, height), min(self.columns, width)

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import chex
 import jax
 import jax.numpy as jnp
 
@@ -50,7 +49,7 @@ class SLIC:
         rows, columns = self._grid(height, width)
         return max(1, int(0.5 * height * width / (rows * columns)))
 
-    def __call__(self, image: chex.Array) -> chex.Array:
+    def __call__(self, image: jax.Array) -> jax.Array:
         """Labels one image `[H, W, C]` float32 in [0, 1]; returns `[H, W]` int32."""
         height, width, channels = image.shape
         rows, columns = self._grid(height, width)
@@ -70,7 +69,7 @@ class SLIC:
         centres = points[row[:, None], column[None, :]].reshape(rows * columns, -1).at[:, 2:].set(0.0)
         flat = points.reshape(height * width, -1)
 
-        def iterate(_: int, carry: tuple[chex.Array, chex.Array]) -> tuple[chex.Array, chex.Array]:
+        def iterate(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             return _cluster(flat, *carry)
 
         nobody = jnp.zeros((height * width,), jnp.int32)
@@ -79,7 +78,7 @@ class SLIC:
         return number_in_order(merge_small(components, smallest=self._smallest(height, width)))
 
 
-def _cluster(points: chex.Array, centres: chex.Array, labels: chex.Array) -> tuple[chex.Array, chex.Array]:
+def _cluster(points: jax.Array, centres: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """One round of k-means in which a centre reaches pixels within two steps only.
 
     Args:

@@ -1,0 +1,81 @@
+"""The time of a search over the time of as many bare forward passes at the same micro-batch.
+
+    python -m benchmarks.overhead --weights mobilenet_v2.safetensors IMAGES...
+
+Segmentation is left out (a grid costs nothing), compilation too. The order is A B B A, several times over.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+
+import xaijax
+from benchmarks.record import write_record
+from xaijax.classifier import to_unit_range
+from xaijax.evaluation import micro_batch_size
+from xaijax.models.preprocessing import preprocess
+from xaijax.runtime.reading import find_images, read_image
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure."""
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    weights: str | None = None
+    model: str = "mobilenet_v2"
+    count: int = 8  # images of the batch
+    evaluations: int = 240
+    rounds: int = 3
+
+
+def main(options: Options) -> None:
+    classifier = xaijax.models.load(options.model, options.weights)
+    paths = find_images(options.images)[: options.count]
+    images = np.stack([preprocess(read_image(path), classifier) for path in paths])
+    method = xaijax.ELIME(evaluations=options.evaluations, segmentation="grid")
+    micro_batch = micro_batch_size(images.shape[1:], len(images) * method.sizes[0], jax.default_backend())
+
+    def search() -> int:
+        result = xaijax.explain(jax.random.key(0), classifier, images, method=method, micro_batch=micro_batch)
+        return int(jax.block_until_ready(result).evaluations.sum())
+
+    forward = jax.jit(lambda classifier, images: classifier.apply(classifier.params, to_unit_range(images))[0])
+    batch = np.resize(images, (micro_batch, *images.shape[1:]))
+
+    def bare(evaluations: int) -> None:
+        for _ in range(-(-evaluations // micro_batch)):
+            jax.block_until_ready(forward(classifier, batch))
+
+    evaluations = search()
+    bare(micro_batch)
+    times: dict[str, list[float]] = {"search": [], "bare": []}
+    for _ in range(options.rounds):
+        for name in ("search", "bare", "bare", "search"):
+            start = time.perf_counter()
+            search() if name == "search" else bare(evaluations)
+            times[name].append(time.perf_counter() - start)
+    ratios = [sum(times["search"][i : i + 2]) / sum(times["bare"][i : i + 2]) for i in range(0, 2 * options.rounds, 2)]
+    write_record(
+        "overhead",
+        {
+            "model": options.model,
+            "images": len(images),
+            "evaluations": evaluations,
+            "micro_batch": micro_batch,
+            "search_s": times["search"],
+            "bare_s": times["bare"],
+            "ratio": float(np.median(ratios)),
+            "ratios": ratios,
+            "ms_an_evaluation": 1000 * float(np.median(times["bare"])) / evaluations,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

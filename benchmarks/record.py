@@ -1,0 +1,51 @@
+"""What every benchmark writes: its figures with machine, versions and commit, as JSON under `benchmarks/results`."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Returns what a figure depends on besides the code."""
+    packages = ("xaijax", "jax", "jaxlib", "flax", "numpy")
+    return {
+        "device": jax.devices()[0].device_kind,
+        "platform": jax.default_backend(),
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "commit": _commit(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def write_record(name: str, figures: dict[str, Any]) -> None:
+    """Prints the figures and writes `results/NAME_PLATFORM.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    record = {"machine": machine(), **figures}
+    text = json.dumps(record, indent=2)
+    (RESULTS / f"{name}_{jax.default_backend()}.json").write_text(text + "\n")
+    print(text)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, cwd=RESULTS.parent).stdout.strip()

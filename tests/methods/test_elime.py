@@ -1,0 +1,115 @@
+"""E-LIME against brute force, its statuses, and what bad options get."""
+
+import jax
+import numpy as np
+import pytest
+
+from xaijax import ELIME, Grid, Status, explain
+
+KEY = jax.random.key(3)
+
+
+def brute_force(classifier, image, segments, target, area_weight):
+    """Returns the fitness of every mask but the empty and the whole one, black standing where it is 0."""
+    count = segments.max() + 1
+    bits = (np.arange(1, 2**count - 1)[:, None] >> np.arange(count)) & 1
+    masks = bits.astype(bool)[:, segments]
+    masked = np.where(masks[..., None], image / np.float32(255), np.float32(0))
+    probability = np.asarray(jax.nn.softmax(classifier(masked), axis=1))[:, target]
+    return masks, probability - area_weight * masks.mean(axis=(1, 2))
+
+
+@pytest.mark.parametrize("area_weight", [0.0, 0.4])
+def test_few_segments_are_enumerated(toy_classifier, toy_images, area_weight):
+    method = ELIME(evaluations=300, segmentation=Grid(2, 4), fill="black", area_weight=area_weight)
+    result = explain(KEY, toy_classifier, toy_images[:3], method=method)
+    for row in range(3):
+        masks, fitness = brute_force(
+            toy_classifier, toy_images[row], np.asarray(result.segments[row]), int(result.target[row]), area_weight
+        )
+        np.testing.assert_array_equal(result.mask[row], masks[np.argmax(fitness)])
+        assert Status.EXHAUSTED in Status(int(result.status[row]))
+        assert result.evaluations[row] == 2**8 - 1
+
+
+def test_evolution_comes_close_to_the_best_of_all_masks(toy_classifier, toy_images):
+    method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2)
+    result = explain(KEY, toy_classifier, toy_images, method=method)
+    for row in range(8):
+        _, fitness = brute_force(
+            toy_classifier, toy_images[row], np.asarray(result.segments[row]), int(result.target[row]), 0.2
+        )
+        found = float(result.probability[row] - 0.2 * result.area[row])
+        assert np.mean(fitness > found + 1e-6) < 0.002
+
+
+def test_the_score_follows_what_each_segment_does(toy_classifier, toy_images):
+    method = ELIME(evaluations=250, segmentation=Grid(4, 4), fill="black")
+    result = explain(KEY, toy_classifier, toy_images, method=method)
+    assert np.all(np.asarray(result.segment_score)[:, 16:] == 0)
+    for row in range(8):
+        segments, target = np.asarray(result.segments[row]), int(result.target[row])
+        random = np.random.default_rng(row)
+        bits = random.random((2000, 16)) < 0.5
+        masked = np.where(bits[:, segments][..., None], toy_images[row] / np.float32(255), np.float32(0))
+        probability = np.asarray(jax.nn.softmax(toy_classifier(masked), axis=1))[:, target].astype(np.float64)
+        log_odds = np.log(probability / (1 - probability))
+        effect = [log_odds[bits[:, s]].mean() - log_odds[~bits[:, s]].mean() for s in range(16)]
+        assert np.corrcoef(effect, np.asarray(result.segment_score)[row, :16])[0, 1] > 0.8
+
+
+def test_one_segment_is_a_failure_with_a_remedy(toy_classifier, toy_images):
+    segments = np.stack([np.zeros((16, 16), int), np.asarray(Grid(4, 4)(toy_images[0]))])
+    result = explain(KEY, toy_classifier, toy_images[:2], segments=segments, method=ELIME(evaluations=30))
+    assert Status(int(result.status[0])).is_failure
+    assert "finer segmentation" in Status(int(result.status[0])).message
+    assert result.evaluations[0] == 0
+    assert not Status(int(result.status[1])).is_failure
+
+
+def test_a_map_with_gaps_and_too_many_segments_is_merged_and_said(toy_classifier, toy_images):
+    segments = 1000 - 7 * np.asarray(Grid(6, 6)(toy_images[0]))
+    method = ELIME(evaluations=40, max_segments=20)
+    result = explain(KEY, toy_classifier, toy_images[:1], segments=segments, method=method)
+    assert Status.MERGED in Status(int(result.status[0]))
+    assert set(np.unique(result.segments)) == set(range(20))
+
+
+def test_a_constant_image_says_that_nothing_beats_the_whole(toy_classifier):
+    image = np.full((1, 16, 16, 3), 90, np.uint8)
+    method = ELIME(evaluations=40, segmentation=Grid(4, 4), fill="black")
+    target = int(np.argmax(toy_classifier(image)[0]))
+    result = explain(KEY, toy_classifier, image, method=method)
+    better = float(result.probability[0]) >= float(result.original_probability[0])
+    assert (Status.WEAKER in Status(int(result.status[0]))) == (not better)
+    assert int(result.target[0]) == target
+
+
+@pytest.mark.parametrize("fill", ["black", "#ff8000", "dataset-mean", "image-mean", "segment-mean", "blur"])
+def test_every_fill_explains(toy_classifier, toy_images, fill):
+    result = explain(KEY, toy_classifier, toy_images[:2], method=ELIME(evaluations=20, segmentation="grid", fill=fill))
+    assert np.all(np.isfinite(result.probability))
+
+
+BAD_OPTIONS = {
+    "fill": ({"fill": "red"}, "choose one of black"),
+    "segmentation": ({"segmentation": "voronoi"}, "choose one of grid"),
+    "objective": ({"objective": "fame"}, "objective"),
+    "crossover": ({"crossover": "three-point"}, "one of uniform"),
+    "evaluations": ({"evaluations": 0}, "at least 4"),
+    "population": ({"population": 0}, "at least 2"),
+    "budget below the population": ({"population": 50, "evaluations": 50}, r"below evaluations \(50\)"),
+    "generations": ({"generations": 0}, "at least 1"),
+    "max_segments": ({"max_segments": 1}, "at least 2"),
+    "area_weight": ({"area_weight": -1.0}, "at least 0"),
+    "tournament_size": ({"tournament_size": 0}, "at least 1"),
+    "flips": ({"flips": 0.0}, "above 0"),
+    "elites": ({"elites": 500}, "0 to the population"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_bad_options_get_a_sentence(name):
+    options, message = BAD_OPTIONS[name]
+    with pytest.raises(ValueError, match=message):
+        ELIME(**options)

@@ -1,0 +1,188 @@
+"""The invariants of a batch: independence, one compilation, lowering, and what bad input gets."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import xaijax
+from tests.conftest import CLASSES, mean_logits
+from xaijax import ELIME, Classifier, Grid, Status, explain, image_id
+from xaijax.explain import compiled_explain
+
+METHOD = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="image-mean", max_segments=32)
+KEY = jax.random.key(7)
+
+
+def label_maps(images):
+    """Grids of 2x2, 3x3, ... segments, so that the images of a batch differ in their number."""
+    return np.stack([np.asarray(Grid(2 + i % 6, 2 + i % 5)(image)) for i, image in enumerate(images)])
+
+
+def assert_same_rows(result, rows, expected, expected_rows):
+    for field in ("genome", "mask", "target", "probability", "score", "evaluations", "history", "status"):
+        actual, wanted = np.asarray(getattr(result, field)), np.asarray(getattr(expected, field))
+        np.testing.assert_array_equal(actual[rows], wanted[expected_rows], err_msg=field)
+
+
+@pytest.mark.parametrize("options", [{}, {"crossover": "one-point", "area_weight": 0.3}, {"crossover": "two-point"}])
+def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_classifier, toy_images, options):
+    method = ELIME(evaluations=60, max_segments=64, fill="blur", **options)
+    maps = label_maps(toy_images)
+    batch = explain(KEY, toy_classifier, toy_images, segments=maps, method=method)
+    reverse = explain(KEY, toy_classifier, toy_images[::-1], segments=maps[::-1], method=method)
+    assert len(set(np.asarray(batch.segments).max(axis=(1, 2)))) > 3
+    assert_same_rows(reverse, np.arange(8), batch, np.arange(8)[::-1])
+    for place in (0, 3, 7):
+        alone = explain(KEY, toy_classifier, toy_images[place : place + 1], segments=maps[place], method=method)
+        assert_same_rows(alone, [0], batch, [place])
+
+
+def test_the_micro_batch_does_not_change_the_result(toy_classifier, toy_images):
+    results = [explain(KEY, toy_classifier, toy_images, method=METHOD, micro_batch=size) for size in (4, 16, 64)]
+    for result in results[1:]:
+        assert_same_rows(result, np.arange(8), results[0], np.arange(8))
+
+
+def test_places_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
+    ids = np.arange(16, dtype=np.uint32).reshape(8, 2)
+    targets = np.full(8, -1, np.int32)
+    arguments = (KEY, toy_classifier, toy_images, targets, ids, None)
+    full = compiled_explain(*arguments, np.ones(8, bool), METHOD, 16)
+    part = compiled_explain(*arguments, np.arange(8) < 5, METHOD, 16)
+    assert_same_rows(part, np.arange(5), full, np.arange(5))
+    assert np.all(np.asarray(part.evaluations[5:]) == 0)
+
+
+def test_a_second_batch_of_one_shape_traces_nothing(toy_classifier, toy_images):
+    traces = []
+
+    def counted(params, images):
+        traces.append(images.shape)
+        return mean_logits(params, images)
+
+    classifier = Classifier.from_function(counted, toy_classifier.params, num_classes=CLASSES, input_size=(16, 16))
+    explain(KEY, classifier, toy_images, method=METHOD)
+    first = len(traces)
+    other = jax.tree.map(lambda leaf: leaf * 2, classifier)
+    explain(jax.random.key(8), other, toy_images[::-1], np.arange(8) % CLASSES, method=METHOD)
+    assert first > 0
+    assert len(traces) == first
+
+
+@pytest.mark.parametrize("segmentation", ["grid", "slic"])
+def test_the_search_lowers_for_every_platform(toy_classifier, segmentation):
+    classifier = xaijax.models.load("scenes-resnet")
+    method = ELIME(evaluations=40, segmentation=segmentation)
+    arguments = (
+        KEY,
+        classifier,
+        jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.uint8),
+        jax.ShapeDtypeStruct((2,), jnp.int32),
+        jax.ShapeDtypeStruct((2, 2), jnp.uint32),
+        None,
+        jax.ShapeDtypeStruct((2,), jnp.bool_),
+    )
+    program = jax.jit(lambda *args: compiled_explain(*args, method, 16))
+    exported = jax.export.export(program, platforms=["cpu", "cuda", "tpu"])(*arguments)
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+
+
+def test_the_result_says_what_the_classifier_says(toy_classifier, toy_images):
+    result = explain(KEY, toy_classifier, toy_images, method=METHOD)
+    original = np.asarray(jax.nn.softmax(toy_classifier(toy_images), axis=1))
+    np.testing.assert_array_equal(result.target, original.argmax(axis=1))
+    np.testing.assert_allclose(result.original_probability, original.max(axis=1), rtol=1e-5)
+    mask = np.asarray(result.mask)
+    pixels = toy_images / np.float32(255)
+    masked = np.where(mask[..., None], pixels, pixels.mean(axis=(1, 2), keepdims=True))
+    again = np.asarray(jax.nn.softmax(toy_classifier(masked.astype(np.float32)), axis=1))
+    np.testing.assert_allclose(result.probability, again[np.arange(8), result.target], rtol=1e-4)
+    np.testing.assert_allclose(result.area, mask.mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(result.cp_score, result.probability / result.area, rtol=1e-6)
+    assert np.all((mask.sum(axis=(1, 2)) > 0) & (mask.sum(axis=(1, 2)) < 256))
+    assert np.all(np.asarray(result.evaluations) <= 60)
+
+
+def test_uint8_and_float_pixels_get_the_same(toy_classifier, toy_images):
+    ours = explain(KEY, toy_classifier, toy_images, method=METHOD)
+    floats = explain(KEY, toy_classifier, toy_images / np.float32(255), method=METHOD)
+    assert_same_rows(floats, np.arange(8), ours, np.arange(8))
+    assert [image_id(image) for image in toy_images] == [image_id(image / 255) for image in toy_images]
+    assert len({image_id(image) for image in toy_images}) == 8
+
+
+def test_another_seed_and_another_id_search_elsewhere(toy_classifier, toy_images):
+    one = explain(KEY, toy_classifier, toy_images, method=METHOD, ids=np.arange(8))
+    seed = explain(jax.random.key(8), toy_classifier, toy_images, method=METHOD, ids=np.arange(8))
+    upper = explain(KEY, toy_classifier, toy_images, method=METHOD, ids=np.arange(8) + 2**40)
+    assert not np.array_equal(one.history, seed.history)
+    assert not np.array_equal(one.history, upper.history)
+
+
+def images_with(change):
+    images = np.zeros((2, 16, 16, 3), np.float32)
+    return change(images)
+
+
+def set_pixel(value):
+    def change(images):
+        images[0, 0, 0, 0] = value
+        return images
+
+    return change
+
+
+BAD_IMAGES = {
+    "rank": (lambda images: images[0], r"image\[None\]"),
+    "channels": (lambda images: images[..., :1], "1 channels.*takes 3"),
+    "empty": (lambda images: images[:0], "no pixels"),
+    "integers": (lambda images: images.astype(np.int32), "int32 but must be uint8"),
+    "too high": (set_pixel(7.0), "divide by 255"),
+    "negative": (set_pixel(-1.0), "undo the normalisation"),
+    "NaN": (set_pixel(np.nan), "NaN"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_bad_images_get_a_sentence(toy_classifier, name):
+    change, message = BAD_IMAGES[name]
+    with pytest.raises(ValueError, match=message):
+        explain(KEY, toy_classifier, images_with(change), method=METHOD)
+
+
+BAD_ARGUMENTS = {
+    "target": ({"targets": [0, 5]}, "target 5 is not a class of this classifier, which has 5"),
+    "targets' shape": ({"targets": [0]}, "one an image"),
+    "targets' type": ({"targets": [0.5, 1.0]}, "must be integers"),
+    "segments' size": ({"segments": np.zeros((8, 8), int)}, "nearest-neighbour"),
+    "segments' type": ({"segments": np.zeros((16, 16))}, "must be integers"),
+    "ids": ({"ids": [1]}, "one an image"),
+    "micro-batch": ({"micro_batch": 0}, "at least 1"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARGUMENTS)
+def test_bad_arguments_get_a_sentence(toy_classifier, name):
+    arguments, message = BAD_ARGUMENTS[name]
+    with pytest.raises(ValueError, match=message):
+        explain(KEY, toy_classifier, np.zeros((2, 16, 16, 3), np.uint8), method=METHOD, **arguments)
+
+
+def test_a_classifier_that_returns_nan_fails_only_its_image(toy_classifier, toy_images):
+    def sometimes_nan(params, images):
+        logits = mean_logits(params, images)
+        return jnp.where(images[:, :1, 0, 0] > 0.999, jnp.nan, logits)
+
+    classifier = Classifier.from_function(sometimes_nan, toy_classifier.params, num_classes=CLASSES)
+    images = np.minimum(toy_images, 250)
+    fine = explain(KEY, classifier, images, method=METHOD)
+    broken = images.copy()
+    broken[2, 0, 0] = 255
+    result = explain(KEY, classifier, broken, method=METHOD)
+    others = np.delete(np.arange(8), 2)
+    assert_same_rows(result, others, fine, others)
+    assert Status(int(result.status[2])).is_failure
+    assert "NaN" in Status(int(result.status[2])).message
+    assert np.isnan(result.probability[2])
+    assert not np.any(result.mask[2])
