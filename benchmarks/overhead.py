@@ -32,6 +32,7 @@ class Options:
     count: int = 8  # images of the batch
     evaluations: int = 240
     rounds: int = 3
+    micro_batch: int | None = None
 
 
 def main(options: Options) -> None:
@@ -39,7 +40,7 @@ def main(options: Options) -> None:
     paths = find_images(options.images)[: options.count]
     images = np.stack([preprocess(read_image(path), classifier) for path in paths])
     method = xaijax.ELIME(evaluations=options.evaluations, segmentation="grid")
-    micro_batch = micro_batch_size(images.shape[1:], len(images) * method.sizes[0], jax.default_backend())
+    micro_batch = options.micro_batch or micro_batch_size(images.shape[1:], jax.default_backend())
 
     def search() -> int:
         result = xaijax.explain(jax.random.key(0), classifier, images, method=method, micro_batch=micro_batch)

@@ -38,12 +38,6 @@ def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_
         assert_same_rows(alone, [0], batch, [place])
 
 
-def test_the_micro_batch_does_not_change_the_result(toy_classifier, toy_images):
-    results = [explain(KEY, toy_classifier, toy_images, method=METHOD, micro_batch=size) for size in (4, 16, 64)]
-    for result in results[1:]:
-        assert_same_rows(result, np.arange(8), results[0], np.arange(8))
-
-
 def test_places_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
     ids = np.arange(16, dtype=np.uint32).reshape(8, 2)
     targets = np.full(8, -1, np.int32)

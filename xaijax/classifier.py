@@ -188,10 +188,11 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         facts[fact] = value
     if min(facts["std"]) <= 0:
         raise ValueError(f"std {facts['std']} must be above 0 in every channel.")
+    if facts["num_classes"] == 1 and facts.get("activation") == "sigmoid":
+        facts["num_classes"] = 2
     labels, classes = facts.get("labels", ()), facts["num_classes"]
-    names = 2 if classes == 1 and facts.get("activation") == "sigmoid" else classes
-    if labels and len(labels) not in (classes, names):
-        raise ValueError(f"{len(labels)} labels were given for {names} classes; give a name for each, in their order.")
+    if labels and len(labels) != classes:
+        raise ValueError(f"{len(labels)} labels were given for {classes} classes; give a name for each, in their order.")
     return facts
 
 

@@ -23,22 +23,21 @@ class Scenario:
     contexts: Any  # pytree of [B, ...], what `decode` needs of an image
 
 
-def micro_batch_size(image_shape: tuple[int, ...], pairs: int, platform: str) -> int:
+def micro_batch_size(image_shape: tuple[int, ...], platform: str) -> int:
     """Returns how many masked images one forward pass takes.
 
-    A rule on shapes and platform, never a timing, so that the same command gives the same size: on CPU as many as hold
-    the pixels of 32 images of 224x224, elsewhere eight times that; a power of two, at least 4 and at most 1,024; no
-    more than there are pairs.
+    A rule on the image's shape and the platform: never a timing, so that the same command gives the same size, and never
+    the number of images, as XLA chooses its matrix kernels by size and an image's last bits would depend on its
+    neighbours. On CPU as many as hold the pixels of 8 images of 224x224, at most 32, so that a search of one image
+    fills them; elsewhere of 256 images, at most 1,024. A power of two, at least 4.
 
     Args:
         image_shape: `(H, W, C)`.
-        pairs: images times population.
         platform: "cpu", "gpu" or "tpu".
     """
-    images = 32 if platform == "cpu" else 256
+    images, most = (8, 32) if platform == "cpu" else (256, 1024)
     limit = images * 224 * 224 / (image_shape[0] * image_shape[1])
-    limit = max(4, min(limit, 1024, pairs))
-    return 1 << (int(limit).bit_length() - 1)
+    return 1 << (int(max(4, min(limit, most))).bit_length() - 1)
 
 
 def evaluate(

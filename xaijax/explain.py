@@ -17,11 +17,6 @@ from xaijax.methods.elime import ELIME
 class Method(Protocol):
     """A way to explain a batch; hashable. Its `explain` is traceable."""
 
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """The population and the generations."""
-        ...
-
     def explain(
         self,
         keys: jax.Array,
@@ -61,8 +56,8 @@ def explain(
         segments: `[B, H, W]` or `[H, W]` integers of any values, a label map an image or one for all, in place of the
             method's own segmentation.
         method: how to explain; None is `ELIME()`.
-        micro_batch: masked images a forward pass, at least 1; None takes `micro_batch_size`'s. On CPU sizes of 4 and
-            more give the same result to the bit.
+        micro_batch: masked images a forward pass, at least 1; None takes `micro_batch_size`'s. At one size a result is
+            the same to the bit on CPU; at another, the classifier's last bits may differ, and with them the search.
 
     Returns:
         An `Explanation` of B rows, in the order of the images.
@@ -80,7 +75,7 @@ def explain(
     else:
         halves = np.array([split_id(int(name)) for name in _check_length("ids", np.asarray(ids), count)], np.uint32)
     if micro_batch is None:
-        micro_batch = micro_batch_size(images.shape[1:], count * method.sizes[0], jax.default_backend())
+        micro_batch = micro_batch_size(images.shape[1:], jax.default_backend())
     elif micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
     active = np.ones((count,), bool)

@@ -65,7 +65,7 @@ class Explanation:
         evaluations: `[B]` int32, forward passes that the row cost, the whole image's included.
         generations: `[B]` int32.
         status: `[B]` int32; `Status(code).message` says it in words.
-        history: `[B, G]` float32, best fitness after each generation, NaN after the end.
+        history: `[B, G]` float32, fitness of the best survivor after each generation, NaN after the end.
     """
 
     mask: jax.Array

@@ -75,11 +75,11 @@ class RunFolder:
         self.done: dict[str, dict[str, Any]] = {}
         try:
             path.mkdir(parents=True, exist_ok=True)
+            if (path / RUN).exists():
+                self._resume()
+            write_json(path / RUN, {"settings": self.settings})
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
-        if (path / RUN).exists():
-            self._resume()
-        write_json(path / RUN, {"settings": self.settings})
 
     def _resume(self) -> None:
         earlier = json.loads((self.path / RUN).read_text()).get("settings", {})

@@ -54,7 +54,7 @@ class Job:
     def micro_batch(self) -> int:
         """Masked images a forward pass."""
         shape = (*self.classifier.input_size, self.classifier.channels)
-        return micro_batch_size(shape, self.batch_size * self.method.sizes[0], jax.default_backend())
+        return micro_batch_size(shape, jax.default_backend())
 
 
 @dataclasses.dataclass(frozen=True)

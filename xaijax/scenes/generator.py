@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 SIZE = 64  # pixels, height and width of a scene
 _SAMPLES = 2  # samples a pixel in each direction, for smooth edges
-_DISTRACTORS = 6  # at most
+_DISTRACTORS = 5  # at most
 
 Field = Callable[[jax.Array, jax.Array], jax.Array]
 

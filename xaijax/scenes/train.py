@@ -46,7 +46,7 @@ class Options:
     network: str = "scenes-resnet"
     out: Path | None = None
     scenes: int = 30_000
-    epochs: int = 10
+    epochs: int = 14
     batch: int = 128
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
