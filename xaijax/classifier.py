@@ -192,7 +192,7 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         facts["num_classes"] = 2
     labels, classes = facts.get("labels", ()), facts["num_classes"]
     if labels and len(labels) != classes:
-        raise ValueError(f"{len(labels)} labels were given for {classes} classes; give a name for each, in their order.")
+        raise ValueError(f"{len(labels)} labels were given for {classes} classes; give each a name, in their order.")
     return facts
 
 

@@ -170,6 +170,8 @@ def _demo(options: Demo) -> int:
 
 def _explain(options: Explain, search: Any) -> int:
     method = search.make()
+    if not options.images:
+        raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
     paths = find_images(options.images)
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")

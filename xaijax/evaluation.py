@@ -26,8 +26,8 @@ class Scenario:
 def micro_batch_size(image_shape: tuple[int, ...], platform: str) -> int:
     """Returns how many masked images one forward pass takes.
 
-    A rule on the image's shape and the platform: never a timing, so that the same command gives the same size, and never
-    the number of images, as XLA chooses its matrix kernels by size and an image's last bits would depend on its
+    A rule on the image's shape and the platform: never a timing, so that the same command gives the same size, and
+    never the number of images, as XLA chooses its matrix kernels by size and an image's last bits would depend on its
     neighbours. On CPU as many as hold the pixels of 8 images of 224x224, at most 32, so that a search of one image
     fills them; elsewhere of 256 images, at most 1,024. A power of two, at least 4.
 

@@ -41,7 +41,7 @@ def write_page(folder: Path) -> Path:
 <style>{_STYLE}</style></head>
 <body>
 <h1>What {html.escape(str(run["settings"].get("model", "the classifier")))} saw</h1>
-<p class="figures">{_summary(rows, run)}</p>
+<p class="figures">{_summary(rows)}</p>
 {"".join(parts)}
 </body>
 </html>
@@ -51,15 +51,13 @@ def write_page(folder: Path) -> Path:
     return folder / "index.html"
 
 
-def _summary(rows: list[dict[str, Any]], run: dict[str, Any]) -> str:
+def _summary(rows: list[dict[str, Any]]) -> str:
     good = [row for row in rows if "error" not in row]
     parts = [f"{len(good)} of {len(rows)} images explained"]
     if good:
         raised = sum(row["probability"] > row["original_probability"] for row in good)
         area = sum(row["area"] for row in good) / len(good)
         parts += [f"probability raised in {raised}", f"mean area {area:.0%}"]
-    if "images_per_s" in run:
-        parts.append(f"{run['images_per_s']:.2f} images a second")
     return html.escape("; ".join(parts) + ".")
 
 

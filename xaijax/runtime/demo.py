@@ -11,6 +11,7 @@ import numpy as np
 from xaijax.classifier import Classifier
 from xaijax.explain import explain
 from xaijax.explanation import Explanation
+from xaijax.masks.segmentation import SLIC
 from xaijax.methods.elime import ELIME
 from xaijax.models.zoo import load
 from xaijax.report.page import write_page
@@ -19,7 +20,7 @@ from xaijax.runtime.run import result_row, write_files
 from xaijax.scenes.generator import Scene, generate
 
 MODEL = "scenes-resnet"
-METHOD = ELIME(evaluations=480, segmentation="slic", fill="image-mean", area_weight=0.5)
+METHOD = ELIME(evaluations=480, segmentation=SLIC(segments=40, compactness=5.0), fill="image-mean", area_weight=1.0)
 
 
 @dataclasses.dataclass(frozen=True)

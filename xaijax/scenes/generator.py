@@ -145,13 +145,13 @@ def _pattern(numbers: jax.Array, noise: jax.Array, u: jax.Array, v: jax.Array) -
 def _paint(numbers: jax.Array, noise: jax.Array, u: jax.Array, v: jax.Array, behind: jax.Array) -> jax.Array:
     """Returns pixels of two colours, the first far from `behind` so that a shape can be seen; `numbers` is `[19]`."""
     candidates, second = numbers[:12].reshape(4, 3), numbers[12:15]
-    first = candidates[jnp.argmax(jnp.sum((candidates - behind) ** 2, axis=1))]
+    first = candidates[jnp.argmax(jnp.sum((candidates - behind[None]) ** 2, axis=1))]
     pattern = (0.5 * numbers[15] * _pattern(numbers[16:], noise, u, v))[..., None]
-    return first + (second - first) * pattern
+    return first[None, None] + (second - first)[None, None] * pattern
 
 
 def _background(numbers: jax.Array, coarse: jax.Array, fine: jax.Array, clutter: jax.Array) -> jax.Array:
-    colours = numbers[:9].reshape(3, 3)
+    colours = numbers[:9].reshape(3, 1, 1, 3)
     x, y = _axes(1)
     pattern = _pattern(numbers[9:12], fine, x / 24, y / 24)[..., None]
     pixels = colours[0] + clutter * coarse[..., None] * (colours[1] - colours[0])
@@ -170,7 +170,7 @@ def _add_distractor(pixels: jax.Array, numbers: jax.Array, noise: jax.Array, clu
     ellipse, bar = jnp.hypot(u, v * (1.2 + numbers[8])) < 1, (jnp.abs(v) < 0.12) & (jnp.abs(u) < 1.6)
     kind = jnp.floor(3 * numbers[9])
     shape = jnp.select([kind == 0, kind == 1], [ellipse, bar], distance < outline)
-    alpha = _coverage(shape) * (numbers[10] < clutter)
+    alpha = jnp.where(numbers[10] < clutter, _coverage(shape), 0.0)
     paint = _paint(numbers[12:], noise, *_frame(centre, radius, angle, 1), jnp.mean(pixels, axis=(0, 1)))
     return pixels + alpha * (paint - pixels)
 
@@ -194,9 +194,9 @@ def _scene(key: jax.Array, with_object: bool, shuffle_colour: bool) -> Scene:
     radius, angle = 10 + 12 * place[1], 2 * jnp.pi * place[2]
     centre = 0.9 * radius + place[3:5] * (SIZE - 1.8 * radius)
     u, v = _frame(centre, radius, angle, _SAMPLES)
-    alpha = _coverage(
-        jnp.select([label == i for i in range(len(CLASSES))], [field(u, v) for field in _SHAPES.values()])
-    )
+    shapes_of_classes = [field(u, v) for field in _SHAPES.values()]
+    shape = jnp.select([label == i for i in range(len(CLASSES))], shapes_of_classes, jnp.bool_(False))
+    alpha = _coverage(shape)
     if with_object:
         behind = jnp.sum(pixels * alpha, axis=(0, 1)) / jnp.sum(alpha)
         paint = _paint(paints[int(shuffle_colour)], noises[1], *_frame(centre, radius, angle, 1), behind)

@@ -1,0 +1,132 @@
+"""Runs: the folder that a run leaves, what bad files cost, and that a stopped run goes on to the same files."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from xaijax import ELIME, Grid, explain
+from xaijax.models.preprocessing import preprocess
+from xaijax.runtime import run as runs
+from xaijax.runtime.folder import JOURNAL, RESULTS, RUN
+from xaijax.runtime.run import Job, run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, toy_images):
+    folder = tmp_path_factory.mktemp("photos")
+    paths = []
+    for index, image in enumerate(toy_images[:5]):
+        paths.append(folder / f"photo {index}.png")
+        Image.fromarray(image).resize((32, 24), Image.Resampling.BICUBIC).save(paths[-1])
+    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "empty.png").write_bytes(b"")
+    return [paths[0], folder / "broken.jpg", *paths[1:4], folder / "empty.png", folder / "missing.png", paths[4]]
+
+
+@pytest.fixture(scope="module")
+def job(toy_classifier):
+    method = ELIME(evaluations=40, segmentation=Grid(4, 4), fill="black", max_segments=32)
+    everything = ("masks", "scores", "overlays")
+    return Job(
+        classifier=toy_classifier, method=method, target=-1, seed=3, batch_size=2, save=everything, settings={"seed": 3}
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(files, job, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return out, run(files, job, out)
+
+
+def contents(folder):
+    """Returns every file's bytes, without `run.json`, which holds timings."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != RUN
+    }
+
+
+def test_the_folder_holds_what_it_promises(files, finished):
+    out, rows = finished
+    lines = [json.loads(line) for line in (out / RESULTS).read_text().splitlines()]
+    assert lines == json.loads(json.dumps(rows))
+    assert [line["path"] for line in lines] == [str(path) for path in files]
+    assert [index for index, line in enumerate(lines) if "error" in line] == [1, 5, 6]
+    assert "broken.jpg is not an image" in lines[1]["error"]
+    assert "empty.png is empty" in lines[5]["error"]
+    assert "missing.png does not exist" in lines[6]["error"]
+    record = json.loads((out / RUN).read_text())
+    assert record["errors"] == 3
+    assert record["micro_batch"] == 32
+    assert record["images_per_s"] > 0
+    assert not (out / JOURNAL).exists()
+    good = lines[0]
+    assert good["crop"] == [0, 0, 32, 24]
+    with Image.open(out / "masks" / "000000_photo 0.png") as picture:
+        mask = np.asarray(picture)
+    score = np.load(out / "scores" / "000000_photo 0.npy")
+    assert mask.dtype == bool
+    assert mask.mean() == pytest.approx(good["area"], abs=1e-6)
+    assert score.shape == mask.shape
+    assert score.dtype == np.float32
+    with Image.open(out / "overlays" / "000000_photo 0.png") as picture:
+        assert picture.width > 800
+    assert "photo 0.png" in (out / "index.html").read_text()
+    assert len(list(out.rglob("*.part"))) == 0
+
+
+def test_a_run_says_what_explain_says(files, finished, job):
+    _, rows = finished
+    with Image.open(files[-1]) as photo:
+        pixels = preprocess(photo, job.classifier)
+    result = explain(jax.random.key(3), job.classifier, pixels[None], method=job.method)
+    assert rows[-1]["probability"] == pytest.approx(float(result.probability[0]), abs=1e-6)
+    assert rows[-1]["area"] == pytest.approx(float(result.area[0]), abs=1e-6)
+    assert rows[-1]["evaluations"] == int(result.evaluations[0])
+
+
+def test_other_batches_and_no_bad_files_give_the_same_files(files, finished, job, tmp_path):
+    out, rows = finished
+    alone = run([files[0]], dataclasses.replace(job, batch_size=4), tmp_path)
+    assert alone[0] == json.loads(json.dumps(alone[0])) | {"crop": alone[0]["crop"]}
+    assert alone[0] == rows[0]
+    for name in ("masks/000000_photo 0.png", "scores/000000_photo 0.npy", "overlays/000000_photo 0.png"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path, monkeypatch):
+    out, _ = finished
+    original, calls = runs._explained, []
+
+    def stop_at_second(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(runs, "_explained", stop_at_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(files, job, tmp_path)
+    assert (tmp_path / JOURNAL).exists()
+    assert not (tmp_path / RESULTS).exists()
+    monkeypatch.undo()
+    run(files, job, tmp_path)
+    assert contents(tmp_path) == contents(out)
+
+
+def test_a_finished_run_computes_nothing_again(files, finished, job, monkeypatch):
+    out, rows = finished
+    before = contents(out)
+    monkeypatch.setattr(runs, "_compile", lambda job: pytest.fail("compiled again"))
+    assert json.loads(json.dumps(run(files, job, out))) == json.loads(json.dumps(rows))
+    assert contents(out) == before
+
+
+def test_other_settings_are_refused(files, finished, job):
+    with pytest.raises(ValueError, match="seed"):
+        run(files, dataclasses.replace(job, settings={"seed": 4}), finished[0])

@@ -1,0 +1,116 @@
+"""The command line: what a person types, what comes back, and the exit codes."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from xaijax.cli import main
+from xaijax.scenes.generator import generate
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    scenes = jax.device_get(generate(jax.random.split(jax.random.key(1), 3)))
+    for index, image in enumerate(scenes.image):
+        Image.fromarray(image).save(folder / f"{index}.png")
+    return folder
+
+
+FAST = ["--model", "scenes-resnet", "--evaluations", "30", "--segmentation", "grid", "--batch-size", "2"]
+
+
+def test_explain_writes_a_run(photos, tmp_path, capsys):
+    assert main(["explain", str(photos), *FAST, "--out", str(tmp_path / "run")]) == 0
+    printed = capsys.readouterr()
+    assert "3 of 3 images explained" in printed.out
+    assert printed.err == ""
+    rows = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]
+    assert [row["evaluations"] for row in rows] == [30, 30, 30]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["settings"]["options"]["segmentation"] == "grid"
+
+
+def test_a_bad_file_costs_only_itself(photos, tmp_path, capsys):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n")
+    inputs = [str(photos / "0.png"), str(tmp_path / "bad.png")]
+    assert main(["explain", *inputs, *FAST, "--save", "masks", "--out", str(tmp_path / "run")]) == 1
+    printed = capsys.readouterr()
+    assert "1 of 2 images explained" in printed.out
+    assert "bad.png" in printed.err
+    assert not (tmp_path / "run" / "scores").exists()
+    assert len(list((tmp_path / "run" / "masks").iterdir())) == 1
+
+
+def test_a_class_by_name_and_by_number(photos, tmp_path):
+    for target in ("Star", "2"):
+        out = tmp_path / target
+        assert main(["explain", str(photos / "0.png"), *FAST, "--target", target, "--out", str(out)]) == 0
+        assert json.loads((out / "results.jsonl").read_text())["label"] == "star"
+
+
+CANNOT_RUN = {
+    "no images": ([], "name at least one image"),
+    "a missing image": (["nowhere.png"], "nowhere.png"),
+    "an unknown class": (["PHOTOS", *FAST, "--target", "heard"], "heart"),
+    "a class out of range": (["PHOTOS", *FAST, "--target", "10"], "0 to 9"),
+    "an unknown model": (["PHOTOS", "--model", "scenes-resent"], "scenes-resnet"),
+    "a model without weights": (["PHOTOS", "--model", "mobilenet_v2"], "weights"),
+    "an unknown fill": (["PHOTOS", *FAST, "--fill", "red"], "choose one of black"),
+    "a population of 0": (["PHOTOS", *FAST, "--population", "0"], "at least 2"),
+    "a batch of 0": (["PHOTOS", "--model", "scenes-resnet", "--batch-size", "0"], "at least 1"),
+    "missing labels": (["PHOTOS", *FAST, "--labels", "nowhere.txt"], "nowhere.txt"),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_RUN)
+def test_what_cannot_run_says_why_in_a_sentence(photos, tmp_path, capsys, name):
+    arguments, message = CANNOT_RUN[name]
+    arguments = [str(photos) if argument == "PHOTOS" else argument for argument in arguments]
+    assert main(["explain", *arguments, "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("xaijax: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "run" / "results.jsonl").exists()
+
+
+@pytest.mark.parametrize("option", [["--method", "divination"], ["--tourname", "3"], ["--evaluations", "many"]])
+def test_options_that_do_not_exist_are_refused(photos, tmp_path, capsys, option):
+    with pytest.raises(SystemExit) as stopped:
+        main(["explain", str(photos), *FAST, *option, "--out", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert option[0].lstrip("-") in capsys.readouterr().err
+
+
+def test_report_draws_the_page_again(photos, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["explain", str(photos / "0.png"), *FAST, "--out", str(out)]) == 0
+    (out / "index.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "index.html").exists()
+    assert main(["report", str(photos)]) == 2
+    assert "no finished run" in capsys.readouterr().err
+
+
+def test_models_lists_what_can_be_loaded(capsys):
+    assert main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert "scenes-resnet" in listed
+    assert "mobilenet_v2" in listed
+
+
+def test_the_demo_explains_scenes(tmp_path, capsys):
+    assert main(["demo", "--images", "4", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "overlap" in printed
+    assert "images a second, after" in printed
+    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert len(rows) == 4
+    assert np.mean([row["overlap"] for row in rows]) > 0.3
+    assert len(list((tmp_path / "overlays").iterdir())) == 4
+    assert (tmp_path / "index.html").exists()
+    assert main(["demo", "--images", "0", "--out", str(tmp_path)]) == 2
