@@ -40,7 +40,7 @@ class Reader(html.parser.HTMLParser):
 
 
 def test_the_page_says_what_the_run_found(tmp_path):
-    write_run(tmp_path, images_per_s=1.234)
+    write_run(tmp_path)
     words = Reader(write_page(tmp_path)).words
     assert "2 of 3 images explained; probability raised in 1; mean area 25%." in words
     assert "beagle: probability 0.600, on the kept 25% of the pixels 0.800; CP score 3.20; 240 evaluations." in words

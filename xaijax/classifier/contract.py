@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from xaijax.forward import (
+from xaijax.classifier.forward import (
     Apply,
     CallableApply,
     Dtype,
@@ -17,23 +17,9 @@ from xaijax.forward import (
     LinenApply,
     NNXApply,
     Parameters,
-    Taps,
     cast,
-    normalise,
     to_unit_range,
 )
-
-__all__ = [
-    "Apply",
-    "Classifier",
-    "Dtype",
-    "FunctionApply",
-    "NNXApply",
-    "Parameters",
-    "Taps",
-    "normalise",
-    "to_unit_range",
-]
 
 
 @jax.tree_util.register_dataclass

@@ -1,0 +1,16 @@
+"""The classifier contract, taps, and how modules of every library become a classifier."""
+
+from xaijax.classifier.contract import Classifier
+from xaijax.classifier.forward import Apply, Dtype, FunctionApply, NNXApply, Parameters, Taps, normalise, to_unit_range
+
+__all__ = [
+    "Apply",
+    "Classifier",
+    "Dtype",
+    "FunctionApply",
+    "NNXApply",
+    "Parameters",
+    "Taps",
+    "normalise",
+    "to_unit_range",
+]
