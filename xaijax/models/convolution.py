@@ -1,6 +1,5 @@
 """Convolutions lowered to what is fast on each platform, and pooling."""
 
-import functools
 from typing import Literal
 
 import jax
@@ -76,41 +75,9 @@ def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pad
 
 
 def max_pool(x: jax.Array, size: int, stride: int, padding: Padding) -> jax.Array:
-    """Returns the maximum of each `size` x `size` window of `[N, H, W, C]`.
-
-    Its gradient shares an output's among the equal maxima of a window, by shifted slices: XLA's own scatters, which
-    takes five times as long on CPU.
-    """
-    return _max_pool(x, size, stride, spatial_padding((x.shape[1], x.shape[2]), (size, size), stride, padding))
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _max_pool(x: jax.Array, size: int, stride: int, pads: Pads) -> jax.Array:
+    """Returns the maximum of each `size` x `size` window of `[N, H, W, C]`."""
+    pads = spatial_padding((x.shape[1], x.shape[2]), (size, size), stride, padding)
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *pads, (0, 0)))
-
-
-def _max_pool_forward(x: jax.Array, size: int, stride: int, pads: Pads) -> tuple[jax.Array, jax.Array]:
-    return _max_pool(x, size, stride, pads), x
-
-
-def _max_pool_backward(size: int, stride: int, pads: Pads, x: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-    height, width = cotangent.shape[1:3]
-
-    def by_shifts(x: jax.Array) -> jax.Array:
-        padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
-        starts = [(row, column) for row in range(size) for column in range(size)]
-        return functools.reduce(
-            jnp.maximum,
-            [
-                padded[:, r : r + (height - 1) * stride + 1 : stride, c : c + (width - 1) * stride + 1 : stride]
-                for r, c in starts
-            ],
-        )
-
-    return jax.vjp(by_shifts, x)[1](cotangent)
-
-
-_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def mean_pool(x: jax.Array, size: int) -> jax.Array:
