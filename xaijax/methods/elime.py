@@ -120,11 +120,13 @@ class ELIME:
             micro_batch: masked images a forward pass.
         """
         settings = self.settings
+        # What surrounds the search goes image by image: XLA chooses its matrix kernels by size, and the last bits of an
+        # image's segments, fill and scores must not depend on how many others there are.
         with jax.named_scope("segment"):
-            segments, length, merged = jax.vmap(self._segments)(images, labels)
+            segments, length, merged = jax.lax.map(lambda pair: self._segments(*pair), (images, labels))
         with jax.named_scope("fill"):
             fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
-            fills = jax.vmap(fill)(to_unit_range(images), segments)
+            fills = jax.lax.map(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (images, segments))
         scenario = Scenario(images=images, fills=fills, contexts=segments)
 
         def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
@@ -137,7 +139,8 @@ class ELIME:
 
         init = jax.vmap(functools.partial(search.init, settings, values=RESPONSE))
         states = search.run(settings, init(keys, length, active & (length > 1)), evaluate_genomes)
-        return jax.vmap(self._result)(states, segments, targets, merged, jnp.arange(len(keys), dtype=jnp.int32))
+        rows = (states, segments, targets, merged, jnp.arange(len(keys), dtype=jnp.int32))
+        return jax.lax.map(lambda row: self._result(*row), rows)
 
     def _segments(self, image: jax.Array, labels: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
         height, width = image.shape[:2]
