@@ -175,12 +175,6 @@ def _explain(options: Explain, search: Any) -> int:
     paths = find_images(options.images)
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
-    labels = None
-    if options.labels is not None:
-        try:
-            labels = tuple(options.labels.read_text().splitlines())
-        except OSError as error:
-            raise ValueError(f"labels {str(options.labels)!r} cannot be read ({error.strerror}).") from error
     classifier = load(
         options.model,
         options.weights,
@@ -188,7 +182,7 @@ def _explain(options: Explain, search: Any) -> int:
         mean=options.mean,
         std=options.std,
         padding=options.padding,
-        labels=labels,
+        labels=options.labels,
     )
     batch_size = min(len(paths), 8) if options.batch_size == "auto" else options.batch_size
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
