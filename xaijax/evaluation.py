@@ -11,7 +11,7 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, respond
 
 Decode = Callable[[Any, jax.Array], jax.Array]
-"""`decode(context, genome) -> mask [H, W] bool`, for one genome of one image."""
+"""`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
 
 
 @chex.dataclass(frozen=True)
@@ -44,7 +44,7 @@ def evaluate(
     classifier: Classifier,
     decode: Decode,
     scenario: Scenario,
-    genomes: jax.Array,
+    genomes: Any,
     new: jax.Array,
     targets: jax.Array,
     *,
@@ -59,7 +59,7 @@ def evaluate(
         classifier: any.
         decode: genome to mask.
         scenario: of the batch.
-        genomes: `[B, P, ...]`.
+        genomes: pytree of `[B, P, ...]`.
         new: `[B, P]` bool, the pairs to evaluate.
         targets: `[B]` int32, the class explained; -1 for the predicted one.
         micro_batch: pairs a forward pass.
@@ -72,7 +72,7 @@ def evaluate(
     # `order` lists the new pairs first; what pads the last micro-batch points past the end and is dropped on writing.
     order = jnp.nonzero(new.reshape(-1), size=pairs + micro_batch, fill_value=pairs)[0].astype(jnp.int32)
     count = jnp.sum(new, dtype=jnp.int32)
-    flat = genomes.reshape(pairs, *genomes.shape[2:])
+    flat = jax.tree.map(lambda leaf: leaf.reshape(pairs, *leaf.shape[2:]), genomes)
 
     def step(carry: tuple[jax.Array, Response]) -> tuple[jax.Array, Response]:
         start, answers = carry
@@ -80,10 +80,11 @@ def evaluate(
         pair = jnp.minimum(chosen, pairs - 1)
         image = pair // population
         with jax.named_scope("decode"):
-            masks = jax.vmap(decode)(jax.tree.map(lambda leaf: leaf[image], scenario.contexts), flat[pair])
+            contexts = jax.tree.map(lambda leaf: leaf[image], scenario.contexts)
+            masks = jax.vmap(decode)(contexts, jax.tree.map(lambda leaf: leaf[pair], flat))
         with jax.named_scope("fill"):
             pixels = to_unit_range(scenario.images[image])
-            masked = jnp.where(masks[..., None], pixels, scenario.fills[image])
+            masked = _blend(masks[..., None], pixels, scenario.fills[image])
         with jax.named_scope("forward"):
             logits, _ = classifier.apply(classifier.params, masked)
         answer = respond(classifier, logits, targets[image], jnp.mean(masks, axis=(1, 2), dtype=jnp.float32))
@@ -93,3 +94,9 @@ def evaluate(
     nothing = jax.tree.map(lambda value: jnp.zeros((pairs,), value.dtype), RESPONSE)
     _, answers = jax.lax.while_loop(lambda carry: carry[0] < count, step, (jnp.int32(0), nothing))
     return jax.tree.map(lambda answer: answer.reshape(batch, population), answers)
+
+
+def _blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:
+    if masks.dtype == jnp.bool_:
+        return jnp.where(masks, pixels, fills)
+    return fills + masks * (pixels - fills)

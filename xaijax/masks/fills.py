@@ -56,17 +56,26 @@ def make_fill(
     return jnp.asarray(values, jnp.float32).reshape(1, 1, channels)
 
 
-def gaussian_blur(pixels: jax.Array, sigma: float) -> jax.Array:
-    """Blurs `[H, W, C]` float32 with a Gaussian of `sigma` pixels, mirrored at the border, as two matrix products."""
-    rows = jnp.asarray(_blur_matrix(pixels.shape[0], sigma))
-    columns = jnp.asarray(_blur_matrix(pixels.shape[1], sigma))
+def gaussian_blur(pixels: jax.Array, sigma: float, radius: int | None = None) -> jax.Array:
+    """Blurs with a Gaussian, mirrored at the border, as two matrix products.
+
+    Args:
+        pixels: `[H, W, C]` float32.
+        sigma: in pixels, above 0.
+        radius: pixels at which the Gaussian is cut off, at least 1; None cuts it at 4 sigma.
+
+    Returns:
+        `[H, W, C]` float32.
+    """
+    rows = jnp.asarray(_blur_matrix(pixels.shape[0], sigma, radius))
+    columns = jnp.asarray(_blur_matrix(pixels.shape[1], sigma, radius))
     precision = jax.lax.Precision.HIGHEST
     return jnp.einsum("ij,jkc,lk->ilc", rows, pixels, columns, precision=precision)
 
 
-def _blur_matrix(size: int, sigma: float) -> np.ndarray:
+def _blur_matrix(size: int, sigma: float, radius: int | None) -> np.ndarray:
     """Returns `[size, size]`: row i holds the weights of pixel i's neighbours, those past the border folded back in."""
-    radius = max(1, int(4 * sigma + 0.5))
+    radius = max(1, int(4 * sigma + 0.5)) if radius is None else radius
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
     weights /= weights.sum()

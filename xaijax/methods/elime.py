@@ -8,8 +8,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import Scenario, evaluate
+from xaijax.classifier import Classifier
+from xaijax.evaluation import evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import RESPONSE, penalised_probability
 from xaijax.genetic import search
@@ -17,24 +17,22 @@ from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.genome import count_words, unpack
 from xaijax.genetic.mutation import bit_flip
 from xaijax.masks import superpixels
-from xaijax.masks.fills import Fill, check_fill, make_fill
-from xaijax.masks.segmentation import Segmentation, make_segmentation
+from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.surrogate import ridge
 
 _ENDED = {search.SPENT: Status.SPENT, search.ENDED: Status.ENDED, search.EXHAUSTED: Status.EXHAUSTED}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ELIME:
+class ELIME(OnSegments):
     """Evolves bits over superpixels; the fitness is the probability of the explained class on the masked image.
+
+    The options of `OnSegments` come first.
 
     Attributes:
         evaluations: forward passes an image at most, the whole image's included; at least 4.
         population: genomes a generation, at least 2; None takes about 1.5 times the root of `evaluations`.
         generations: at most; None takes twice what fills the evaluations, as repeated genomes cost none.
-        segmentation: `Grid`, `SLIC`, or the shorthand "grid" or "slic"; not read where `explain` is given segments.
-        max_segments: segments that a genome has room for, at least 2; a finer map is merged (`Status.MERGED`).
-        fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
         objective: "probability" maximises probability minus `area_weight` times area.
         area_weight: at least 0; what a mask of all pixels loses against an empty one.
         tournament_size: individuals a tournament, at least 1.
@@ -49,9 +47,6 @@ class ELIME:
     evaluations: int = 240
     population: int | None = None
     generations: int | None = None
-    segmentation: Segmentation | Literal["grid", "slic"] = "slic"
-    max_segments: int = 128
-    fill: Fill = "blur"
     objective: Literal["probability"] = "probability"
     area_weight: float = 0.0
     tournament_size: int = 3
@@ -60,20 +55,20 @@ class ELIME:
     elites: int | None = None
 
     def __post_init__(self) -> None:
-        check_fill(self.fill)
-        make_segmentation(self.segmentation)
-        _check("objective", self.objective in ("probability",), self.objective, "'probability'")
-        _check("crossover", self.crossover in CROSSOVERS, self.crossover, "one of " + ", ".join(CROSSOVERS))
-        _check("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
-        _check("population", self.population is None or self.population >= 2, self.population, "at least 2")
+        OnSegments.__post_init__(self)
+        check_option("objective", self.objective in ("probability",), self.objective, "'probability'")
+        check_option("crossover", self.crossover in CROSSOVERS, self.crossover, "one of " + ", ".join(CROSSOVERS))
+        check_option("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
+        check_option("population", self.population is None or self.population >= 2, self.population, "at least 2")
         fits = self.population is None or self.population < self.evaluations
-        _check("population", fits, self.population, f"below evaluations ({self.evaluations})")
-        _check("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
-        _check("max_segments", self.max_segments >= 2, self.max_segments, "at least 2")
-        _check("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
-        _check("tournament_size", self.tournament_size >= 1, self.tournament_size, "at least 1")
-        _check("flips", self.flips > 0, self.flips, "above 0")
-        _check("elites", self.elites is None or 0 <= self.elites <= self.sizes[0], self.elites, "0 to the population")
+        check_option("population", fits, self.population, f"below evaluations ({self.evaluations})")
+        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
+        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        check_option("tournament_size", self.tournament_size >= 1, self.tournament_size, "at least 1")
+        check_option("flips", self.flips > 0, self.flips, "above 0")
+        check_option(
+            "elites", self.elites is None or 0 <= self.elites <= self.sizes[0], self.elites, "0 to the population"
+        )
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -120,14 +115,8 @@ class ELIME:
             micro_batch: masked images a forward pass.
         """
         settings = self.settings
-        # What surrounds the search goes image by image: XLA chooses its matrix kernels by size, and the last bits of an
-        # image's segments, fill and scores must not depend on how many others there are.
-        with jax.named_scope("segment"):
-            segments, length, merged = jax.lax.map(lambda pair: self._segments(*pair), (images, labels))
-        with jax.named_scope("fill"):
-            fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
-            fills = jax.lax.map(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (images, segments))
-        scenario = Scenario(images=images, fills=fills, contexts=segments)
+        segmented = self.segment(classifier, images, labels)
+        scenario, length = segmented.scenario, segmented.length
 
         def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
             # Until the whole image was seen, the predicted class is not known: it is the archive's first answer.
@@ -139,16 +128,8 @@ class ELIME:
 
         init = jax.vmap(functools.partial(search.init, settings, values=RESPONSE))
         states = search.run(settings, init(keys, length, active & (length > 1)), evaluate_genomes)
-        rows = (states, segments, targets, merged, jnp.arange(len(keys), dtype=jnp.int32))
+        rows = (states, segmented.segments, targets, segmented.merged, jnp.arange(len(keys), dtype=jnp.int32))
         return jax.lax.map(lambda row: self._result(*row), rows)
-
-    def _segments(self, image: jax.Array, labels: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
-        height, width = image.shape[:2]
-        bound = height * width
-        if labels is None:
-            segmentation = make_segmentation(self.segmentation)
-            labels, bound = segmentation(to_unit_range(image)), segmentation.label_bound(height, width)
-        return superpixels.limit_segments(labels, max_segments=self.max_segments, bound=bound)
 
     def _result(
         self, state: search.SearchState, segments: jax.Array, target: jax.Array, merged: jax.Array, index: jax.Array
@@ -163,11 +144,8 @@ class ELIME:
 
         bits = unpack(archive.genomes, self.max_segments)
         coefficients = ridge(bits, archive.values.log_odds, finite.astype(jnp.float32), penalty=1.0)
-        sizes = superpixels.segment_sizes(segments, max_segments=self.max_segments)
         coefficients = jnp.where(works, coefficients, 0.0)
-        # A pixel's share falls with its segment's extent; the root keeps large segments from vanishing.
-        typical = jnp.float32(segments.size) / state.length.astype(jnp.float32)
-        density = coefficients * jnp.sqrt(typical / jnp.maximum(sizes, 1))
+        density = superpixels.area_density(coefficients, segments)
 
         genome = jnp.where(works, archive.genomes[best], jnp.uint32(0))
         mask = superpixels.decode(segments, genome)
@@ -198,8 +176,3 @@ class ELIME:
             status=functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds]),
             history=state.history,
         )
-
-
-def _check(name: str, holds: bool, value: object, need: str) -> None:
-    if not holds:
-        raise ValueError(f"{name} is {value!r} but must be {need}.")

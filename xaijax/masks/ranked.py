@@ -1,0 +1,31 @@
+"""Masks that keep the pixels of highest score: the pixels in order, and how many of them."""
+
+import jax
+import jax.numpy as jnp
+
+
+def ranks(score: jax.Array) -> jax.Array:
+    """Returns the place of each pixel in the order of falling score, ties in raster order.
+
+    Args:
+        score: `[H, W]` float32.
+
+    Returns:
+        `[H, W]` int32, a permutation of 0 to H W - 1; 0 is the pixel of highest score.
+    """
+    order = jnp.argsort(score.reshape(-1), stable=True, descending=True)
+    places = jnp.arange(score.size, dtype=jnp.int32)
+    return jnp.zeros((score.size,), jnp.int32).at[order].set(places, unique_indices=True).reshape(score.shape)
+
+
+def decode(ranks: jax.Array, genome: jax.Array) -> jax.Array:
+    """Paints the mask of the first pixels.
+
+    Args:
+        ranks: `[H, W]` int32, see `ranks`.
+        genome: `[1]` int32, how many pixels to keep.
+
+    Returns:
+        `[H, W]` bool, True where kept.
+    """
+    return ranks < genome[0]

@@ -1,0 +1,80 @@
+"""What methods over superpixels share: their options, and an image's segments and fill."""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import chex
+import jax
+
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.evaluation import Scenario
+from xaijax.masks import superpixels
+from xaijax.masks.fills import Fill, check_fill, make_fill
+from xaijax.masks.segmentation import Segmentation, make_segmentation
+
+
+@chex.dataclass(frozen=True)
+class Segmented:
+    """A batch of images in segments."""
+
+    scenario: Scenario  # its contexts are the segments, [B, H, W] int32 in [0, max_segments)
+    length: jax.Array  # [B] int32, segments of each image
+    merged: jax.Array  # [B] bool, whether there were more than max_segments
+
+    @property
+    def segments(self) -> jax.Array:
+        """`[B, H, W]` int32 in [0, max_segments)."""
+        return self.scenario.contexts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnSegments:
+    """Options of every method over superpixels.
+
+    Attributes:
+        segmentation: `Grid`, `SLIC`, or the shorthand "grid" or "slic"; not read where `explain` is given segments.
+        max_segments: segments that a genome has room for, at least 2; a finer map is merged (`Status.MERGED`).
+        fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
+    """
+
+    segmentation: Segmentation | Literal["grid", "slic"] = "slic"
+    max_segments: int = 128
+    fill: Fill = "blur"
+
+    def __post_init__(self) -> None:
+        check_fill(self.fill)
+        make_segmentation(self.segmentation)
+        check_option("max_segments", self.max_segments >= 2, self.max_segments, "at least 2")
+
+    def segment(self, classifier: Classifier, images: jax.Array, labels: jax.Array | None) -> Segmented:
+        """Segments a batch and makes its fills.
+
+        It goes image by image: XLA chooses its matrix kernels by size, and the last bits of an image's segments and
+        fill must not depend on how many others there are.
+
+        Args:
+            classifier: whose data's mean is a fill.
+            images: `[B, H, W, C]` uint8, or float32 in [0, 1].
+            labels: `[B, H, W]` int32 in [0, H W), a label map an image; None segments on the device.
+        """
+        with jax.named_scope("segment"):
+            segments, length, merged = jax.lax.map(lambda pair: self._segments(*pair), (images, labels))
+        with jax.named_scope("fill"):
+            fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
+            fills = jax.lax.map(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (images, segments))
+        return Segmented(scenario=Scenario(images=images, fills=fills, contexts=segments), length=length, merged=merged)
+
+    def _segments(self, image: jax.Array, labels: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+        height, width = image.shape[:2]
+        bound = height * width
+        if labels is None:
+            segmentation = make_segmentation(self.segmentation)
+            labels, bound = segmentation(to_unit_range(image)), segmentation.label_bound(height, width)
+        return superpixels.limit_segments(labels, max_segments=self.max_segments, bound=bound)
+
+
+def check_option(name: str, holds: bool, value: object, need: str) -> None:
+    """Raises ValueError where an option does not hold what it needs."""
+    if not holds:
+        raise ValueError(f"{name} is {value!r} but must be {need}.")
