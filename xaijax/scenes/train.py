@@ -1,11 +1,13 @@
 """Trains a classifier of scenes: `python -m xaijax.scenes.train --network scenes-resnet`, under 20 minutes on 2 cores.
 
 The training scenes are a pool that is drawn once; each time a scene is used it is mirrored, turned by quarters, and its
-colour channels are swapped or inverted at random, none of which changes a scene's class. The accuracy is measured on
-2,000 scenes of keys that training never uses.
+colour channels are swapped or inverted at random, none of which changes a scene's class. The first epochs see the
+scenes at half their size, which costs a quarter. The accuracy is measured on 2,000 scenes of keys that training never
+uses.
 """
 
 import dataclasses
+import functools
 import json
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ from flax import nnx
 from tqdm import tqdm
 
 from xaijax.classifier import Classifier, Taps, normalise, to_unit_range
+from xaijax.models.convolution import mean_pool
 from xaijax.models.layers import fold_batch_norms
 from xaijax.models.zoo import EMBEDDED, architecture, save
 from xaijax.scenes.generator import CLASSES, Scene, generate
@@ -37,6 +40,7 @@ class Options:
         out: folder to write; None replaces the weights of the package.
         scenes: scenes in the training pool.
         epochs: passes over the pool.
+        coarse_epochs: how many of them, at the start, see the scenes at half their size.
         batch: scenes a step.
         learning_rate: its peak.
         weight_decay: of AdamW.
@@ -47,6 +51,7 @@ class Options:
     out: Path | None = None
     scenes: int = 30_000
     epochs: int = 14
+    coarse_epochs: int = 8
     batch: int = 128
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
@@ -97,10 +102,11 @@ def fit(module: nnx.Module, scenes: Scene, options: Options) -> nnx.Module:
         statistics = nnx.state(network, nnx.BatchStat)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), statistics
 
-    @jax.jit
-    def step(carry: Any, key: jax.Array, images: jax.Array, labels: jax.Array) -> tuple[Any, jax.Array]:
+    @functools.partial(jax.jit, static_argnames="size")
+    def step(carry: Any, key: jax.Array, images: jax.Array, labels: jax.Array, size: int) -> tuple[Any, jax.Array]:
         weights, statistics, memory = carry
         images = jax.vmap(_augment)(jax.random.split(key, len(labels)), to_unit_range(images))
+        images = mean_pool(images, size)
         (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(weights, statistics, images, labels)
         updates, memory = optimiser.update(gradient, memory, weights)
         return (optax.apply_updates(weights, updates), statistics, memory), value
@@ -115,7 +121,8 @@ def fit(module: nnx.Module, scenes: Scene, options: Options) -> nnx.Module:
             for index in range(len(shuffled) // options.batch):
                 chosen = shuffled[index * options.batch : (index + 1) * options.batch]
                 step_key = jax.random.fold_in(key, epoch * len(shuffled) + index)
-                carry, value = step(carry, step_key, scenes.image[chosen], scenes.label[chosen])
+                size = 2 if epoch < options.coarse_epochs else 1
+                carry, value = step(carry, step_key, scenes.image[chosen], scenes.label[chosen], size)
                 values.append(value)
                 bar.update()
             print(f"epoch {epoch + 1}: loss {np.mean(jax.device_get(values)):.4f}", flush=True)
