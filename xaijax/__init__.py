@@ -5,16 +5,28 @@ from xaijax.classifier import Classifier, Taps
 from xaijax.explain import explain, image_id
 from xaijax.explanation import Explanation, Status
 from xaijax.masks.segmentation import SLIC, Grid
+from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
+from xaijax.methods.kernel_shap import KernelSHAP
+from xaijax.methods.lime import LIME
+from xaijax.methods.occlusion import Occlusion
+from xaijax.methods.random_search import RandomSearch
+from xaijax.methods.rise import RISE
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ELIME",
+    "LIME",
+    "RISE",
     "SLIC",
     "Classifier",
+    "DesignedMasks",
     "Explanation",
     "Grid",
+    "KernelSHAP",
+    "Occlusion",
+    "RandomSearch",
     "Status",
     "Taps",
     "explain",

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import docstring_parser
 import tyro
 
 from xaijax.explain import Method
 from xaijax.masks.segmentation import SEGMENTATIONS
+from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
+from xaijax.methods.kernel_shap import KernelSHAP
+from xaijax.methods.lime import LIME
+from xaijax.methods.occlusion import Occlusion
+from xaijax.methods.random_search import RandomSearch
+from xaijax.methods.rise import RISE
 from xaijax.models.zoo import is_embedded, load, names
 from xaijax.report.page import write_page
 from xaijax.runtime.demo import demo, table
@@ -19,7 +26,15 @@ from xaijax.runtime.reading import find_images
 from xaijax.runtime.run import Job, Save, run
 from xaijax.runtime.targets import find_target
 
-METHODS: dict[str, type] = {"elime": ELIME}
+METHODS: dict[str, type] = {
+    "elime": ELIME,
+    "lime": LIME,
+    "kernel-shap": KernelSHAP,
+    "rise": RISE,
+    "occlusion": Occlusion,
+    "random-search": RandomSearch,
+    "designed-masks": DesignedMasks,
+}
 
 EXPLAINED, SOME_FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 """The exit codes."""
@@ -50,7 +65,7 @@ class Explain:
     model: str = "mobilenet_v2"
     weights: str | None = None
     out: Path
-    method: Literal["elime"] = "elime"
+    method: Literal[tuple(METHODS)] = "elime"  # type: ignore[valid-type]
     target: str = "predicted"
     labels: Path | None = None
     num_classes: int | None = None
@@ -132,8 +147,17 @@ def method_options(name: str) -> type:
         return method(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     made = dataclasses.make_dataclass(method.__name__, fields, namespace={"make": make}, frozen=True, kw_only=True)
-    made.__doc__ = method.__doc__
+    made.__doc__ = _documentation(method)
     return made
+
+
+def _documentation(method: type) -> str:
+    """Returns the method's summary, and what its class and those that it builds on say of their options."""
+    families = [family for family in reversed(method.__mro__) if dataclasses.is_dataclass(family)]
+    told = [param for family in families for param in docstring_parser.parse(family.__doc__ or "").params]
+    summary = docstring_parser.parse(method.__doc__ or "").short_description
+    lines = [f"    {param.arg_name}: {param.description}" for param in told]
+    return "\n".join([summary or "", "", "Attributes:", *lines])
 
 
 def _simple(name: str, hint: Any) -> Any:

@@ -1,0 +1,83 @@
+"""Designed masks: a good experiment and its nested prefixes, without evolution. The control that a search must beat."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from xaijax.classifier import Classifier
+from xaijax.fitness import Response, penalised_probability
+from xaijax.genetic.genome import count_words, unpack, varied_density
+from xaijax.masks import superpixels
+from xaijax.methods.attribution import Attribution, AttributionMethod, Plan, Samples, rank_segments
+from xaijax.methods.on_segments import OnSegments, check_option
+from xaijax.methods.surrogate import ridge
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DesignedMasks(OnSegments, AttributionMethod):
+    """Evaluates complementary pairs of varied density, ranks the segments, and evaluates prefixes of the ranking.
+
+    The ranking is by a ridge regression on log-odds, divided by the root of the segment's area. The fittest mask of all
+    that were evaluated is the result.
+
+    The options of `OnSegments` and `AttributionMethod` come first.
+
+    Attributes:
+        prefixes: nested masks to evaluate, evenly spread over area; at least 1.
+        area_weight: see `ELIME`.
+    """
+
+    evaluations: int = 240
+    prefixes: int = 20
+    area_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        OnSegments.__post_init__(self)
+        AttributionMethod.__post_init__(self)
+        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        fits = 1 <= self.prefixes <= self.evaluations - 5
+        check_option("prefixes", fits, self.prefixes, "at least 1 and 5 below evaluations")
+
+    def plan(
+        self,
+        keys: jax.Array,
+        classifier: Classifier,
+        images: jax.Array,
+        labels: jax.Array | None,
+        active: jax.Array,
+    ) -> Plan:
+        """See `AttributionMethod.plan`."""
+        segmented = self.segment(classifier, images, labels)
+        count = self.evaluations - 1 - self.prefixes
+        draw = functools.partial(varied_density, count=count, words=count_words(self.max_segments))
+        return Plan(
+            scenario=segmented.scenario,
+            genomes=jax.vmap(draw)(keys, segmented.length),
+            decode=superpixels.decode,
+            fit=self._fit,
+            active=active & (segmented.length > 1),
+            kept=self.prefixes,
+            pick=self._pick,
+            segmented=segmented,
+        )
+
+    def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
+        bits = unpack(samples.genomes, self.max_segments)
+        coefficients = ridge(bits, samples.answers.log_odds, samples.weight, penalty=1.0)
+        density = superpixels.area_density(coefficients, segments)
+        ranks, pixels = rank_segments(density, segments)
+        # Of the prefixes, those whose areas come next above even steps; never the whole image.
+        wanted = jnp.arange(1, self.prefixes + 1, dtype=jnp.float32) * (segments.size / (self.prefixes + 1))
+        last = jnp.max(segments) - 1
+        chosen = jnp.searchsorted(pixels.astype(jnp.float32), wanted).astype(jnp.int32)
+        counts = pixels[jnp.minimum(chosen, last)]
+        return Attribution(score=density[segments], segment_score=coefficients, ranks=ranks, counts=counts)
+
+    def _pick(self, answers: Response) -> jax.Array:
+        fitness = penalised_probability(answers, area_weight=self.area_weight)
+        worth = jnp.where(jnp.isfinite(fitness), fitness, -jnp.inf).at[0].set(-jnp.inf)
+        # A mask of no pixels, or of all, is no explanation.
+        worth = jnp.where((answers.area > 0) & (answers.area < 1), worth, -jnp.inf)
+        return jnp.argmax(worth).astype(jnp.int32)
