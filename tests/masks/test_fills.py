@@ -11,7 +11,7 @@ PIXELS = np.random.default_rng(0).random((14, 9, 3), np.float32)
 SEGMENTS = (np.arange(14)[:, None] // 5 * 2 + np.arange(9)[None] // 5).astype(np.int32)
 MEAN = (0.4, 0.5, 0.6)
 
-blur = jax.jit(gaussian_blur, static_argnums=1)
+blur = jax.jit(gaussian_blur, static_argnums=(1, 2))
 
 
 def fill(name, pixels=PIXELS):
@@ -55,6 +55,11 @@ def test_the_blur_is_that_of_scipy(sigma):
     # At sigma 7 the kernel reaches past the image, so that it is mirrored more than once.
     expected = gaussian_filter(PIXELS.astype(np.float64), (sigma, sigma, 0), mode="reflect", truncate=4)
     np.testing.assert_allclose(blur(PIXELS, sigma), expected, atol=2e-6)
+
+
+def test_the_blur_can_be_cut_off_earlier():
+    expected = gaussian_filter(PIXELS.astype(np.float64), (5, 5, 0), mode="reflect", radius=(5, 5, 0))
+    np.testing.assert_allclose(blur(PIXELS, 5.0, 5), expected, atol=2e-6)
 
 
 def test_the_blur_grows_with_the_image():

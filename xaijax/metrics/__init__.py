@@ -1,0 +1,74 @@
+"""How good explanations are: a file a family of metrics.
+
+What runs the classifier is batched over images and masks in JAX; what makes figures of its answers is NumPy in float64.
+"""
+
+from xaijax.metrics.complexity import entropy, sparseness
+from xaijax.metrics.confidence import MaskAnswers, ask_masks, cp_score, drop, gain, hypervolume, increase, smallest_area
+from xaijax.metrics.imputation import impute
+from xaijax.metrics.irof import area_over_curve, irof_curve
+from xaijax.metrics.localisation import Overlap, energy_pointing_game, masks_of_boxes, overlap, pointing_game
+from xaijax.metrics.perturbation import (
+    BINS,
+    Curves,
+    area_under_curve,
+    comprehensiveness,
+    deletion_curve,
+    insertion_curve,
+    sufficiency,
+)
+from xaijax.metrics.probe import blurred_fills, mean_fills
+from xaijax.metrics.randomisation import (
+    Cascade,
+    layers_from_top,
+    parameter_paths,
+    randomisation_cascade,
+    randomise,
+    spearman,
+)
+from xaijax.metrics.road import road_curve
+from xaijax.metrics.robustness import Explainer, noisy_scores, overlap_above_chance, sensitivity
+from xaijax.metrics.summary import Summary, summarise
+
+__all__ = [
+    "BINS",
+    "Cascade",
+    "Curves",
+    "Explainer",
+    "MaskAnswers",
+    "Overlap",
+    "Summary",
+    "area_over_curve",
+    "area_under_curve",
+    "ask_masks",
+    "blurred_fills",
+    "comprehensiveness",
+    "cp_score",
+    "deletion_curve",
+    "drop",
+    "energy_pointing_game",
+    "entropy",
+    "gain",
+    "hypervolume",
+    "impute",
+    "increase",
+    "insertion_curve",
+    "irof_curve",
+    "layers_from_top",
+    "masks_of_boxes",
+    "mean_fills",
+    "noisy_scores",
+    "overlap",
+    "overlap_above_chance",
+    "parameter_paths",
+    "pointing_game",
+    "randomisation_cascade",
+    "randomise",
+    "road_curve",
+    "sensitivity",
+    "smallest_area",
+    "sparseness",
+    "spearman",
+    "sufficiency",
+    "summarise",
+]

@@ -1,0 +1,161 @@
+"""Confidence metrics: what a mask, and what it leaves out, does to the probability of the class.
+
+References:
+    Chattopadhay et al., Grad-CAM++ (2018), arXiv 1710.11063, for drop and increase.
+    Zhang et al., Opti-CAM: Optimizing saliency maps for interpretability (2024), arXiv 2301.07002, for gain.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from xaijax.classifier import Classifier
+from xaijax.metrics.probe import mean_fills, probe
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskAnswers:
+    """What the classifier answers to whole images, to what their masks keep, and to what these leave out.
+
+    Attributes:
+        original: `[B]` float32, probability of the explained class on the whole image.
+        masked: `[B]` float32, on what the mask keeps.
+        inverse: `[B]` float32, on what the mask leaves out.
+        area: `[B]` float64, kept pixels / all pixels.
+        keeps_class: `[B]` bool, whether the classifier names the explained class on what the mask keeps.
+        inverse_loses_class: `[B]` bool, whether it names another on what the mask leaves out.
+    """
+
+    original: np.ndarray
+    masked: np.ndarray
+    inverse: np.ndarray
+    area: np.ndarray
+    keeps_class: np.ndarray
+    inverse_loses_class: np.ndarray
+
+
+def ask_masks(
+    classifier: Classifier,
+    images: Any,
+    masks: Any,
+    targets: Any,
+    *,
+    fills: Any = None,
+    micro_batch: int | None = None,
+) -> MaskAnswers:
+    """Asks the classifier about images, their masks and the inverse of these: three passes an image.
+
+    Args:
+        classifier: any.
+        images: `[B, H, W, C]` uint8, or float in [0, 1].
+        masks: `[B, H, W]` bool, the pixels kept.
+        targets: `[B]` integers, the classes explained, as in `Explanation.target`.
+        fills: `[B, h, w, C]` float32 in [0, 1], what stands where nothing is kept; h and w are 1 or H and W. None is
+            the mean of the classifier's data.
+        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+
+    Raises:
+        ValueError: an argument does not fit; the message says which.
+    """
+    masks = np.asarray(masks, bool)
+    fills = mean_fills(classifier, images) if fills is None else fills
+    # Kept pixels rank 0 and the others 1, so that a count of 1 keeps the mask and one of 2 the image.
+    kept = probe(classifier, images, ~masks, [1, 2], targets, fills=fills, micro_batch=micro_batch)
+    left = probe(classifier, images, masks, [1], targets, fills=fills, micro_batch=micro_batch)
+    targets = np.asarray(targets)
+    return MaskAnswers(
+        original=kept.probability[:, 1],
+        masked=kept.probability[:, 0],
+        inverse=left.probability[:, 0],
+        area=np.mean(masks, axis=(1, 2)),
+        keeps_class=kept.predicted[:, 0] == targets,
+        inverse_loses_class=left.predicted[:, 0] != targets,
+    )
+
+
+def drop(original: Any, masked: Any) -> np.ndarray:
+    """Returns the share of the probability that is lost, in [0, 1], a value an image; the mean is the average drop.
+
+    Args:
+        original: `[...]` probability on the whole image, in [0, 1].
+        masked: `[...]` on what the mask keeps, in [0, 1].
+    """
+    original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
+    return _share(np.maximum(original - masked, 0), original)
+
+
+def gain(original: Any, masked: Any) -> np.ndarray:
+    """Returns the share of the way to certainty that is won, in [0, 1], a value an image; the mean is the average gain.
+
+    Arguments as for `drop`. Where the whole image is certain already, nothing is won.
+    """
+    original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
+    return _share(np.maximum(masked - original, 0), 1 - original)
+
+
+def increase(original: Any, masked: Any) -> np.ndarray:
+    """Returns whether the probability is above that on the whole image, bool; the mean is the average increase.
+
+    Arguments as for `drop`.
+    """
+    return np.asarray(masked) > np.asarray(original)
+
+
+def cp_score(probability: Any, area: Any) -> np.ndarray:
+    """Returns probability / area, 0 for an empty mask; it rewards tiny masks, so read it beside both.
+
+    Args:
+        probability: `[...]` on what the mask keeps, in [0, 1].
+        area: `[...]` kept pixels / all pixels, in [0, 1].
+    """
+    return _share(np.asarray(probability, np.float64), np.asarray(area, np.float64))
+
+
+def smallest_area(probability: Any, area: Any, original: Any, *, share: float = 0.9) -> np.ndarray:
+    """Returns the area of the smallest mask with at least `share` of the original probability.
+
+    Args:
+        probability: `[B, F]` of the masks of an image, or on its insertion curve; NaN for none.
+        area: `[B, F]`, or `[F]` for all images, in [0, 1]; NaN for none.
+        original: `[B]`, the probability on the whole image.
+        share: of the original probability, in [0, 1].
+
+    Returns:
+        `[B]` float64 in [0, 1]; 1, the whole image, where no mask has enough.
+    """
+    probability = np.asarray(probability, np.float64)
+    area = np.broadcast_to(np.asarray(area, np.float64), probability.shape)
+    enough = probability >= share * np.asarray(original, np.float64)[:, None]
+    return np.min(np.where(enough & ~np.isnan(area), area, 1.0), axis=1, initial=1.0)
+
+
+def hypervolume(probability: Any, area: Any) -> np.ndarray:
+    """Returns what a front dominates of all that can be had in probability and in saved area; higher is better.
+
+    It is the area of the union of the rectangles that reach from (0, 0) to (probability, 1 - area).
+
+    Args:
+        probability: `[..., F]` in [0, 1]; NaN for none. Masks that others dominate do not matter.
+        area: `[..., F]` in [0, 1]; NaN for none.
+
+    Returns:
+        `[...]` float64 in [0, 1]; 0 for an empty front.
+
+    References:
+        Zitzler and Thiele, Multiobjective Optimization Using Evolutionary Algorithms (1998).
+    """
+    probability, saved = np.asarray(probability, np.float64), 1 - np.asarray(area, np.float64)
+    present = ~(np.isnan(probability) | np.isnan(saved))
+    probability, saved = np.where(present, probability, 0), np.where(present, saved, 0)
+    order = np.argsort(-probability, axis=-1)
+    probability = np.take_along_axis(probability, order, axis=-1)
+    reached = np.maximum.accumulate(np.take_along_axis(saved, order, axis=-1), axis=-1)
+    widths = -np.diff(probability, axis=-1, append=0)  # down to the next lower probability, the last one down to 0
+    return np.sum(widths * reached, axis=-1)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Returns `part / whole`, and 0 where there is no whole."""
+    part, whole = np.broadcast_arrays(part, whole)
+    return np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)

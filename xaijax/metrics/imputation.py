@@ -1,0 +1,135 @@
+"""Noisy linear imputation: removed pixels become what their neighbours make likely, so that no mask shows through.
+
+Every removed pixel is the weighted mean of its eight neighbours, 1/6 for those beside it and 1/12 for those across a
+corner, the weights being renormalised over the neighbours inside the image; what is unknown among them is solved for.
+The system is a graph Laplacian with the known pixels held fixed, and conjugate gradients solve it. Blocks of pixels of
+every size precondition them: without these a hole of 200 pixels needs hundreds of iterations, with them a hundred.
+
+References:
+    Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods (2022), arXiv 2202.00449.
+    Bramble, Pasciak and Xu, Parallel Multilevel Preconditioners (1990), for the preconditioner.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+BESIDE, CORNER = 1 / 6, 1 / 12
+TOLERANCE = (
+    2e-5  # of the preconditioned residual; what is left is below 1e-3 at 224x224 with a tenth of the pixels known
+)
+ITERATIONS = 1000  # never reached but where pixels are not finite
+
+
+def impute(pixels: jax.Array, known: jax.Array) -> jax.Array:
+    """Fills in the pixels of one image that are not known, without noise.
+
+    Args:
+        pixels: `[H, W, C]` float32; what it holds where nothing is known is not read.
+        known: `[H, W]` bool; where it is nowhere True, the image becomes black.
+
+    Returns:
+        `[H, W, C]` float32, within 1e-3 of the solution.
+    """
+    free = ~known[..., None]
+    mean = jnp.sum(pixels, axis=(0, 1), where=known[..., None]) / jnp.maximum(jnp.sum(known, dtype=jnp.float32), 1)
+    start = jnp.where(free, mean[None, None], pixels)
+    energies = _energies(known)
+
+    def precondition(residual: jax.Array) -> jax.Array:
+        return jnp.where(free, _precondition(residual, energies), 0)
+
+    def dot(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.sum(a * b, axis=(0, 1), keepdims=True)  # a channel is a system of its own
+
+    def goes_on(carry: Any) -> jax.Array:
+        iteration, _, _, correction, _, _ = carry
+        return (iteration < ITERATIONS) & (jnp.max(jnp.abs(correction)) > TOLERANCE)
+
+    def step(carry: Any) -> Any:
+        iteration, x, residual, _, direction, product = carry
+        image = jnp.where(free, -_inflow(direction), 0)
+        length = product / jnp.maximum(dot(direction, image), _TINY)
+        x, residual = x + length * direction, residual - length * image
+        correction = precondition(residual)
+        new = dot(residual, correction)
+        return iteration + 1, x, residual, correction, correction + new / jnp.maximum(product, _TINY) * direction, new
+
+    residual = jnp.where(free, _inflow(start), 0)
+    first = precondition(residual)
+    return jax.lax.while_loop(goes_on, step, (0, start, residual, first, first, dot(residual, first)))[1]
+
+
+_TINY = 1e-30
+
+
+def _inflow(x: jax.Array) -> jax.Array:
+    """Returns the weighted sum, over the neighbours of each pixel, of what they have more than it.
+
+    Written with differences: they are small where the image is smooth, and so is what rounding adds.
+    """
+    down, right = (x[1:] - x[:-1]) * BESIDE, (x[:, 1:] - x[:, :-1]) * BESIDE
+    falling, rising = (x[1:, 1:] - x[:-1, :-1]) * CORNER, (x[1:, :-1] - x[:-1, 1:]) * CORNER
+    return (
+        _shift(down, (0, 1), (0, 0))
+        - _shift(down, (1, 0), (0, 0))
+        + _shift(right, (0, 0), (0, 1))
+        - _shift(right, (0, 0), (1, 0))
+        + _shift(falling, (0, 1), (0, 1))
+        - _shift(falling, (1, 0), (1, 0))
+        + _shift(rising, (0, 1), (1, 0))
+        - _shift(rising, (1, 0), (0, 1))
+    )
+
+
+def _shift(x: jax.Array, rows: tuple[int, int], columns: tuple[int, int]) -> jax.Array:
+    return jnp.pad(x, (rows, columns, (0, 0)))
+
+
+def _energies(known: jax.Array) -> list[jax.Array]:
+    """Returns, for blocks of 1, 2, 4, ... pixels a side, the weights that tie each block's unknown pixels to the rest.
+
+    They are the diagonal of the system as it is for images that are constant on the unknown pixels of each block.
+    """
+    height, width = known.shape
+    energies = []
+    size = 1
+    while True:
+        padding = ((0, -height % size), (0, -width % size))
+        inside, free = jnp.pad(jnp.ones((height, width)), padding), jnp.pad(~known, padding).astype(jnp.float32)
+        blocks = (inside.shape[0] // size, size, inside.shape[1] // size, size)
+        all_ties = _neighbour_sum(inside, 0, 1).reshape(blocks)
+        own_ties = _neighbour_sum(free.reshape(blocks), 1, 3)
+        energies.append(jnp.sum(free.reshape(blocks) * (all_ties - own_ties), axis=(1, 3)))
+        if size >= max(height, width):
+            return energies
+        size *= 2
+
+
+def _neighbour_sum(x: jax.Array, rows: int, columns: int) -> jax.Array:
+    """Returns the weighted sum of each pixel's neighbours along two axes, with zeros outside them."""
+
+    def smooth(x: jax.Array, axis: int) -> jax.Array:  # 1, 2, 1
+        padded = jnp.pad(x, [(1, 1) if each == axis else (0, 0) for each in range(x.ndim)])
+        before, after = (jax.lax.slice_in_dim(padded, i, i + x.shape[axis], axis=axis) for i in (0, 2))
+        return before + 2 * x + after
+
+    return (smooth(smooth(x, rows), columns) - 4 * x) * CORNER
+
+
+def _precondition(residual: jax.Array, energies: list[jax.Array]) -> jax.Array:
+    """Returns the sum of the corrections that the blocks of every size make for themselves."""
+    height, width = residual.shape[:2]
+    corrections = []
+    for energy in energies:
+        # A block that nothing ties to the rest, as one without an unknown pixel, has no correction.
+        corrections.append(jnp.where(energy > 1e-3, 1 / jnp.maximum(energy, 1e-3), 0)[..., None] * residual)
+        rows, columns = residual.shape[:2]
+        residual = jnp.pad(residual, ((0, rows % 2), (0, columns % 2), (0, 0)))
+        residual = residual.reshape((rows + 1) // 2, 2, (columns + 1) // 2, 2, -1).sum(axis=(1, 3))
+    total = corrections.pop()
+    while corrections:
+        finer = corrections.pop()
+        total = jnp.repeat(jnp.repeat(total, 2, axis=0), 2, axis=1)[: finer.shape[0], : finer.shape[1]] + finer
+    return total[:height, :width]

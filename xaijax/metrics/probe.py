@@ -1,0 +1,136 @@
+"""The passes that metrics cost: each image with only its first pixels kept, for many counts of pixels at once."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.evaluation import Scenario, evaluate, micro_batch_size
+from xaijax.masks import ranked
+from xaijax.masks.fills import gaussian_blur
+
+CHUNK = 256  # counts of a compiled call: metrics of fewer share one program, as unasked counts cost nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What the classifier answers to masked images.
+
+    Attributes:
+        probability: `[B, P]` float32, of the explained class; NaN where it was not asked.
+        predicted: `[B, P]` int32, the class that the classifier names; -1 where it was not asked.
+    """
+
+    probability: np.ndarray
+    predicted: np.ndarray
+
+
+def probe(
+    classifier: Classifier,
+    images: Any,
+    ranks: Any,
+    counts: Any,
+    targets: Any,
+    *,
+    fills: Any,
+    micro_batch: int | None = None,
+) -> Answers:
+    """Asks the classifier about images of which only the first pixels are kept.
+
+    Args:
+        classifier: any.
+        images: `[B, H, W, C]` uint8, or float in [0, 1].
+        ranks: `[B, H, W]` integers; a pixel is kept where its rank is below the count.
+        counts: `[B, P]` or `[P]` integers, a masked image each; below 0 for none.
+        targets: `[B]` integers, the classes asked about, as in `Explanation.target`.
+        fills: `[B, h, w, C]` float32 in [0, 1], what stands where nothing is kept; h and w are 1 or H and W.
+        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+
+    Raises:
+        ValueError: the arrays do not fit together, or a target is no class.
+    """
+    images = images if isinstance(images, jax.Array) else np.asarray(images)
+    targets = check_targets(targets, len(images), classifier.num_classes)
+    if images.ndim != 4 or np.shape(ranks) != images.shape[:3]:
+        raise ValueError(
+            f"maps of shape {np.shape(ranks)} do not fit images of shape {images.shape}; give one map [H, W] an image."
+        )
+    if micro_batch is None:
+        micro_batch = micro_batch_size(images.shape[1:], jax.default_backend())
+    counts = np.broadcast_to(np.asarray(counts, np.int32), (len(images), np.shape(counts)[-1]))
+    fills = jnp.broadcast_to(jnp.asarray(fills, jnp.float32), images.shape)
+    ranks = np.asarray(ranks, np.int32)
+    probability, predicted = [], []
+    for start in range(0, counts.shape[1], CHUNK):
+        chunk = counts[:, start : start + CHUNK]
+        padded = np.pad(chunk, ((0, 0), (0, CHUNK - chunk.shape[1])), constant_values=-1)
+        answer = jax.device_get(_evaluate(classifier, images, fills, ranks, padded, targets, micro_batch))
+        probability.append(np.where(chunk >= 0, answer[0][:, : chunk.shape[1]], np.float32(np.nan)))
+        predicted.append(np.where(chunk >= 0, answer[1][:, : chunk.shape[1]], -1))
+    return Answers(np.concatenate(probability, axis=1), np.concatenate(predicted, axis=1))
+
+
+@functools.partial(jax.jit, static_argnums=6)
+def _evaluate(
+    classifier: Classifier,
+    images: jax.Array,
+    fills: jax.Array,
+    ranks: jax.Array,
+    counts: jax.Array,
+    targets: jax.Array,
+    micro_batch: int,
+) -> tuple[jax.Array, jax.Array]:
+    scenario = Scenario(images=images, fills=fills, contexts=ranks)
+    response = evaluate(
+        classifier, ranked.decode, scenario, counts[..., None], counts >= 0, targets, micro_batch=micro_batch
+    )
+    return response.probability, response.predicted
+
+
+def check_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
+    """Returns `targets` as `[count]` int32, or raises ValueError: a metric needs to know the class explained."""
+    targets = np.asarray(targets)
+    if targets.shape != (count,) or not np.issubdtype(targets.dtype, np.integer):
+        raise ValueError(
+            f"targets have shape {targets.shape} and type {targets.dtype} but must be [{count}] integers, the class "
+            "explained in each image; an explanation has them as `target`."
+        )
+    for target in targets:
+        if not 0 <= target < num_classes:
+            raise ValueError(
+                f"target {target} is not a class of this classifier, which has {num_classes} (0 to {num_classes - 1})."
+            )
+    return targets.astype(np.int32)
+
+
+def falling_ranks(scores: Any) -> np.ndarray:
+    """Returns the place of each pixel in the order of falling score, ties in raster order; `[B, H, W]` int32.
+
+    Args:
+        scores: `[B, H, W]` score maps, without NaN.
+
+    Raises:
+        ValueError: a map holds NaN, as that of a failed explanation does.
+    """
+    scores = np.asarray(scores, np.float32)
+    if np.isnan(scores).any():
+        raise ValueError("score maps hold NaN, so that their pixels have no order; leave out explanations that failed.")
+    return np.asarray(_ranks(scores))
+
+
+_ranks = jax.jit(jax.vmap(ranked.ranks))
+
+
+def mean_fills(classifier: Classifier, images: Any) -> np.ndarray:
+    """Returns the mean of the classifier's data, zero once normalised, as a fill `[B, 1, 1, C]` float32."""
+    return np.tile(np.asarray(classifier.mean, np.float32), (len(images), 1, 1, 1))
+
+
+@jax.jit
+def blurred_fills(images: jax.Array) -> jax.Array:
+    """Returns the images `[B, H, W, C]` blurred by a Gaussian of sigma 5 cut to a kernel of 11 pixels, as a fill."""
+    return jax.lax.map(lambda image: gaussian_blur(to_unit_range(image), 5.0, 5), images)

@@ -1,0 +1,80 @@
+"""ROAD: what happens to the answer as pixels are removed by noisy linear imputation, which leaves no trace of the mask.
+
+References:
+    Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods (2022), arXiv 2202.00449.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.metrics.imputation import impute
+from xaijax.metrics.perturbation import Curves, pixel_counts
+from xaijax.metrics.probe import falling_ranks, probe
+
+FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def road_curve(
+    key: jax.Array,
+    classifier: Classifier,
+    images: Any,
+    scores: Any,
+    targets: Any,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    first: Literal["highest", "lowest"] = "highest",
+    noise: float = 0.01,
+    micro_batch: int | None = None,
+) -> Curves:
+    """Removes pixels by imputation, and asks the classifier about what is left.
+
+    The paper's figures are the mean over images of `keeps_class`, where the explained class is the true one; the lower
+    they are with the highest scores removed first, and the higher with the lowest, the better.
+
+    Args:
+        key: for the noise; every image gets the same.
+        classifier: any.
+        images: `[B, H, W, C]` uint8, or float in [0, 1].
+        scores: `[B, H, W]` float32, as in `Explanation.score`.
+        targets: `[B]` integers, the classes explained, as in `Explanation.target`.
+        fractions: of the pixels to remove, rising, below 1.
+        first: whether the highest or the lowest scores are removed first; of equal ones, the first in raster order in
+            the former case and the last in the latter.
+        noise: standard deviation of what is added to an imputed pixel, at least 0; the sum is clipped to [0, 1].
+        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+
+    Raises:
+        ValueError: an argument does not fit; the message says which.
+    """
+    ranks = falling_ranks(scores)
+    size = ranks[0].size
+    counts = pixel_counts(size, 1, fractions)
+    if counts.max() == size:
+        raise ValueError(f"fractions {tuple(fractions)} must stay below 1: nothing is left to impute from.")
+    if first == "highest":
+        ranks = size - 1 - ranks  # so that what is left is what has the lowest ranks
+    probability, predicted = [], []
+    for index, left in enumerate(size - counts):
+        fills = imputed_fills(jax.random.fold_in(key, index), images, ranks < left, noise)
+        answers = probe(classifier, images, ranks, [left], targets, fills=fills, micro_batch=micro_batch)
+        probability.append(answers.probability)
+        predicted.append(answers.predicted)
+    keeps_class = np.concatenate(predicted, axis=1) == np.asarray(targets)[:, None]
+    return Curves(counts / size, np.concatenate(probability, axis=1), keeps_class)
+
+
+@jax.jit
+def imputed_fills(key: jax.Array, images: jax.Array, known: jax.Array, noise: float) -> jax.Array:
+    """Returns what stands where pixels of `[B, H, W, C]` images are not known `[B, H, W]`: imputed, with noise."""
+    drawn = jax.random.normal(key, (images[0].size,), jnp.float32).reshape(images.shape[1:])
+    added = drawn * jnp.asarray(noise, jnp.float32)
+
+    def fill(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return jnp.clip(impute(to_unit_range(pair[0]), pair[1]) + added, 0, 1)
+
+    return jax.lax.map(fill, (images, known))

@@ -1,0 +1,105 @@
+"""Robustness metrics: whether an explanation comes back with another seed, and with an image that hardly differs.
+
+References:
+    Yeh et al., On the (In)fidelity and Sensitivity of Explanations (2019), arXiv 1901.09392, for sensitivity.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.classifier import Classifier, to_unit_range
+
+Explainer = Callable[[Classifier, Any], Any]
+"""`explainer(classifier, images [B, H, W, C]) -> score maps [B, H, W]`.
+
+Fix all else, the classes and ids of the images above all: an image that changed would otherwise get another class and
+another seed, and the figure would be about those. Of a method of xaijax:
+
+    lambda classifier, images: xaijax.explain(key, classifier, images, targets, ids=ids, method=method).score
+"""
+
+
+def overlap_above_chance(masks: Any) -> np.ndarray:
+    """Returns how far the masks of one image by several seeds agree beyond what chance gives masks of their areas.
+
+    Of each pair of seeds it is (IoU - expected) / (1 - expected), where the expected intersection over union of random
+    masks of areas a and b is a b / (a + b - a b).
+
+    Args:
+        masks: `[R, B, H, W]` bool, for at least two seeds.
+
+    Returns:
+        `[B]` float64, the mean over the pairs: 1 for equal masks, around 0 for random ones, below 0 for those that
+        avoid each other. A pair of empty or of full masks agrees no more than by chance, 0.
+
+    Raises:
+        ValueError: there are fewer than two seeds.
+    """
+    masks = np.asarray(masks, bool)
+    if len(masks) < 2:
+        raise ValueError(f"masks of {len(masks)} seed were given; agreement needs at least two.")
+    areas = masks.mean(axis=(2, 3))
+    agreements = []
+    for first, second in itertools.combinations(range(len(masks)), 2):
+        both = np.mean(masks[first] & masks[second], axis=(1, 2))
+        product, total = areas[first] * areas[second], areas[first] + areas[second]
+        # Written without the fractions: (both / either - product / (total - product)) / (1 - ...), times what divides.
+        above = both * (total - product) - product * (total - both)
+        room = (total - both) * (total - 2 * product)
+        agreements.append(np.divide(above, room, out=np.zeros(len(above)), where=room > 1e-12))
+    return np.mean(agreements, axis=0)
+
+
+def noisy_scores(
+    key: jax.Array,
+    classifier: Classifier,
+    images: Any,
+    explainer: Explainer,
+    *,
+    radius: float = 0.02,
+    draws: int = 10,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Explains images, and again with noise on them.
+
+    Args:
+        key: for the noise; every image gets the same.
+        classifier: any.
+        images: `[B, H, W, C]` uint8, or float in [0, 1].
+        explainer: see `Explainer`.
+        radius: of the uniform noise in units of the [0, 1] range, at least 0; the sum is clipped to [0, 1].
+        draws: of the noise, at least 1.
+
+    Returns:
+        The score maps `[B, H, W]` and those with noise `[draws, B, H, W]`.
+    """
+    if draws < 1:
+        raise ValueError(f"draws is {draws} but must be at least 1.")
+    pixels = to_unit_range(jnp.asarray(images))
+    noisy = []
+    for draw in range(draws):
+        flat = jax.random.uniform(jax.random.fold_in(key, draw), (pixels[0].size,), jnp.float32, -radius, radius)
+        noisy.append(np.asarray(explainer(classifier, jnp.clip(pixels + flat.reshape(pixels[:1].shape), 0, 1))))
+    return np.asarray(explainer(classifier, pixels)), np.stack(noisy)
+
+
+def sensitivity(scores: Any, noisy: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the largest and the mean relative change of score maps under noise; lower is better.
+
+    Args:
+        scores: `[B, H, W]`; a factor on these and on `noisy` makes no difference.
+        noisy: `[N, B, H, W]`, the maps of the noisy images.
+
+    Returns:
+        `[B]` float64, the maximum, and `[B]` float64, the mean over the draws of |noisy - scores| / |scores| in the
+        Euclidean norm; infinite where a map of zeros changes.
+    """
+    scores, noisy = np.asarray(scores, np.float64), np.asarray(noisy, np.float64)
+    change = np.linalg.norm((noisy - scores[None]).reshape(*noisy.shape[:2], -1), axis=2)
+    size = np.broadcast_to(np.linalg.norm(scores.reshape(len(scores), -1), axis=1), change.shape)
+    relative = np.divide(change, size, out=np.where(change > 0, np.inf, 0.0), where=size > 0)
+    return relative.max(axis=0), relative.mean(axis=0)
