@@ -55,10 +55,17 @@ def test_the_first_population_is_of_complementary_pairs_within_the_genes_in_use(
         assert one & twin == 0
 
 
-def test_the_first_population_runs_from_sparse_to_dense():
-    population = jax.jit(functools.partial(varied_density, count=10, words=32))(jax.random.key(0), jnp.int32(1024))
-    density = np.asarray(unpacked(population, 1024)).mean(axis=1)
-    np.testing.assert_allclose(density[::2], [0.1, 0.3, 0.5, 0.7, 0.9], atol=4 * 0.5 / np.sqrt(1024))
+@pytest.mark.parametrize("count", [10, 60])
+def test_the_first_population_is_evenly_spread_from_sparse_to_dense(count):
+    population = jax.jit(functools.partial(varied_density, count=count, words=32))(jax.random.key(0), jnp.int32(1024))
+    density = np.sort(np.asarray(unpacked(population, 1024)).mean(axis=1))
+    even = 0.1 + 0.8 * (np.arange(count) + 0.5) / count
+    np.testing.assert_allclose(density, even, atol=4 * 0.5 / np.sqrt(1024) + 0.8 / count)
+
+
+def test_the_first_genomes_do_not_depend_on_how_many_are_drawn():
+    many = varied_density(jax.random.key(0), jnp.int32(60), count=40, words=2)
+    np.testing.assert_array_equal(first_population(jax.random.key(0), jnp.int32(60)), many[:9])
 
 
 @pytest.mark.parametrize("length", [2, 3, 5])

@@ -5,8 +5,11 @@ Random numbers are drawn in one dimension here and in the operators: more dimens
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 WORD = 32
+
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def count_words(genes: int) -> int:
@@ -38,8 +41,10 @@ def whole(length: jax.Array, words: int) -> jax.Array:
 def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
     """Draws a first population of complementary pairs, from sparse to dense.
 
-    Pair i keeps each gene with a probability of its own, evenly spread over 0.1 to 0.9, and its twin keeps the others:
-    every gene is kept in half of the population, at every density, which also makes a good experiment.
+    Pair i keeps each gene with a probability of its own, and its twin keeps the others: every gene is kept in half of
+    the population, at every density, which also makes a good experiment. The probabilities are the golden ratio's
+    multiples modulo 1, spread over 0.1 to 0.9: however many genomes are drawn, they are evenly spread, and the first
+    genomes do not depend on `count`.
 
     Args:
         key: consumed.
@@ -51,9 +56,9 @@ def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int)
         `[count, words]` uint32.
     """
     pairs = -(-count // 2)
-    density = jnp.linspace(0.1, 0.9, pairs, dtype=jnp.float32)[:, None]
+    density = 0.1 + 0.8 * np.modf((np.arange(pairs)[:, None] + 0.5) * _GOLDEN)[0]
     draws = jax.random.uniform(key, (pairs * words * WORD,)).reshape(pairs, -1)
-    half = pack(draws < jnp.broadcast_to(density, draws.shape)) & whole(length, words)[None]
+    half = pack(draws < jnp.broadcast_to(jnp.asarray(density, jnp.float32), draws.shape)) & whole(length, words)[None]
     return jnp.stack([half, whole(length, words)[None] & ~half], axis=1).reshape(-1, words)[:count]
 
 
