@@ -6,12 +6,8 @@ channels-last float32; on CUDA (`--platform cuda`) both run float32 and bfloat16
 """
 
 import dataclasses
-import datetime
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,8 +22,7 @@ import numpy as np
 import tyro
 
 import xaijax
-
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.record import write_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +35,6 @@ class Options:
         size: their side in pixels.
         calls: timed calls in each of the two halves of a side.
         platform: where both run.
-        out: the file to write; None is `benchmarks/results/forward_<platform>.json`.
     """
 
     models: tuple[str, ...] = ("mobilenet_v2", "mobilenet_v3_small", "resnet18", "resnet50", "densenet121")
@@ -48,7 +42,6 @@ class Options:
     size: int = 224
     calls: int = 5
     platform: Literal["cpu", "cuda"] = "cpu"
-    out: Path | None = None
 
 
 def torch_model(name: str) -> Any:
@@ -132,33 +125,6 @@ def compare(name: str, dtype: xaijax.classifier.Dtype, options: Options) -> dict
     }
 
 
-def circumstances(options: Options) -> dict[str, Any]:
-    """Returns what a figure depends on beside the code."""
-    import torch
-
-    run = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": run.stdout.strip(),
-        "device": jax.devices()[0].device_kind
-        if options.platform == "cuda"
-        else next(iter(names), platform.processor()),
-        "cores": len(os.sched_getaffinity(0)),
-        "torch_threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "torch": torch.__version__,
-        "batch": options.batch,
-        "size": options.size,
-        "calls": 2 * options.calls,
-    }
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
-
-
 def main(options: Options) -> None:
     """Times all and writes the table."""
     dtypes: tuple[xaijax.classifier.Dtype, ...] = (
@@ -169,10 +135,10 @@ def main(options: Options) -> None:
         for dtype in dtypes:
             rows.append(compare(name, dtype, options))
             print(json.dumps(rows[-1]), flush=True)
-    out = options.out or RESULTS / f"forward_{options.platform}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"circumstances": circumstances(options), "rows": rows}, indent=2) + "\n")
-    print(f"wrote {out}")
+    import torch
+
+    settings = dataclasses.asdict(options) | {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}
+    write_record("forward", {"settings": settings, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,188 @@
+"""Quality against evaluations: every method at every budget, on the same images, segments and fill.
+
+    python -m benchmarks.budget_curve IMAGES... --weights FILE
+    python -m benchmarks.budget_curve IMAGES... --weights FILE --count 100 --methods elime lime
+
+Each row that is measured goes to a journal at once, so that the same command goes on where it was stopped. A sampling
+method whose first samples do not depend on their number is sampled once, at the largest budget, and its score map is
+fitted to the first samples of each budget. Insertion and deletion are RISE's; the area is the first fraction of the
+insertion curve at which 0.9 of the original probability is reached.
+"""
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+import xaijax
+from benchmarks.budget_report import write_report
+from benchmarks.record import RESULTS
+from xaijax.cli import METHODS
+from xaijax.evaluation import micro_batch_size
+from xaijax.explain import split_id
+from xaijax.methods.attribution import Attribution, Plan, Samples, attribute
+from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, smallest_area
+from xaijax.models.preprocessing import preprocess
+from xaijax.runtime.reading import find_images, read_image
+
+NESTED = ("lime", "kernel-shap", "rise", "designed-masks")
+"""Methods whose first samples do not depend on how many there are."""
+
+FIXED = ("grad-cam",)
+"""Methods whose cost does not follow from a budget."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measures quality against evaluations.
+
+    Attributes:
+        images: files, and folders of them.
+        model: a name that `xaijax models` lists.
+        weights: of the model.
+        count: images at most: evenly spaced ones of those that are found.
+        budgets: evaluations an image.
+        methods: names as on the command line.
+        segmentation: of all methods over segments.
+        fill: of all methods.
+        steps: of the insertion and the deletion curve.
+        batch: images explained at a time.
+        seed: of all methods.
+        name: of the journal and the report in `benchmarks/results`; None is `budget_curve_MODEL`.
+    """
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    model: str = "mobilenet_v2"
+    weights: str | None = None
+    count: int = 24
+    budgets: tuple[int, ...] = (60, 120, 250, 500, 1000, 2000)
+    methods: tuple[str, ...] = tuple(METHODS)
+    segmentation: str = "slic"
+    fill: str = "blur"
+    steps: int = 32
+    batch: int = 8
+    seed: int = 0
+    name: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """Name of what is written."""
+        return self.name or f"budget_curve_{self.model}"
+
+
+def make(name: str, budget: int, options: Options) -> Any:
+    """Builds a method for a budget, with the segments and the fill that all share."""
+    method = METHODS[name]
+    shared = {"evaluations": budget, "segmentation": options.segmentation, "fill": options.fill}
+    if name == "designed-masks":
+        shared["prefixes"] = min(20, budget // 6)
+    names = {field.name for field in dataclasses.fields(method)}
+    return method(**{key: value for key, value in shared.items() if key in names})
+
+
+def fitted_to_the_first(plan: Plan, counts: tuple[int, ...]) -> Plan:
+    """Returns a plan whose score is `[len(counts), H, W]`: a map fitted to the first samples, for each count."""
+
+    def fit(context: Any, samples: Samples) -> Attribution:
+        def first(count: jax.Array) -> Attribution:
+            used = (jnp.arange(len(samples.weight)) < count).astype(jnp.float32)
+            return plan.fit(context, dataclasses.replace(samples, weight=samples.weight * used))
+
+        found = jax.lax.map(first, jnp.asarray(counts, jnp.int32))
+        last = jax.tree.map(lambda leaf: leaf[-1], found)
+        return dataclasses.replace(last, score=found.score)
+
+    return dataclasses.replace(plan, fit=fit)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def scores_at_all_budgets(
+    methods: tuple[Any, ...], micro_batch: int, seed: int, classifier: xaijax.Classifier, images: Any, halves: Any
+) -> Any:
+    """Explains a batch by a nested method; `methods` are its settings for each budget, the largest last."""
+
+    def key(half: jax.Array) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), half[0]), half[1])
+
+    keys, active = jax.vmap(key)(halves), jnp.ones((len(images),), jnp.bool_)
+    plans = [method.plan(keys, classifier, images, None, active) for method in methods]
+    counts = tuple(jax.tree.leaves(plan.genomes)[0].shape[1] for plan in plans)
+    targets = jnp.full((len(images),), -1, jnp.int32)
+    return attribute(fitted_to_the_first(plans[-1], counts), classifier, targets, micro_batch=micro_batch)
+
+
+def score_maps(
+    name: str, classifier: xaijax.Classifier, images: np.ndarray, options: Options
+) -> Iterator[tuple[int, Any, np.ndarray, float]]:
+    """Yields `(budget, explanation, scores [B, H, W], seconds)` for every budget."""
+    start = time.perf_counter()
+    if name in NESTED:
+        methods = tuple(make(name, budget, options) for budget in options.budgets)
+        micro_batch = micro_batch_size(images.shape[1:], jax.default_backend())
+        halves = np.array([split_id(xaijax.image_id(image)) for image in images], np.uint32)
+        result = jax.device_get(scores_at_all_budgets(methods, micro_batch, options.seed, classifier, images, halves))
+        seconds = time.perf_counter() - start
+        for place, budget in enumerate(options.budgets):
+            spent = np.full((len(images),), budget)
+            yield budget, dataclasses.replace(result, evaluations=spent), result.score[:, place], seconds
+        return
+    for budget in options.budgets[:1] if name in FIXED else options.budgets:
+        start = time.perf_counter()
+        method = make(name, budget, options)
+        result = jax.device_get(xaijax.explain(jax.random.key(options.seed), classifier, images, method=method))
+        yield budget, result, result.score, time.perf_counter() - start
+
+
+def measure(classifier: xaijax.Classifier, images: np.ndarray, result: Any, scores: np.ndarray, steps: int) -> Any:
+    """Returns the metrics of a batch of score maps, `[B]` each."""
+    inserted = insertion_curve(classifier, images, scores, result.target, steps=steps)
+    deleted = deletion_curve(classifier, images, scores, result.target, steps=steps)
+    return {
+        "insertion": area_under_curve(inserted.fractions, inserted.probability),
+        "deletion": area_under_curve(deleted.fractions, deleted.probability),
+        "area": smallest_area(inserted.probability, inserted.fractions, result.original_probability),
+    }
+
+
+def main(options: Options) -> None:
+    classifier = xaijax.models.load(options.model, options.weights)
+    paths = find_images(options.images)
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(options.count, len(paths))).round().astype(int))
+    paths = [paths[place] for place in chosen]
+    RESULTS.mkdir(exist_ok=True)
+    journal = RESULTS / f"{options.stem}.jsonl"
+    rows = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+    for name in options.methods:
+        for start in range(0, len(paths), options.batch):
+            batch = paths[start : start + options.batch]
+            wanted = {
+                (path.name, budget) for path in batch for budget in options.budgets[: 1 if name in FIXED else None]
+            }
+            if wanted <= {(row["image"], row["budget"]) for row in rows if row["method"] == name}:
+                continue
+            images = np.stack([preprocess(read_image(path), classifier) for path in batch])
+            for budget, result, scores, seconds in score_maps(name, classifier, images, options):
+                metrics = measure(classifier, images, result, scores, options.steps)
+                fresh = [
+                    {"method": name, "budget": budget, "image": path.name}
+                    | {"evaluations": int(result.evaluations[place]), "batch_seconds": round(seconds, 2)}
+                    | {metric: round(float(values[place]), 6) for metric, values in metrics.items()}
+                    for place, path in enumerate(batch)
+                ]
+                rows += fresh
+                with journal.open("a") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in fresh)
+                print(f"{name} {budget}: {start + len(batch)} of {len(paths)} images, {seconds:.0f} s", flush=True)
+    write_report(options.stem, rows, settings=json.loads(json.dumps(dataclasses.asdict(options), default=str)))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
