@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from xaijax.metrics import road_curve
-from xaijax.metrics.imputation import impute
+from xaijax.metrics.road import imputed_fills
 
 KEY = jax.random.key(0)
 TARGETS = np.array([0, 3, 1, 2])
@@ -19,17 +19,16 @@ def test_the_pixels_removed_are_imputed(toy_classifier, toy_images, first):
     curves = road_curve(KEY, toy_classifier, images, SCORES, TARGETS, fractions=fractions, first=first, noise=0.0)
     counts = [round(fraction * 256) for fraction in fractions]
     np.testing.assert_allclose(curves.fractions, np.array(counts) / 256)
-    for row, target in enumerate(TARGETS):
-        falling = sorted(range(256), key=lambda pixel: (-SCORES[row].reshape(-1)[pixel], pixel))
-        order = falling if first == "highest" else falling[::-1]
-        for place, count in enumerate(counts):
-            known = np.ones(256, bool)
-            known[order[:count]] = False
-            imputed = jax.jit(impute)(images[row].astype(np.float32) / 255, known.reshape(16, 16))
-            logits = np.asarray(toy_classifier(imputed[None])[0], np.float64)
-            probability = np.exp(logits[target]) / np.exp(logits).sum()
-            np.testing.assert_allclose(curves.probability[row, place], probability, rtol=1e-3)
-            assert curves.keeps_class[row, place] == (logits.argmax() == target)
+    orders = [sorted(range(256), key=lambda pixel: (-score[pixel], pixel)) for score in SCORES.reshape(4, -1)]
+    for place, count in enumerate(counts):
+        known = np.ones((4, 256), bool)
+        for row, order in enumerate(orders):
+            known[row, (order if first == "highest" else order[::-1])[:count]] = False
+        logits = np.asarray(toy_classifier(imputed_fills(KEY, images, known.reshape(4, 16, 16), 0.0)), np.float64)
+        for row, target in enumerate(TARGETS):
+            probability = np.exp(logits[row, target]) / np.exp(logits[row]).sum()
+            np.testing.assert_allclose(curves.probability[row, place], probability, rtol=1e-4)
+            assert curves.keeps_class[row, place] == (logits[row].argmax() == target)
 
 
 def test_noise_is_small_and_the_same_in_any_batch(toy_classifier, toy_images):

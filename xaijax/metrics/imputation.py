@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 BESIDE, CORNER = 1 / 6, 1 / 12
 TOLERANCE = (
@@ -37,28 +38,28 @@ def impute(pixels: jax.Array, known: jax.Array) -> jax.Array:
     start = jnp.where(free, mean[None, None], pixels)
     energies = _energies(known)
 
-    def precondition(residual: jax.Array) -> jax.Array:
-        return jnp.where(free, _precondition(residual, energies), 0)
-
     def dot(a: jax.Array, b: jax.Array) -> jax.Array:
         return jnp.sum(a * b, axis=(0, 1), keepdims=True)  # a channel is a system of its own
 
     def goes_on(carry: Any) -> jax.Array:
-        iteration, _, _, correction, _, _ = carry
+        iteration, correction = carry[:2]
         return (iteration < ITERATIONS) & (jnp.max(jnp.abs(correction)) > TOLERANCE)
 
     def step(carry: Any) -> Any:
-        iteration, x, residual, _, direction, product = carry
-        image = jnp.where(free, -_inflow(direction), 0)
-        length = product / jnp.maximum(dot(direction, image), _TINY)
-        x, residual = x + length * direction, residual - length * image
-        correction = precondition(residual)
+        iteration, _, x, residual, direction, product = carry
+        correction = jnp.where(free, _precondition(residual, energies), 0)
         new = dot(residual, correction)
-        return iteration + 1, x, residual, correction, correction + new / jnp.maximum(product, _TINY) * direction, new
+        direction = correction + new / product * direction
+        image = jnp.where(free, -_inflow(direction), 0)
+        length = new / jnp.maximum(dot(direction, image), _TINY)
+        new = jnp.maximum(new, _TINY)
+        return iteration + 1, correction, x + length * direction, residual - length * image, direction, new
 
     residual = jnp.where(free, _inflow(start), 0)
-    first = precondition(residual)
-    return jax.lax.while_loop(goes_on, step, (0, start, residual, first, first, dot(residual, first)))[1]
+    # An infinite product makes the first direction the correction itself, without a second copy of the preconditioner.
+    infinite = jnp.full_like(start, jnp.inf)
+    first = (0, infinite, start, residual, jnp.zeros_like(start), infinite[:1, :1])
+    return jax.lax.while_loop(goes_on, step, first)[2]
 
 
 _TINY = 1e-30
@@ -90,32 +91,32 @@ def _shift(x: jax.Array, rows: tuple[int, int], columns: tuple[int, int]) -> jax
 def _energies(known: jax.Array) -> list[jax.Array]:
     """Returns, for blocks of 1, 2, 4, ... pixels a side, the weights that tie each block's unknown pixels to the rest.
 
-    They are the diagonal of the system as it is for images that are constant on the unknown pixels of each block.
+    They are the diagonal of the system as it is for images that are constant on the unknown pixels of each block: the
+    weights of all ties of these pixels, less those between two of them, which each of the two counts.
     """
     height, width = known.shape
+    free = jnp.pad(~known, ((0, 1), (0, 1))).astype(jnp.float32)
+    here, right, down, across = free[:-1, :-1], free[:-1, 1:], free[1:, :-1], free[1:, 1:]
+    rows, columns, corners = BESIDE * here * right, BESIDE * here * down, CORNER * (here * across + right * down)
+    ties = here * _ties(height, width)
     energies = []
     size = 1
     while True:
-        padding = ((0, -height % size), (0, -width % size))
-        inside, free = jnp.pad(jnp.ones((height, width)), padding), jnp.pad(~known, padding).astype(jnp.float32)
-        blocks = (inside.shape[0] // size, size, inside.shape[1] // size, size)
-        all_ties = _neighbour_sum(inside, 0, 1).reshape(blocks)
-        own_ties = _neighbour_sum(free.reshape(blocks), 1, 3)
-        energies.append(jnp.sum(free.reshape(blocks) * (all_ties - own_ties), axis=(1, 3)))
+        in_row = ((jnp.arange(width) + 1) % size != 0).astype(jnp.float32)[None, :]
+        in_column = ((jnp.arange(height) + 1) % size != 0).astype(jnp.float32)[:, None]
+        own = rows * in_row + columns * in_column + corners * in_row * in_column
+        padded = jnp.pad(ties - 2 * own, ((0, -height % size), (0, -width % size)))
+        energies.append(padded.reshape(padded.shape[0] // size, size, -1, size).sum(axis=(1, 3)))
         if size >= max(height, width):
             return energies
         size *= 2
 
 
-def _neighbour_sum(x: jax.Array, rows: int, columns: int) -> jax.Array:
-    """Returns the weighted sum of each pixel's neighbours along two axes, with zeros outside them."""
-
-    def smooth(x: jax.Array, axis: int) -> jax.Array:  # 1, 2, 1
-        padded = jnp.pad(x, [(1, 1) if each == axis else (0, 0) for each in range(x.ndim)])
-        before, after = (jax.lax.slice_in_dim(padded, i, i + x.shape[axis], axis=axis) for i in (0, 2))
-        return before + 2 * x + after
-
-    return (smooth(smooth(x, rows), columns) - 4 * x) * CORNER
+def _ties(height: int, width: int) -> np.ndarray:
+    """Returns the weights of each pixel's neighbours inside the image, added up; `[height, width]` float32."""
+    in_column = np.minimum(np.arange(height), 1) + np.minimum(np.arange(height)[::-1], 1)
+    in_row = np.minimum(np.arange(width), 1) + np.minimum(np.arange(width)[::-1], 1)
+    return (BESIDE * np.add.outer(in_column, in_row) + CORNER * np.outer(in_column, in_row)).astype(np.float32)
 
 
 def _precondition(residual: jax.Array, energies: list[jax.Array]) -> jax.Array:

@@ -1,0 +1,249 @@
+"""`xaijax evaluate`: the folder of a finished run in, the metrics of its explanations out."""
+
+import csv
+import dataclasses
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from xaijax.classifier import Classifier
+from xaijax.evaluation import micro_batch_size
+from xaijax.masks.fills import check_fill
+from xaijax.metrics import Summary, summarise
+from xaijax.models.preprocessing import preprocess
+from xaijax.models.zoo import load
+from xaijax.runtime.folder import RESULTS, RUN, write_json
+from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
+from xaijax.runtime.reading import UnreadableImageError, read_image
+from xaijax.runtime.run import file_stem
+
+METRICS = "metrics.json"
+LOADED = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        summaries: of each metric that says something of an image.
+        fill: what stood where the masks were 0.
+        images: explanations in the run.
+        skipped: why an image was not evaluated, by its path.
+    """
+
+    summaries: dict[str, Summary]
+    fill: str
+    images: int
+    skipped: dict[str, str]
+
+
+def evaluate_run(
+    folder: Path,
+    *,
+    steps: int = 32,
+    fill: str | None = None,
+    weights: str | None = None,
+    boxes: Path | None = None,
+    batch_size: int = 8,
+) -> Evaluation:
+    """Measures the explanations of a run and writes `metrics.json` into its folder.
+
+    Args:
+        folder: of a finished run of `xaijax explain`.
+        steps: of the insertion and deletion curves; 224 is RISE's.
+        fill: what stands where a mask is 0; None is the run's own, or the image's mean where it has none, or one that
+            only its segments tell.
+        weights: of the model, where they are no longer where the run found them.
+        boxes: CSV file with the columns name, x0, y0, x1 and y1, in pixels of the crop; an image may have several.
+        batch_size: images measured at a time.
+
+    Raises:
+        ValueError: the folder or the options cannot be evaluated; the message says why and what to do.
+    """
+    if steps < 1 or batch_size < 1:
+        raise ValueError(f"steps is {steps} and batch-size {batch_size}, but both must be at least 1.")
+    settings, rows = read_run(folder)
+    fill = fill or _fill_of(settings)
+    check_fill(fill)
+    if fill == "segment-mean":
+        raise ValueError("fill 'segment-mean' needs the segments of the run, which its folder does not hold.")
+    places = None if boxes is None else read_boxes(boxes)
+    if places is not None and not any(_boxes_of(row, places) is not None for row in rows):
+        raise ValueError(f"{str(boxes)!r} names none of the images of the run; its names must be theirs.")
+    options = {name: settings[name] for name in LOADED if settings.get(name) is not None}
+    classifier = load(settings["model"], weights or settings.get("weights"), **options)
+    skipped: dict[str, str] = {}
+    items = _read_all(folder, rows, classifier, places, skipped)
+    paths, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
+    if not paths:
+        raise ValueError(f"no image of the run can be evaluated; the first: {next(iter(skipped.values()), 'none')}")
+    summaries = {name: summarise(values) for name, values in figures.items() if not np.isnan(values).all()}
+    record = {
+        "steps": steps,
+        "fill": fill,
+        "segmentation": repr(SEGMENTATION),
+        "boxes": None if boxes is None else str(boxes),
+        "micro_batch": micro_batch_size((*classifier.input_size, classifier.channels), jax.default_backend()),
+        "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "numpy")},
+        "metrics": {name: {"better": BETTER[name], **vars(summary)} for name, summary in summaries.items()},
+        "images": [
+            {"path": path} | {name: _number(figures[name][place]) for name in summaries}
+            for place, path in enumerate(paths)
+        ],
+        "skipped": [{"path": path, "error": error} for path, error in skipped.items()],
+    }
+    write_json(folder / METRICS, record)
+    return Evaluation(summaries, fill, len(rows), skipped)
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Returns the settings of a finished run and the lines of its results.
+
+    Raises:
+        ValueError: the folder holds no run that can be evaluated.
+    """
+    try:
+        settings = json.loads((folder / RUN).read_text())["settings"]
+        rows = [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
+    if "options" not in settings:
+        raise ValueError(
+            f"{str(folder)!r} holds a demo, whose images and score maps were not kept; evaluate a run of "
+            "`xaijax explain`."
+        )
+    for name in ("scores", "masks"):
+        if not (folder / name).is_dir() and any("error" not in row for row in rows):
+            raise ValueError(
+                f"{str(folder)!r} holds no {name}, which the metrics are about; explain the images again into another "
+                "folder, with --save masks scores."
+            )
+    return settings, rows
+
+
+def read_boxes(path: Path) -> dict[str, np.ndarray]:
+    """Returns the boxes `[N, 4]` of each image that a CSV file names.
+
+    Raises:
+        ValueError: the file is missing, or no table of boxes.
+    """
+    try:
+        with path.open(newline="") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{str(path)!r} cannot be read ({error}); name a CSV file of boxes.") from error
+    found: dict[str, list[list[float]]] = {}
+    for number, line in enumerate(lines, 2):
+        try:
+            box = [float(line[column]) for column in ("x0", "y0", "x1", "y1")]
+            name = line["name"] if "name" in line else line["path"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"line {number} of {str(path)!r} is no box; each needs name,x0,y0,x1,y1 under a header of these words."
+            ) from error
+        found.setdefault(name, []).append(box)
+    return {name: np.array(boxes) for name, boxes in found.items()}
+
+
+def table(found: Evaluation) -> str:
+    """Returns the metrics as text, a line each with its mean, its 95% interval and what is better."""
+    header = ("metric", "mean", "95% interval", "better", "images")
+    lines = [
+        (name, f"{s.mean:.3f}", f"{s.low:.3f} to {s.high:.3f}", BETTER[name], str(s.images))
+        for name, s in found.summaries.items()
+    ]
+    widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
+    text = []
+    for line in [header, tuple("-" * width for width in widths), *lines]:
+        figures = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        text.append("  ".join([line[0].ljust(widths[0]), *figures]))
+    evaluated = found.images - len(found.skipped)
+    text.append(f"{evaluated} of {found.images} images evaluated; the masks' fill is {found.fill}")
+    return "\n".join(text)
+
+
+def _fill_of(settings: dict[str, Any]) -> str:
+    """Returns the fill that a run's masks were found with, as far as it can be made without segments."""
+    fill = settings["options"].get("fill")
+    return fill if fill and fill != "segment-mean" else "image-mean"
+
+
+def _boxes_of(row: dict[str, Any], places: dict[str, np.ndarray]) -> np.ndarray | None:
+    return places.get(row["path"], places.get(Path(row["path"]).name))
+
+
+def _read_all(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    classifier: Classifier,
+    places: dict[str, np.ndarray] | None,
+    skipped: dict[str, str],
+) -> Iterator[Explained]:
+    """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
+    for index, row in enumerate(rows):
+        try:
+            yield _read(folder, index, row, classifier, places)
+        except UnreadableImageError as error:
+            skipped[row["path"]] = str(error)
+
+
+def _read(
+    folder: Path, index: int, row: dict[str, Any], classifier: Classifier, places: dict[str, np.ndarray] | None
+) -> Explained:
+    """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
+    path = Path(row["path"])
+    if "error" in row:
+        raise UnreadableImageError(f"it was not explained: {row['error']}")
+    if not path.exists():
+        raise UnreadableImageError(
+            f"{path.name} is no longer at {str(path)!r}; move it back, or run the command from the folder of "
+            "`xaijax explain`."
+        )
+    image = read_image(path, classifier.channels)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
+        raise UnreadableImageError(f"{path.name} has changed since it was explained; explain it again.")
+    stem = file_stem(index, path)
+    try:
+        score = np.load(folder / "scores" / f"{stem}.npy")
+        with Image.open(folder / "masks" / f"{stem}.png") as picture:
+            mask = np.asarray(picture.convert("1"))
+    except (OSError, ValueError) as error:
+        raise UnreadableImageError(f"the mask or score map of {path.name} cannot be read; explain it again.") from error
+    boxes = None if places is None else _boxes_of(row, places)
+    return Explained(row["path"], preprocess(image, classifier), score, mask, row["target"], boxes)
+
+
+def _measure_all(
+    items: Iterator[Explained], classifier: Classifier, steps: int, fill: str, batch_size: int
+) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Measures batch after batch; the last one is filled up, so that all have one size and one compilation.
+
+    Returns:
+        The paths of the images, and for each metric a figure an image.
+    """
+    paths: list[str] = []
+    found: dict[str, list[np.ndarray]] = {name: [] for name in BETTER}
+    with tqdm(unit="image", disable=None if sys.stderr.isatty() else True, file=sys.stderr) as bar:
+        while batch := list(itertools.islice(items, batch_size)):
+            full = batch + [batch[-1]] * (batch_size - len(batch))
+            for name, values in measure(classifier, full, steps=steps, fill=fill).items():
+                found[name].append(values[: len(batch)])
+            paths += [item.path for item in batch]
+            bar.update(len(batch))
+    return paths, {name: np.concatenate(parts) for name, parts in found.items() if parts}
+
+
+def _number(value: float) -> float | None:
+    """Returns a figure as JSON has it: there is no NaN."""
+    return None if np.isnan(value) else round(float(value), 6)
