@@ -65,7 +65,7 @@ class Options:
     count: int = 24
     budgets: tuple[int, ...] = (60, 120, 250, 500, 1000, 2000)
     methods: tuple[str, ...] = tuple(METHODS)
-    segmentation: str = "slic"
+    segmentation: str = "quickshift"
     fill: str = "blur"
     steps: int = 32
     batch: int = 8

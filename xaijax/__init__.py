@@ -4,7 +4,7 @@ from xaijax import models
 from xaijax.classifier import Classifier, Taps
 from xaijax.explain import explain, image_id
 from xaijax.explanation import Explanation, Status
-from xaijax.masks.segmentation import SLIC, Grid
+from xaijax.masks.segmentation import SLIC, Grid, Quickshift
 from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
 from xaijax.methods.kernel_shap import KernelSHAP
@@ -26,6 +26,7 @@ __all__ = [
     "Grid",
     "KernelSHAP",
     "Occlusion",
+    "Quickshift",
     "RandomSearch",
     "Status",
     "Taps",

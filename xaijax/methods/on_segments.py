@@ -33,12 +33,12 @@ class OnSegments:
     """Options of every method over superpixels.
 
     Attributes:
-        segmentation: `Grid`, `SLIC`, or the shorthand "grid" or "slic"; not read where `explain` is given segments.
+        segmentation: `Quickshift`, `SLIC`, `Grid`, or the shorthand "quickshift", "slic" or "grid"; not read where `explain` is given segments.
         max_segments: segments that a genome has room for, at least 2; a finer map is merged (`Status.MERGED`).
         fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
     """
 
-    segmentation: Segmentation | Literal["grid", "slic"] = "slic"
+    segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "slic"
     max_segments: int = 128
     fill: Fill = "blur"
 

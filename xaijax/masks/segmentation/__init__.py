@@ -5,9 +5,10 @@ from typing import Protocol
 import jax
 
 from xaijax.masks.segmentation.grid import Grid
+from xaijax.masks.segmentation.quickshift import Quickshift
 from xaijax.masks.segmentation.slic import SLIC
 
-__all__ = ["SEGMENTATIONS", "SLIC", "Grid", "Segmentation", "make_segmentation"]
+__all__ = ["SEGMENTATIONS", "SLIC", "Grid", "Quickshift", "Segmentation", "make_segmentation"]
 
 
 class Segmentation(Protocol):
@@ -22,7 +23,7 @@ class Segmentation(Protocol):
         ...
 
 
-SEGMENTATIONS: dict[str, Segmentation] = {"grid": Grid(), "slic": SLIC()}
+SEGMENTATIONS: dict[str, Segmentation] = {"quickshift": Quickshift(), "slic": SLIC(), "grid": Grid()}
 
 
 def make_segmentation(segmentation: Segmentation | str) -> Segmentation:
