@@ -1,4 +1,4 @@
-"""Tournament selection against its exact probabilities."""
+"""Selection against its exact probabilities."""
 
 import functools
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xaijax.genetic.selection import tournament
+from xaijax.genetic.selection import stochastic_universal_sampling, tournament
 
 DRAWS = 20_000
 
@@ -34,3 +34,20 @@ def test_a_population_of_the_lost_still_has_parents():
     fitness = jnp.full((5,), -jnp.inf)
     chosen = jax.jit(functools.partial(tournament, size=1, count=DRAWS))(jax.random.key(0), fitness)
     assert set(np.asarray(chosen)) == set(range(5))
+
+
+@pytest.mark.parametrize("pressure", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("count", [5, 12])
+def test_universal_sampling_draws_each_as_often_as_expected(pressure, count):
+    fitness = jnp.asarray([0.3, -jnp.inf, 7.0, 0.1, 0.2])
+    sample = functools.partial(stochastic_universal_sampling, pressure=pressure, count=count)
+    drawn = np.asarray(jax.jit(jax.vmap(sample, (0, None)))(jax.random.split(jax.random.key(0), 4000), fitness))
+    place = np.array([1, 4, 0, 3, 2])
+    expected = count * (pressure - 2 * (pressure - 1) * place / 4) / 5
+    times = np.stack([np.sum(drawn == index, axis=1) for index in range(5)], axis=1)
+    assert np.all(times >= np.floor(expected - 1e-4))
+    assert np.all(times <= np.ceil(expected + 1e-4))
+    np.testing.assert_allclose(times.mean(axis=0), expected, atol=0.05)
+    # Shuffled: every index is as often at the first place as at the last.
+    first, last = (np.bincount(drawn[:, column], minlength=5) / 4000 for column in (0, -1))
+    np.testing.assert_allclose(first, last, atol=0.05)

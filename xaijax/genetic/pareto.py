@@ -1,0 +1,101 @@
+"""Two objectives at once: dominance, crowding, and the front.
+
+Objectives are `[N, M]` float32, higher is better in each; -inf stands for an individual that was not evaluated.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def dominates(objectives: jax.Array) -> jax.Array:
+    """Returns `[N, N]` bool: whether i is nowhere worse than j, and somewhere better."""
+    first, second = objectives[:, None], objectives[None]
+    return jnp.all(first >= second, axis=2) & jnp.any(first > second, axis=2)
+
+
+def front_ranks(objectives: jax.Array) -> jax.Array:
+    """Sorts individuals into fronts: 0 for those that none dominates, 1 for those that only these dominate, ...
+
+    Args:
+        objectives: `[N, M]`.
+
+    Returns:
+        `[N]` int32.
+
+    References:
+        Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
+    """
+    above = dominates(objectives)
+
+    # A front's number is the length of the longest chain of individuals that dominate one another above it.
+    def deepen(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        ranks, _ = carry
+        deeper = jnp.max(jnp.where(above, ranks[:, None] + 1, 0), axis=0)
+        return deeper, jnp.any(deeper != ranks)
+
+    start = (jnp.zeros((len(objectives),), jnp.int32), jnp.bool_(True))
+    return jax.lax.while_loop(lambda carry: carry[1], deepen, start)[0]
+
+
+def crowding_distance(objectives: jax.Array, ranks: jax.Array) -> jax.Array:
+    """Returns how far the neighbours of each individual within its front are apart, over all objectives.
+
+    Args:
+        objectives: `[N, M]`.
+        ranks: `[N]` int32, see `front_ranks`.
+
+    Returns:
+        `[N]` float32, each objective in units of its range in the front; infinite at the ends of a front.
+
+    References:
+        Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
+    """
+    same = (ranks[:, None] == ranks[None])[..., None]
+    place = jnp.arange(len(objectives), dtype=jnp.int32)
+    own, other = objectives[:, None], objectives[None]
+    later = (place[None] > place[:, None])[..., None]
+    is_above = same & ((other > own) | ((other == own) & later))
+    is_below = same & ((other < own) | ((other == own) & jnp.swapaxes(later, 0, 1)))
+    above = jnp.min(jnp.where(is_above, other, jnp.inf), axis=1)
+    below = jnp.max(jnp.where(is_below, other, -jnp.inf), axis=1)
+    highest = jnp.max(jnp.where(same, other, -jnp.inf), axis=1)
+    lowest = jnp.min(jnp.where(same, other, jnp.inf), axis=1)
+    gap = (above - below) / jnp.maximum(highest - lowest, 1e-12)
+    return jnp.sum(jnp.where(jnp.isnan(gap), jnp.inf, gap), axis=1)
+
+
+def crowded_preference(objectives: jax.Array) -> jax.Array:
+    """Returns NSGA-II's order as one number an individual: lower fronts first, within a front the less crowded.
+
+    Args:
+        objectives: `[N, M]`.
+
+    Returns:
+        `[N]` float32, higher is better; -inf where an objective is.
+    """
+    ranks = front_ranks(objectives)
+    distance = crowding_distance(objectives, ranks)
+    within = jnp.where(jnp.isinf(distance), 1.0, distance / (1 + distance))  # in [0, 1]
+    preference = 0.5 * within - ranks.astype(jnp.float32)
+    return jnp.where(jnp.all(objectives > -jnp.inf, axis=1), preference, -jnp.inf)
+
+
+def hypervolume(objectives: jax.Array, reference: tuple[float, float]) -> jax.Array:
+    """Returns the area that individuals of two objectives dominate above a reference point.
+
+    Args:
+        objectives: `[N, 2]`; what lies below the reference adds nothing.
+        reference: the point.
+
+    Returns:
+        `[]` float32, at least 0.
+
+    References:
+        Zitzler and Thiele, Multiobjective Optimization Using Evolutionary Algorithms (1998).
+    """
+    first = jnp.maximum(objectives[:, 0] - reference[0], 0)
+    second = jnp.maximum(objectives[:, 1] - reference[1], 0)
+    order = jnp.argsort(first, descending=True)
+    first, second = first[order], second[order]
+    widths = first - jnp.concatenate([first[1:], jnp.zeros((1,), first.dtype)])
+    return jnp.sum(widths * jax.lax.cummax(second))
