@@ -52,6 +52,24 @@ def test_convolve_is_the_sum_over_the_window(size, groups, stride, padding):
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_gradient_of_convolve_is_the_librarys(size, stride, padding):
+    x = jnp.asarray(RANDOM.normal(size=(2, 7, 8, 3)), jnp.float32)
+    kernel = jnp.asarray(RANDOM.normal(size=(size, size, 3, 4)), jnp.float32)
+    pads = spatial_padding((7, 8), (size, size), stride, padding)
+
+    def library(x, kernel):
+        return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    out, expected = jax.vjp(library, x, kernel)
+    _, got = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=stride, padding=padding), x, kernel)
+    gradient = jnp.asarray(RANDOM.normal(size=out.shape), jnp.float32)
+    for one, other in zip(got(gradient), expected(gradient), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_same_padding_is_tensorflows():
     assert spatial_padding((224, 225), (3, 3), 2, "same") == ((0, 1), (1, 1))
     assert spatial_padding((224, 225), (3, 3), 1, "same") == ((1, 1), (1, 1))
