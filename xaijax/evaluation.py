@@ -68,6 +68,9 @@ def evaluate(
         `Response` of `[B, P]`, zeros where not new.
     """
     batch, population = new.shape
+    if batch == 1:
+        # XLA would prepare an only image ahead of the loop, where it rounds it otherwise than among others.
+        scenario = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, 1)] + [(0, 0)] * (leaf.ndim - 1)), scenario)
     pairs = batch * population
     # `order` lists the new pairs first; what pads the last micro-batch points past the end and is dropped on writing.
     order = jnp.nonzero(new.reshape(-1), size=pairs + micro_batch, fill_value=pairs)[0].astype(jnp.int32)
@@ -84,7 +87,7 @@ def evaluate(
             masks = jax.vmap(decode)(contexts, jax.tree.map(lambda leaf: leaf[pair], flat))
         with jax.named_scope("fill"):
             pixels = to_unit_range(scenario.images[image])
-            masked = _blend(masks[..., None], pixels, scenario.fills[image])
+            masked = blend(masks[..., None], pixels, scenario.fills[image])
         with jax.named_scope("forward"):
             logits, _ = classifier.apply(classifier.params, masked)
         answer = respond(classifier, logits, targets[image], jnp.mean(masks, axis=(1, 2), dtype=jnp.float32))
@@ -96,7 +99,8 @@ def evaluate(
     return jax.tree.map(lambda answer: answer.reshape(batch, population), answers)
 
 
-def _blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:
+def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:
+    """Returns `pixels` where `masks` is 1 (or True) and `fills` where it is 0, mixed in between."""
     if masks.dtype == jnp.bool_:
         return jnp.where(masks, pixels, fills)
     return fills + masks * (pixels - fills)
