@@ -42,8 +42,7 @@ def respond(classifier: Classifier, logits: jax.Array, targets: jax.Array, areas
         areas: `[N]` float32, passed on.
     """
     is_binary = classifier.activation == "sigmoid" and logits.shape[1] == 1
-    if is_binary:
-        logits = jnp.concatenate([-logits, logits], axis=1) / 2  # their softmax is the sigmoid
+    logits = class_logits(classifier, logits)
     predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
     targets = jnp.where(targets < 0, predicted, targets)
     chosen = jax.nn.one_hot(targets, logits.shape[1], dtype=jnp.bool_)
@@ -56,6 +55,13 @@ def respond(classifier: Classifier, logits: jax.Array, targets: jax.Array, areas
     return Response(log_odds=jnp.where(finite, log_odds, jnp.nan), area=areas, predicted=predicted)
 
 
+def class_logits(classifier: Classifier, logits: jax.Array) -> jax.Array:
+    """Returns a logit a class: of one sigmoid logit `[N, 1]` the two whose softmax it is, others as they are."""
+    if classifier.activation == "sigmoid" and logits.shape[1] == 1:
+        return jnp.concatenate([-logits, logits], axis=1) / 2
+    return logits
+
+
 def penalised_probability(response: Response, *, area_weight: float) -> jax.Array:
     """Returns probability minus `area_weight` times area: the fitness of E-LIME.
 
@@ -63,3 +69,13 @@ def penalised_probability(response: Response, *, area_weight: float) -> jax.Arra
         arXiv 2211.15143.
     """
     return response.probability - jnp.float32(area_weight) * response.area
+
+
+def probability_and_area(response: Response) -> jax.Array:
+    """Returns the two objectives of a front, `[..., 2]`, higher is better: the probability, and less area."""
+    return jnp.stack([response.probability, -response.area], axis=-1)
+
+
+def is_probable(response: Response, *, least: float) -> jax.Array:
+    """Returns whether the probability is at least `least`."""
+    return response.probability >= jnp.float32(least)

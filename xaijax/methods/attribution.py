@@ -1,11 +1,10 @@
 """What attribution methods share: masks are sampled, a score map is fitted to the answers, its highest scores are kept.
 
 The whole image, the samples and the masks that follow from the scores are evaluated one after the other in one loop, so
-that the classifier is compiled once.
+that the classifier is compiled once. A method that differentiates through the classifier samples nothing: its fit does.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,8 +16,9 @@ from xaijax.classifier import Classifier
 from xaijax.evaluation import Decode, Scenario, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import RESPONSE, Response
-from xaijax.genetic.genome import pack
 from xaijax.masks import ranked
+from xaijax.methods.conclusion import conclude
+from xaijax.methods.groups import group_size, map_groups
 from xaijax.methods.on_segments import Segmented, check_option
 
 WHOLE, SAMPLES, KEPT = range(3)  # the stages of an attribution
@@ -42,6 +42,7 @@ class Samples:
     answers: Response  # [N], of the samples
     weight: jax.Array  # [N] float32, 1 for the samples that count, 0 for the others (an answer was not finite)
     whole: Response  # [], of the whole image
+    target: jax.Array  # [] int32, the class explained
 
 
 Fit = Callable[[Any, Samples], Attribution]
@@ -67,6 +68,7 @@ class Plan:
         fit: samples to scores, and to masks of the highest ones.
         active: `[B]` bool, False for places to pass over: without an image, or with a single segment.
         kept: Q, masks to evaluate after the fit.
+        fit_evaluations: what the fit itself costs where it runs the classifier; it then takes images in groups.
         pick: which mask is the result.
         segmented: the segments, for a method over segments.
     """
@@ -77,22 +79,30 @@ class Plan:
     fit: Fit
     active: jax.Array
     kept: int = 1
+    fit_evaluations: int = 0
     pick: Pick = last
     segmented: Segmented | None = None
 
+    @classmethod
+    def of_gradient(cls, scenario: Scenario, fit: Fit, *, active: jax.Array, gradients: int) -> "Plan":
+        """Makes the plan of a method without samples, whose fit takes `gradients` gradients of the classifier.
+
+        A gradient counts as 3 evaluations: a forward pass, and a backward pass of about twice its cost.
+        """
+        batch, height, width = scenario.images.shape[:3]
+        return cls(
+            scenario=scenario,
+            genomes=jnp.zeros((batch, 0), jnp.bool_),
+            decode=lambda context, genome: jnp.broadcast_to(genome, (height, width)),
+            fit=fit,
+            active=active,
+            fit_evaluations=3 * gradients,
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AttributionMethod:
-    """Options of every attribution method.
-
-    Attributes:
-        evaluations: forward passes an image, the whole image's and the last mask's included; at least 8.
-    """
-
-    evaluations: int = 1000
-
-    def __post_init__(self) -> None:
-        check_option("evaluations", self.evaluations >= 8, self.evaluations, "at least 8")
+class Planned:
+    """A method that explains a batch by a plan."""
 
     def plan(
         self,
@@ -119,6 +129,20 @@ class AttributionMethod:
         """Explains a batch; see `ELIME.explain`."""
         plan = self.plan(keys, classifier, images, labels, active)
         return attribute(plan, classifier, targets, micro_batch=micro_batch)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttributionMethod(Planned):
+    """Options of every attribution method whose evaluations can be chosen.
+
+    Attributes:
+        evaluations: forward passes an image, the whole image's and the last mask's included; at least 8.
+    """
+
+    evaluations: int = 1000
+
+    def __post_init__(self) -> None:
+        check_option("evaluations", self.evaluations >= 8, self.evaluations, "at least 8")
 
 
 def keep_pixels(score: jax.Array, area: float) -> Attribution:
@@ -188,42 +212,40 @@ def attribute(plan: Plan, classifier: Classifier, targets: jax.Array, *, micro_b
     stages = jnp.array([WHOLE] + samples * [SAMPLES] + kept * [KEPT])
     padded = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, 0), (1, kept)] + [(0, 0)] * (leaf.ndim - 2)), plan.genomes)
 
+    def explained(answers: Response, stage: jax.Array | int) -> jax.Array:
+        return jnp.where(targets >= 0, targets, jnp.where(stage > WHOLE, answers.predicted[:, 0], -1))
+
     def fit_all(answers: Response) -> Attribution:
         def one(row: Any) -> Attribution:
-            context, genomes, answers = row
+            context, genomes, answers, target = row
             own = jax.tree.map(lambda leaf: leaf[1 : 1 + samples], answers)
             whole = jax.tree.map(lambda leaf: leaf[0], answers)
             weight = jnp.isfinite(own.log_odds).astype(jnp.float32)
-            return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole))
+            return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole, target=target))
 
-        return jax.lax.map(one, (scenario.contexts, plan.genomes, answers))
+        rows = (scenario.contexts, plan.genomes, answers, explained(answers, SAMPLES))
+        return map_groups(one, rows, group_size(micro_batch)) if plan.fit_evaluations else jax.lax.map(one, rows)
 
-    def decode_any(context: Any, genome: Any) -> jax.Array:
+    def genomes_of(found: Attribution) -> Any:
+        """Returns, of each mask, how many of the first pixels it keeps, -1 for a sample, and the sample's genome."""
+        whole = jnp.full((batch, 1), height * width, jnp.int32)
+        counts = jnp.concatenate([whole, jnp.full((batch, samples), -1, jnp.int32), found.counts], axis=1)
+        return counts, padded
+
+    def decode(context: Any, genome: Any) -> jax.Array:
         ranks, own = context
         count, sample = genome
         mask = plan.decode(own, sample)
-        return jnp.where(count[0] < 0, mask, ranked.decode(ranks, count).astype(mask.dtype))
-
-    def explained(answers: Response, stage: jax.Array) -> jax.Array:
-        return jnp.where(targets >= 0, targets, jnp.where(stage > WHOLE, answers.predicted[:, 0], -1))
+        return jnp.where(count < 0, mask, ranked.decode(ranks, count[None]).astype(mask.dtype))
 
     def step(stage: jax.Array, carry: tuple[Response, Attribution]) -> tuple[Response, Attribution]:
         answers, found = carry
-        counts = jnp.concatenate(
-            [
-                jnp.full((batch, 1), height * width, jnp.int32),
-                jnp.full((batch, samples), -1, jnp.int32),
-                found.counts,
-            ],
-            axis=1,
-        )
-        ranked_too = dataclasses.replace(scenario, contexts=(found.ranks, scenario.contexts))
         new = (stages == stage)[None] & active[:, None]
         fresh = evaluate(
             classifier,
-            decode_any,
-            ranked_too,
-            (counts[..., None], padded),
+            decode,
+            dataclasses.replace(scenario, contexts=(found.ranks, scenario.contexts)),
+            genomes_of(found),
             new,
             explained(answers, stage),
             micro_batch=micro_batch,
@@ -238,44 +260,23 @@ def attribute(plan: Plan, classifier: Classifier, targets: jax.Array, *, micro_b
 
     def result(row: Any) -> Explanation:
         answers, found, genomes, context, target, active, index = row
-        finite = jnp.isfinite(answers.log_odds)
         place = plan.pick(answers)
-        works = active & finite[0] & finite[place]
-        own = jax.tree.map(lambda leaf: leaf[jnp.clip(place - 1, 0, samples - 1)], genomes)
-        sampled = place <= samples
-        count = found.counts[jnp.clip(place - 1 - samples, 0, kept - 1)]
-        mask = (
-            jnp.where(sampled, plan.decode(context, own).astype(jnp.bool_), ranked.decode(found.ranks, count[None]))
-            & works
-        )
-        probability = jnp.where(works, answers.probability[place], jnp.nan)
-        area = jnp.where(works, answers.area[place], jnp.nan)
-        holds = {
-            Status.SPENT: active,
-            Status.ONE_SEGMENT: ~active,
-            Status.NOT_FINITE: active & ~works,
-            Status.SOME_NOT_FINITE: works & ~jnp.all(finite),
-        }
-        return Explanation(
-            mask=mask,
-            score=jnp.where(works, found.score, 0),
+        genome = jax.tree.map(lambda leaf: leaf[place], genomes)
+        return conclude(
+            answers,
+            place,
+            decode((found.ranks, context), genome).astype(jnp.bool_),
+            found.score,
+            found.segment_score,
+            target=target,
             image_index=index,
-            target=jnp.where(target < 0, answers.predicted[0], target),
-            original_probability=jnp.where(works, answers.probability[0], jnp.nan),
-            probability=probability,
-            area=area,
-            cp_score=probability / area,
-            genome=pack(mask.reshape(-1)),
-            segments=None,
-            segment_score=None if found.segment_score is None else jnp.where(works, found.segment_score, 0),
-            evaluations=jnp.where(active, jnp.int32(len(stages)), 0),
-            generations=jnp.int32(0),
-            status=functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds]),
-            history=jnp.full((1,), jnp.nan, jnp.float32),
+            active=active,
+            evaluations=len(stages) + plan.fit_evaluations,
         )
 
     index = jnp.arange(batch, dtype=jnp.int32)
-    explanation = jax.lax.map(result, (answers, found, plan.genomes, scenario.contexts, targets, active, index))
+    rows = (answers, found, genomes_of(found), scenario.contexts, explained(answers, KEPT), active, index)
+    explanation = jax.lax.map(result, rows)
     if plan.segmented is None:
         return explanation
     status = explanation.status | jnp.where(plan.segmented.merged, int(Status.MERGED), 0)
