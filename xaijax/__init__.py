@@ -7,6 +7,8 @@ from xaijax.explanation import Explanation, Status
 from xaijax.masks.segmentation import SLIC, Grid, Quickshift
 from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
+from xaijax.methods.extremal_perturbation import ExtremalPerturbation
+from xaijax.methods.grad_cam import GradCAM
 from xaijax.methods.kernel_shap import KernelSHAP
 from xaijax.methods.lime import LIME
 from xaijax.methods.occlusion import Occlusion
@@ -23,6 +25,8 @@ __all__ = [
     "Classifier",
     "DesignedMasks",
     "Explanation",
+    "ExtremalPerturbation",
+    "GradCAM",
     "Grid",
     "KernelSHAP",
     "Occlusion",

@@ -14,6 +14,8 @@ from xaijax.explain import Method
 from xaijax.masks.segmentation import SEGMENTATIONS
 from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
+from xaijax.methods.extremal_perturbation import ExtremalPerturbation
+from xaijax.methods.grad_cam import GradCAM
 from xaijax.methods.kernel_shap import KernelSHAP
 from xaijax.methods.lime import LIME
 from xaijax.methods.occlusion import Occlusion
@@ -33,6 +35,8 @@ METHODS: dict[str, type] = {
     "kernel-shap": KernelSHAP,
     "rise": RISE,
     "occlusion": Occlusion,
+    "grad-cam": GradCAM,
+    "extremal-perturbation": ExtremalPerturbation,
     "random-search": RandomSearch,
     "designed-masks": DesignedMasks,
 }
