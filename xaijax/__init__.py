@@ -3,7 +3,7 @@
 from xaijax import models
 from xaijax.classifier import Classifier, Taps
 from xaijax.explain import explain, image_id
-from xaijax.explanation import Explanation, Status
+from xaijax.explanation import Explanation, Front, Status
 from xaijax.masks.segmentation import SLIC, Grid, Quickshift
 from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
@@ -26,6 +26,7 @@ __all__ = [
     "DesignedMasks",
     "Explanation",
     "ExtremalPerturbation",
+    "Front",
     "GradCAM",
     "Grid",
     "KernelSHAP",

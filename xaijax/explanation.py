@@ -17,6 +17,9 @@ class Status(enum.IntFlag):
     ONE_SEGMENT = 32
     NOT_FINITE = 64
     SOME_NOT_FINITE = 128
+    STALLED = 256
+    REACHED = 512
+    NOT_KEPT = 1024
 
     @property
     def message(self) -> str:
@@ -40,7 +43,27 @@ _MESSAGES = {
     Status.NOT_FINITE: "The classifier returned NaN or infinity for the whole image; check its weights and the image.",
     Status.SOME_NOT_FINITE: "The classifier returned NaN or infinity for some masked images, which lost the search; "
     "check its weights or choose another fill.",
+    Status.STALLED: "The search found nothing better for as many generations as its patience allows.",
+    Status.REACHED: "The search reached the target probability.",
+    Status.NOT_KEPT: "No mask kept the wanted share of the whole image's probability; the mask of highest probability "
+    "is given.",
 }
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Front:
+    """The evaluated masks that no other beats in both probability and area, by rising area; NaN past the last.
+
+    Attributes:
+        probability: `[B, F]` float32, rising.
+        area: `[B, F]` float32, rising.
+        genome: `[B, F, W]` uint32, packed bits over segments; see `xaijax.masks.superpixels.decode`.
+    """
+
+    probability: jax.Array
+    area: jax.Array
+    genome: jax.Array
 
 
 @jax.tree_util.register_dataclass
@@ -62,10 +85,12 @@ class Explanation:
         genome: `[B, ...]`, the evolved genome.
         segments: `[B, H, W]` int32, or None for a method without segments.
         segment_score: `[B, S]` float32, signed contribution of each segment in log-odds, or None.
+        front: `Front`, or None for a method that keeps no archive.
         evaluations: `[B]` int32, forward passes that the row cost, the whole image's included.
         generations: `[B]` int32.
         status: `[B]` int32; `Status(code).message` says it in words.
-        history: `[B, G]` float32, fitness of the best survivor after each generation, NaN after the end.
+        history: `[B, G]` float32, fitness of the best survivor after each generation, or the hypervolume of the
+            survivors for two objectives; NaN after the end.
     """
 
     mask: jax.Array
@@ -79,6 +104,7 @@ class Explanation:
     genome: jax.Array
     segments: jax.Array | None
     segment_score: jax.Array | None
+    front: Front | None
     evaluations: jax.Array
     generations: jax.Array
     status: jax.Array

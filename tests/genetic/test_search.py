@@ -16,13 +16,14 @@ from xaijax.genetic.crossover import uniform
 from xaijax.genetic.genome import pack, unpack
 from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, SearchState
+from xaijax.genetic.selection import tournament
 
 SETTINGS = search.Settings(
     evaluations=1200,
     population=24,
     generations=60,
     words=2,
-    tournament_size=3,
+    selection=functools.partial(tournament, size=3),
     elites=6,
     crossover=uniform,
     mutation=functools.partial(bit_flip, flips=1.0),
@@ -146,8 +147,10 @@ def test_history_never_falls_and_is_nan_after_the_end(final):
 
 @pytest.mark.parametrize("gene", [0, 1])
 def test_what_is_not_finite_loses(final, replays, gene):
-    assert not np.any(np.asarray(final.population[NAN, :, 0]) >> gene & 1)
-    assert np.all(np.isfinite(final.fitness[NAN]))
+    survived = np.isfinite(final.fitness[NAN])
+    assert np.all(survived[:6])
+    assert not np.any(np.asarray(final.population[NAN, :, 0])[survived] >> gene & 1)
+    assert np.all(np.diff(survived.astype(int)) <= 0), "the lost come last"
     assert any(genome >> gene & 1 for genome in replays[NAN][1][1:]), "some of the evaluated have the gene"
 
 

@@ -39,3 +39,10 @@ def test_genomes_move_as_wholes():
     population, _ = survive(genomes[0], fitness[0], genomes[1], fitness[1], elites=2)
     expected = [genomes[1, 0], genomes[0, 0], genomes[0, 5], genomes[1, 5], genomes[1, 1], genomes[1, 2]]
     np.testing.assert_array_equal(population, expected)
+
+
+def test_twins_come_last():
+    parents, children = np.array([7, 7, 3, 4]), np.array([7, 5, 5, 6])
+    population, fitness = survive(parents, np.float32([9, 9, 1, 0]), children, np.float32([9, 5, 5, 4]), elites=4)
+    np.testing.assert_array_equal(population, [7, 5, 6, 3])
+    np.testing.assert_array_equal(fitness, [9, 5, 4, 1])

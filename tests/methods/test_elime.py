@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from xaijax import ELIME, Grid, Status, explain
+from xaijax.metrics import hypervolume
 
 KEY = jax.random.key(3)
 
@@ -113,3 +114,67 @@ def test_bad_options_get_a_sentence(name):
     options, message = BAD_OPTIONS[name]
     with pytest.raises(ValueError, match=message):
         ELIME(**options)
+
+
+def test_the_front_of_few_segments_is_that_of_all_masks(toy_classifier, toy_images):
+    method = ELIME(evaluations=300, segmentation=Grid(2, 4), fill="black", objective="pareto", keep=0.8)
+    result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))
+    for row in range(8):
+        segments, target = result.segments[row], int(result.target[row])
+        masks, probability = brute_force(toy_classifier, toy_images[row], segments, target, 0.0)
+        area = masks.mean(axis=(1, 2))
+        # Of each area the most probable mask, where it beats all smaller ones.
+        best = {a: probability[area == a].max() for a in np.unique(area)}
+        front = [a for a in sorted(best) if all(best[a] > best[b] for b in best if b < a)]
+        count = len(front)
+        np.testing.assert_allclose(result.front.area[row, :count], front)
+        np.testing.assert_allclose(result.front.probability[row, :count], [best[a] for a in front], atol=1e-5)
+        assert np.all(np.isnan(result.front.area[row, count:]))
+        enough = [a for a in front if best[a] >= 0.8 * result.original_probability[row]]
+        kept = Status.NOT_KEPT not in Status(int(result.status[row]))
+        assert kept == bool(enough)
+        np.testing.assert_allclose(result.area[row], min(enough) if enough else front[-1])
+
+
+def test_nsga_comes_close_to_the_best_front(toy_classifier, toy_images):
+    method = ELIME(evaluations=250, segmentation=Grid(3, 4), fill="black", objective="pareto")
+    result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))
+    for row in range(8):
+        masks, probability = brute_force(
+            toy_classifier, toy_images[row], result.segments[row], int(result.target[row]), 0.0
+        )
+        best = hypervolume(probability, masks.mean(axis=(1, 2)))
+        assert hypervolume(result.front.probability[row], result.front.area[row]) > 0.97 * best
+        last = result.history[row][~np.isnan(result.history[row])][-1]
+        assert 0.9 * best < last <= best + 1e-5
+
+
+@pytest.mark.parametrize("options", [{"selection": "universal"}, {"survival": "mu+lambda"}])
+def test_other_operators_search_too(toy_classifier, toy_images, options):
+    method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2, **options)
+    result = jax.device_get(explain(KEY, toy_classifier, toy_images[:3], method=method))
+    for row in range(3):
+        _, fitness = brute_force(toy_classifier, toy_images[row], result.segments[row], int(result.target[row]), 0.2)
+        assert np.mean(fitness > float(result.probability[row] - 0.2 * result.area[row]) + 1e-6) < 0.005
+
+
+def test_patience_and_a_target_end_the_search(toy_classifier, toy_images):
+    options = {"evaluations": 240, "segmentation": Grid(3, 4), "fill": "black"}
+    patient = ELIME(patience=2, **options)
+    result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=patient))
+    stalled = [row for row in range(8) if Status.STALLED in Status(int(result.status[row]))]
+    assert stalled
+    for row in stalled:
+        history = result.history[row][: result.generations[row]]
+        assert np.isnan(result.history[row][result.generations[row] :]).all()
+        assert history[-1] <= history[-3]
+        assert result.evaluations[row] < 240
+    reached = ELIME(target_probability=0.5, **options)
+    result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=reached))
+    for row in range(8):
+        if Status.REACHED in Status(int(result.status[row])):
+            assert result.probability[row] >= 0.5
+            assert result.evaluations[row] < 240
+        else:
+            assert result.probability[row] < 0.5
+    assert any(Status.REACHED in Status(int(status)) for status in result.status)

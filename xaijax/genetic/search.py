@@ -16,15 +16,20 @@ import jax.numpy as jnp
 from xaijax.genetic import archive as archives
 from xaijax.genetic.archive import Archive
 from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole
-from xaijax.genetic.selection import tournament
-from xaijax.genetic.survival import generational
+from xaijax.genetic.selection import Selection
+from xaijax.genetic.survival import Preference, by_fitness, generational
 
 ENUMERATED = 8  # genomes of at most so many genes are not evolved, where the budget holds all their masks
 
-RUNNING, SPENT, ENDED, EXHAUSTED = range(4)  # why a search has ended, if it has
+RUNNING, SPENT, ENDED, EXHAUSTED, STALLED, REACHED = range(6)  # why a search has ended, if it has
 
 Crossover = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 Mutation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def first(fitness: jax.Array) -> jax.Array:
+    """The quality of a population with a single objective: the fitness of its best."""
+    return fitness[0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +41,16 @@ class Settings:
         population: genomes a generation.
         generations: the most generations after the whole mask's.
         words: words a genome.
-        tournament_size: see `tournament`.
+        selection: `select(key, preference[P], count=)` draws parents; see `xaijax.genetic.selection`.
         elites: see `generational`.
         crossover: see `xaijax.genetic.crossover.uniform`.
         mutation: see `xaijax.genetic.mutation.bit_flip`, its options bound.
-        fitness: maps the pytree of `[P]` values that evaluations return to `[P]` float32, higher is better.
+        fitness: maps the pytree of `[P]` values that evaluations return to `[P]` float32, higher is better, or to
+            `[P, M]` objectives.
+        preference: orders individuals by their fitness.
+        quality: maps a population's fitness, the preferred individual first, to the number that the history tells.
+        patience: generations without gain in quality after which the search ends; None for never.
+        goal: maps values to `[P]` bool, the individuals that end the search; None for none.
         retries: how often a child that repeats a known genome is mutated again.
     """
 
@@ -48,11 +58,15 @@ class Settings:
     population: int
     generations: int
     words: int
-    tournament_size: int
+    selection: Selection
     elites: int
     crossover: Crossover
     mutation: Mutation
     fitness: Callable[[Any], jax.Array]
+    preference: Preference = by_fitness
+    quality: Callable[[jax.Array], jax.Array] = first
+    patience: int | None = None
+    goal: Callable[[Any], jax.Array] | None = None
     retries: int = 3
 
     @property
@@ -69,12 +83,14 @@ class SearchState:
     key: jax.Array
     length: jax.Array  # [] int32, genes in use
     population: jax.Array  # [P, W] uint32, the fittest first; before any is evaluated, the first population
-    fitness: jax.Array  # [P] float32, -inf for what was not evaluated or not finite
+    fitness: jax.Array  # [P] or [P, M] float32, -inf for what was not evaluated or not finite
     pending: jax.Array  # [P, W] uint32, the genomes that were asked for
     new: jax.Array  # [P] bool, which of them must be evaluated
     archive: Archive
     generation: jax.Array  # [] int32, 0 before the whole mask is known
-    history: jax.Array  # [G] float32, best fitness so far after each generation, NaN for those to come
+    history: jax.Array  # [G] float32, quality of the population after each generation, NaN for those to come
+    best: jax.Array  # [] float32, highest quality so far
+    stalled: jax.Array  # [] int32, generations since
     ended: jax.Array  # [] int32, RUNNING or why it ended
 
 
@@ -89,17 +105,21 @@ def init(settings: Settings, key: jax.Array, length: jax.Array, active: jax.Arra
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
     """
     first_key, repair_key, key = jax.random.split(key, 3)
-    first = varied_density(first_key, length, count=settings.population, words=settings.words)
+    drawn = varied_density(first_key, length, count=settings.population, words=settings.words)
+    many = jax.tree.map(lambda value: jax.ShapeDtypeStruct((settings.population, *value.shape), value.dtype), values)
+    objectives = jax.eval_shape(settings.fitness, many).shape
     return SearchState(
         key=key,
         length=length,
-        population=repair(repair_key, first, length),
-        fitness=jnp.full((settings.population,), -jnp.inf, jnp.float32),
-        pending=first,
+        population=repair(repair_key, drawn, length),
+        fitness=jnp.full(objectives, -jnp.inf, jnp.float32),
+        pending=drawn,
         new=jnp.zeros((settings.population,), jnp.bool_),
         archive=archives.empty(settings.evaluations, settings.words, values),
         generation=jnp.int32(0),
         history=jnp.full((settings.generations,), jnp.nan, jnp.float32),
+        best=jnp.float32(-jnp.inf),
+        stalled=jnp.int32(0),
         ended=jnp.where(active, RUNNING, ENDED).astype(jnp.int32),
     )
 
@@ -138,19 +158,34 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     """
     archive = archives.insert(state.archive, state.pending, values, state.new)
     known, index = archives.find(archive, state.pending)
-    fitness = _finite(settings.fitness(jax.tree.map(lambda value: value[index], archive.values)))
-    fitness = jnp.where(known, fitness, -jnp.inf)
-    survivors = generational(state.population, state.fitness, state.pending, fitness, elites=settings.elites)
+    answers = jax.tree.map(lambda value: value[index], archive.values)
+    fitness = _where_finite(settings.fitness(answers), known)
+    survivors = generational(
+        state.population,
+        state.fitness,
+        state.pending,
+        fitness,
+        elites=settings.elites,
+        preference=settings.preference,
+    )
     is_whole = state.generation == 0
     population, fitness = jax.tree.map(
         lambda after, before: jnp.where(is_whole, before, after), survivors, (state.population, state.fitness)
     )
     # The slot that the whole mask's generation would take lies outside the history and is dropped.
     slot = jnp.where(is_whole, settings.generations, state.generation - 1)
+    quality = settings.quality(fitness)
+    gains = is_whole | (quality > state.best)
+    stalled = jnp.where(gains, 0, state.stalled + 1)
     masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.length, 0, ENUMERATED + 1)) - 2
     exhausted = (state.length <= settings.enumerated) & (archive.count > masks)
-    ended = jnp.where(archive.count >= settings.evaluations, SPENT, RUNNING)
+    ended = jnp.full((), RUNNING)
+    if settings.patience is not None:
+        ended = jnp.where(stalled >= settings.patience, STALLED, ended)
+    ended = jnp.where(archive.count >= settings.evaluations, SPENT, ended)
     ended = jnp.where(state.generation >= settings.generations, ENDED, ended)
+    if settings.goal is not None:
+        ended = jnp.where(jnp.any(settings.goal(answers) & known) & ~is_whole, REACHED, ended)
     ended = jnp.where(exhausted, EXHAUSTED, ended)
     told = dataclasses.replace(
         state,
@@ -159,7 +194,9 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
         new=jnp.zeros_like(state.new),
         archive=archive,
         generation=state.generation + 1,
-        history=state.history.at[slot].set(fitness[0], mode="drop"),
+        history=state.history.at[slot].set(quality, mode="drop"),
+        best=jnp.where(is_whole, state.best, jnp.maximum(state.best, quality)),
+        stalled=stalled,
         ended=ended.astype(jnp.int32),
     )
     running = state.ended == RUNNING
@@ -192,7 +229,7 @@ def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState
 def _children(settings: Settings, key: jax.Array, state: SearchState) -> jax.Array:
     """Breeds a generation; a child that repeats a known genome is mutated again, a few times at most."""
     parent_key, cross_key, mutation_key = jax.random.split(key, 3)
-    parents = tournament(parent_key, state.fitness, size=settings.tournament_size, count=2 * settings.population)
+    parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * settings.population)
     mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.length)
 
@@ -207,5 +244,8 @@ def _children(settings: Settings, key: jax.Array, state: SearchState) -> jax.Arr
     return jax.lax.fori_loop(0, settings.retries + 1, mutate, (children, everyone))[0]
 
 
-def _finite(fitness: jax.Array) -> jax.Array:
-    return jnp.where(jnp.isfinite(fitness), fitness, -jnp.inf)
+def _where_finite(fitness: jax.Array, known: jax.Array) -> jax.Array:
+    """Returns fitness `[P]` or `[P, M]`, -inf for individuals that are not known or not finite in all objectives."""
+    table = fitness.reshape(len(fitness), -1)
+    works = jnp.all(jnp.isfinite(table), axis=1) & known
+    return jnp.where(works[:, None], table, -jnp.inf).reshape(fitness.shape)

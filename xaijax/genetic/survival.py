@@ -1,26 +1,55 @@
 """Survival: who of the parents and the children makes the next population."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
+Preference = Callable[[jax.Array], jax.Array]
+"""Maps the fitness of individuals, `[N]` or `[N, M]`, to `[N]` numbers that order them, higher is better."""
+
+
+def by_fitness(fitness: jax.Array) -> jax.Array:
+    """The preference of a search with a single objective: the fitness `[N]` itself."""
+    return fitness
+
 
 def generational(
-    population: jax.Array, fitness: jax.Array, children: jax.Array, child_fitness: jax.Array, *, elites: int
+    population: jax.Array,
+    fitness: jax.Array,
+    children: jax.Array,
+    child_fitness: jax.Array,
+    *,
+    elites: int,
+    preference: Preference = by_fitness,
 ) -> tuple[jax.Array, jax.Array]:
     """Keeps the fittest children and the `elites` fittest parents, where those beat the weakest children.
 
+    With as many elites as parents it is (mu + lambda) survival, as NSGA-II has it.
+
     Args:
         population: `[P, ...]`.
-        fitness: `[P]`, higher is better.
+        fitness: `[P]`, higher is better, or `[P, M]` objectives.
         children: `[P, ...]`.
-        child_fitness: `[P]`.
+        child_fitness: as `fitness`.
         elites: parents that may stay, 0 to P.
+        preference: orders individuals by their fitness.
 
     Returns:
-        The next population `[P, ...]` and its fitness `[P]`, the fittest first; of equals, a parent stays.
+        The next population `[P, ...]` and its fitness, the fittest first; of equals, a parent stays. Of twins one comes
+        before all others, and the rest last: a population of copies would have nothing to recombine.
     """
-    best, chosen = jax.lax.top_k(fitness, elites)
+    chosen = jax.lax.top_k(preference(fitness), elites)[1]
     pool = jnp.concatenate([population[chosen], children])
-    pool_fitness = jnp.concatenate([best, child_fitness])
-    survivors_fitness, survivors = jax.lax.top_k(pool_fitness, len(fitness))
-    return pool[survivors], survivors_fitness
+    pool_fitness = jnp.concatenate([fitness[chosen], child_fitness])
+    order = jnp.where(_is_twin(pool), -jnp.inf, preference(pool_fitness))
+    survivors = jax.lax.top_k(order, len(fitness))[1]
+    return pool[survivors], pool_fitness[survivors]
+
+
+def _is_twin(pool: jax.Array) -> jax.Array:
+    """Returns `[N]` bool: whether an earlier individual has the same genome."""
+    table = pool.reshape(len(pool), -1)
+    same = jnp.all(table[:, None] == table[None], axis=2)
+    place = jnp.arange(len(pool), dtype=jnp.int32)
+    return jnp.any(same & (place[None] < place[:, None]), axis=1)

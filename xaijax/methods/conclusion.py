@@ -59,6 +59,7 @@ def conclude(
         genome=pack(mask.reshape(-1)),
         segments=None,
         segment_score=None if segment_score is None else jnp.where(works, segment_score, 0),
+        front=None,
         evaluations=jnp.where(active, jnp.int32(evaluations), 0),
         generations=jnp.int32(0),
         status=functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds]),

@@ -11,16 +11,28 @@ import jax.numpy as jnp
 from xaijax.classifier import Classifier
 from xaijax.evaluation import evaluate
 from xaijax.explanation import Explanation, Status
-from xaijax.fitness import RESPONSE, penalised_probability
+from xaijax.fitness import RESPONSE, is_probable, penalised_probability, probability_and_area
 from xaijax.genetic import search
 from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.genome import count_words, unpack
 from xaijax.genetic.mutation import bit_flip
+from xaijax.genetic.pareto import crowded_preference, hypervolume
+from xaijax.genetic.selection import stochastic_universal_sampling, tournament
 from xaijax.masks import superpixels
+from xaijax.methods.front import make_front, pick_smallest
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.surrogate import ridge
 
-_ENDED = {search.SPENT: Status.SPENT, search.ENDED: Status.ENDED, search.EXHAUSTED: Status.EXHAUSTED}
+_ENDED = {
+    search.SPENT: Status.SPENT,
+    search.ENDED: Status.ENDED,
+    search.EXHAUSTED: Status.EXHAUSTED,
+    search.STALLED: Status.STALLED,
+    search.REACHED: Status.REACHED,
+}
+
+FRONT = 64
+"""The most masks of a front."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,12 +45,19 @@ class ELIME(OnSegments):
         evaluations: forward passes an image at most, the whole image's included; at least 4.
         population: genomes a generation, at least 2; None takes about 1.5 times the root of `evaluations`.
         generations: at most; None takes twice what fills the evaluations, as repeated genomes cost none.
-        objective: "probability" maximises probability minus `area_weight` times area.
-        area_weight: at least 0; what a mask of all pixels loses against an empty one.
+        objective: "probability" maximises probability minus `area_weight` times area; "pareto" evolves the front of
+            probability and area by NSGA-II, and the result is its smallest mask that keeps enough.
+        area_weight: at least 0; what a mask of all pixels loses against an empty one, for "probability".
+        keep: share of the whole image's probability that is enough, above 0 and at most 1, for "pareto".
+        selection: "tournament", or "universal" for stochastic universal sampling by rank.
         tournament_size: individuals a tournament, at least 1.
+        pressure: of universal sampling, 1 to 2.
         crossover: "uniform", "one-point" or "two-point".
         flips: genes that mutation flips in a child, on average; above 0.
-        elites: parents that may survive, 0 to the population; None keeps a quarter.
+        survival: "generational" lets `elites` parents survive, "mu+lambda" the best of parents and children.
+        elites: parents that may survive, 0 to the population; None keeps a quarter, and all for "pareto".
+        patience: generations without gain after which the search ends, at least 1; None for never.
+        target_probability: ends the search once a mask reaches it, above 0; None for never.
 
     References:
         arXiv 2211.15143.
@@ -47,16 +66,32 @@ class ELIME(OnSegments):
     evaluations: int = 240
     population: int | None = None
     generations: int | None = None
-    objective: Literal["probability"] = "probability"
+    objective: Literal["probability", "pareto"] = "probability"
     area_weight: float = 0.0
+    keep: float = 0.9
+    selection: Literal["tournament", "universal"] = "tournament"
     tournament_size: int = 3
+    pressure: float = 1.8
     crossover: Literal["uniform", "one-point", "two-point"] = "uniform"
     flips: float = 1.0
+    survival: Literal["generational", "mu+lambda"] = "generational"
     elites: int | None = None
+    patience: int | None = None
+    target_probability: float | None = None
 
     def __post_init__(self) -> None:
         OnSegments.__post_init__(self)
-        check_option("objective", self.objective in ("probability",), self.objective, "'probability'")
+        known = self.objective in ("probability", "pareto")
+        check_option("objective", known, self.objective, "'probability' or 'pareto'")
+        check_option("keep", 0 < self.keep <= 1, self.keep, "above 0 and at most 1")
+        known = self.selection in ("tournament", "universal")
+        check_option("selection", known, self.selection, "'tournament' or 'universal'")
+        check_option("pressure", 1 <= self.pressure <= 2, self.pressure, "1 to 2")
+        known = self.survival in ("generational", "mu+lambda")
+        check_option("survival", known, self.survival, "'generational' or 'mu+lambda'")
+        check_option("patience", self.patience is None or self.patience >= 1, self.patience, "at least 1")
+        target = self.target_probability
+        check_option("target_probability", target is None or 0 < target <= 1, target, "above 0 and at most 1")
         check_option("crossover", self.crossover in CROSSOVERS, self.crossover, "one of " + ", ".join(CROSSOVERS))
         check_option("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
         check_option("population", self.population is None or self.population >= 2, self.population, "at least 2")
@@ -80,16 +115,31 @@ class ELIME(OnSegments):
     def settings(self) -> search.Settings:
         """The search that the options describe."""
         population, generations = self.sizes
-        return search.Settings(
+        all_may_stay = self.survival == "mu+lambda" or (self.objective == "pareto" and self.elites is None)
+        common = search.Settings(
             evaluations=self.evaluations,
             population=population,
             generations=generations,
             words=count_words(self.max_segments),
-            tournament_size=self.tournament_size,
-            elites=population // 4 if self.elites is None else self.elites,
+            selection=functools.partial(tournament, size=self.tournament_size)
+            if self.selection == "tournament"
+            else functools.partial(stochastic_universal_sampling, pressure=self.pressure),
+            elites=population if all_may_stay else population // 4 if self.elites is None else self.elites,
             crossover=CROSSOVERS[self.crossover],
             mutation=functools.partial(bit_flip, flips=self.flips),
             fitness=functools.partial(penalised_probability, area_weight=self.area_weight),
+            patience=self.patience,
+            goal=None
+            if self.target_probability is None
+            else functools.partial(is_probable, least=self.target_probability),
+        )
+        if self.objective == "probability":
+            return common
+        return dataclasses.replace(
+            common,
+            fitness=probability_and_area,
+            preference=crowded_preference,
+            quality=functools.partial(hypervolume, reference=(0.0, -1.0)),
         )
 
     def explain(
@@ -137,10 +187,16 @@ class ELIME(OnSegments):
         archive = state.archive
         evaluated = jnp.arange(self.evaluations) < archive.count
         finite = evaluated & jnp.isfinite(archive.values.log_odds)
-        fitness = jnp.where(finite, self.settings.fitness(archive.values), -jnp.inf)
-        whole_fitness = fitness[0]
-        best = jnp.argmax(fitness.at[0].set(-jnp.inf))
-        works = finite[0] & (jnp.sum(finite) > 1)
+        masks = finite.at[0].set(False)  # the whole image is no mask
+        works = finite[0] & jnp.any(masks)
+        if self.objective == "pareto":
+            least = jnp.float32(self.keep) * archive.values.probability[0]
+            best, is_kept = pick_smallest(archive.values, masks, least)
+            weaker = {Status.NOT_KEPT: works & ~is_kept}
+        else:
+            fitness = self.settings.fitness(archive.values)
+            best = jnp.argmax(jnp.where(masks, fitness, -jnp.inf))
+            weaker = {Status.WEAKER: works & (fitness[best] < fitness[0])}
 
         bits = unpack(archive.genomes, self.max_segments)
         coefficients = ridge(bits, archive.values.log_odds, finite.astype(jnp.float32), penalty=1.0)
@@ -157,8 +213,8 @@ class ELIME(OnSegments):
             Status.MERGED: merged,
             Status.NOT_FINITE: evaluated[0] & ~works,
             Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
-            Status.WEAKER: works & (fitness[best] < whole_fitness),
         }
+        holds |= weaker
         return Explanation(
             mask=mask,
             score=density[segments],
@@ -171,6 +227,7 @@ class ELIME(OnSegments):
             genome=genome,
             segments=segments,
             segment_score=coefficients,
+            front=make_front(archive.genomes, archive.values, masks & works, size=min(FRONT, self.evaluations - 1)),
             evaluations=archive.count,
             generations=jnp.maximum(state.generation - 1, 0),
             status=functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds]),

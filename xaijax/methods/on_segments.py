@@ -33,7 +33,8 @@ class OnSegments:
     """Options of every method over superpixels.
 
     Attributes:
-        segmentation: `Quickshift`, `SLIC`, `Grid`, or the shorthand "quickshift", "slic" or "grid"; not read where `explain` is given segments.
+        segmentation: `Quickshift`, `SLIC`, `Grid`, or the shorthand "quickshift", "slic" or "grid"; not read where
+            `explain` is given segments.
         max_segments: segments that a genome has room for, at least 2; a finer map is merged (`Status.MERGED`).
         fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
     """

@@ -1,0 +1,57 @@
+"""The front of an archive: the masks that no other beats in both probability and area, and the pick among them."""
+
+import jax
+import jax.numpy as jnp
+
+from xaijax.explanation import Front
+from xaijax.fitness import Response
+from xaijax.genetic.pareto import dominates
+
+
+def make_front(genomes: jax.Array, answers: Response, allowed: jax.Array, *, size: int) -> Front:
+    """Finds the front of the masks of one image.
+
+    Args:
+        genomes: `[E, W]` uint32.
+        answers: `[E]`.
+        allowed: `[E]` bool, the masks to look at.
+        size: F, the most masks to return; of more, some evenly spread ones, the smallest and the largest among them.
+
+    Returns:
+        `Front` of one image, by rising area (and so by rising probability).
+    """
+    objectives = jnp.where(allowed[:, None], jnp.stack([answers.probability, -answers.area], axis=1), -jnp.inf)
+    # Of equals the first stands for all.
+    same = jnp.all(objectives[:, None] == objectives[None], axis=2)
+    place = jnp.arange(len(allowed), dtype=jnp.int32)
+    is_beaten = jnp.any(dominates(objectives) | (same & (place[:, None] < place[None])), axis=0)
+    on_front = allowed & ~is_beaten
+    count = jnp.sum(on_front, dtype=jnp.int32)
+    order = jnp.argsort(jnp.where(on_front, answers.area, jnp.inf), stable=True)
+    slot = jnp.arange(size, dtype=jnp.float32)
+    spread = jnp.round(slot * (jnp.maximum(count - 1, 0).astype(jnp.float32) / max(size - 1, 1))).astype(jnp.int32)
+    chosen = order[jnp.where(count <= size, jnp.minimum(slot.astype(jnp.int32), len(order) - 1), spread)]
+    present = on_front[chosen] & (slot.astype(jnp.int32) < count)
+    return Front(
+        probability=jnp.where(present, answers.probability[chosen], jnp.nan),
+        area=jnp.where(present, answers.area[chosen], jnp.nan),
+        genome=jnp.where(present[:, None], genomes[chosen], jnp.uint32(0)),
+    )
+
+
+def pick_smallest(answers: Response, allowed: jax.Array, least: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Picks the smallest mask of at least a probability; where there is none, the one of highest probability.
+
+    Args:
+        answers: `[E]`.
+        allowed: `[E]` bool, the masks to look at.
+        least: `[]` float32, the probability.
+
+    Returns:
+        Index `[]` int32 and whether there was one `[]` bool; of equal areas the higher probability.
+    """
+    probability = jnp.where(allowed, answers.probability, -1.0)
+    enough = allowed & (probability >= least)
+    smallest = jnp.min(jnp.where(enough, answers.area, jnp.inf))
+    candidates = jnp.where(jnp.any(enough), enough & (answers.area == smallest), allowed)
+    return jnp.argmax(jnp.where(candidates, probability, -1.0)).astype(jnp.int32), jnp.any(enough)
