@@ -33,7 +33,7 @@ from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, sm
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.reading import find_images, read_image
 
-NESTED = ("lime", "kernel-shap", "rise", "designed-masks")
+NESTED = ("lime", "kernel-shap", "rise", "random-search", "designed-masks")
 """Methods whose first samples do not depend on how many there are."""
 
 FIXED = ("grad-cam",)

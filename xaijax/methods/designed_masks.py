@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.fitness import Response, penalised_probability
 from xaijax.genetic.genome import count_words, unpack, varied_density
 from xaijax.masks import superpixels
 from xaijax.methods.attribution import Attribution, AttributionMethod, Plan, Samples, rank_segments
+from xaijax.methods.front import pick_fittest
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.surrogate import ridge
 
@@ -59,7 +59,7 @@ class DesignedMasks(OnSegments, AttributionMethod):
             fit=self._fit,
             active=active & (segmented.length > 1),
             kept=self.prefixes,
-            pick=self._pick,
+            pick=functools.partial(pick_fittest, area_weight=self.area_weight),
             segmented=segmented,
         )
 
@@ -74,10 +74,3 @@ class DesignedMasks(OnSegments, AttributionMethod):
         chosen = jnp.searchsorted(pixels.astype(jnp.float32), wanted).astype(jnp.int32)
         counts = pixels[jnp.minimum(chosen, last)]
         return Attribution(score=density[segments], segment_score=coefficients, ranks=ranks, counts=counts)
-
-    def _pick(self, answers: Response) -> jax.Array:
-        fitness = penalised_probability(answers, area_weight=self.area_weight)
-        worth = jnp.where(jnp.isfinite(fitness), fitness, -jnp.inf).at[0].set(-jnp.inf)
-        # A mask of no pixels, or of all, is no explanation.
-        worth = jnp.where((answers.area > 0) & (answers.area < 1), worth, -jnp.inf)
-        return jnp.argmax(worth).astype(jnp.int32)

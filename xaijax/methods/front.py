@@ -1,10 +1,10 @@
-"""The front of an archive: the masks that no other beats in both probability and area, and the pick among them."""
+"""The front of an archive, the masks that no other beats in both probability and area, and picks among masks."""
 
 import jax
 import jax.numpy as jnp
 
 from xaijax.explanation import Front
-from xaijax.fitness import Response
+from xaijax.fitness import Response, penalised_probability
 from xaijax.genetic.pareto import dominates
 
 
@@ -55,3 +55,18 @@ def pick_smallest(answers: Response, allowed: jax.Array, least: jax.Array) -> tu
     smallest = jnp.min(jnp.where(enough, answers.area, jnp.inf))
     candidates = jnp.where(jnp.any(enough), enough & (answers.area == smallest), allowed)
     return jnp.argmax(jnp.where(candidates, probability, -1.0)).astype(jnp.int32), jnp.any(enough)
+
+
+def pick_fittest(answers: Response, *, area_weight: float) -> jax.Array:
+    """Picks the mask of highest probability minus `area_weight` times area.
+
+    Args:
+        answers: `[N]`, the first of them to the whole image; it, and a mask of all pixels or none, is never picked.
+        area_weight: see `xaijax.fitness.penalised_probability`.
+
+    Returns:
+        Index `[]` int32.
+    """
+    fitness = penalised_probability(answers, area_weight=area_weight)
+    is_mask = jnp.isfinite(fitness) & (answers.area > 0) & (answers.area < 1)
+    return jnp.argmax(jnp.where(is_mask, fitness, -jnp.inf).at[0].set(-jnp.inf)).astype(jnp.int32)

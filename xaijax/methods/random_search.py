@@ -1,23 +1,27 @@
 """Random search: what E-LIME finds without evolution, at the same evaluations. A control."""
 
 import dataclasses
+import functools
 
 import jax
+import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.explanation import Explanation
-from xaijax.methods.elime import ELIME
+from xaijax.genetic.genome import count_words, unpack, varied_density
+from xaijax.masks import superpixels
+from xaijax.methods.attribution import Attribution, AttributionMethod, Plan, Samples, rank_segments
+from xaijax.methods.front import pick_fittest
 from xaijax.methods.on_segments import OnSegments, check_option
+from xaijax.methods.surrogate import ridge
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomSearch(OnSegments):
+class RandomSearch(OnSegments, AttributionMethod):
     """Evaluates random masks of varied density, as E-LIME's first population, and returns the fittest.
 
-    The options of `OnSegments` come first.
+    The options of `OnSegments` and `AttributionMethod` come first.
 
     Attributes:
-        evaluations: forward passes an image at most, the whole image's included; at least 4.
         area_weight: see `ELIME`.
     """
 
@@ -26,21 +30,38 @@ class RandomSearch(OnSegments):
 
     def __post_init__(self) -> None:
         OnSegments.__post_init__(self)
-        check_option("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
+        AttributionMethod.__post_init__(self)
         check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
 
-    def explain(
+    def plan(
         self,
         keys: jax.Array,
         classifier: Classifier,
         images: jax.Array,
-        targets: jax.Array,
         labels: jax.Array | None,
         active: jax.Array,
-        *,
-        micro_batch: int,
-    ) -> Explanation:
-        """Explains a batch; see `ELIME.explain`."""
-        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        first = ELIME(population=self.evaluations - 1, generations=1, elites=0, **options)
-        return first.explain(keys, classifier, images, targets, labels, active, micro_batch=micro_batch)
+    ) -> Plan:
+        """See `AttributionMethod.plan`."""
+        segmented = self.segment(classifier, images, labels)
+        draw = functools.partial(varied_density, count=self.evaluations - 1, words=count_words(self.max_segments))
+        return Plan(
+            scenario=segmented.scenario,
+            genomes=jax.vmap(draw)(keys, segmented.length),
+            decode=superpixels.decode,
+            fit=self._fit,
+            active=active & (segmented.length > 1),
+            kept=0,
+            pick=functools.partial(pick_fittest, area_weight=self.area_weight),
+            segmented=segmented,
+        )
+
+    def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
+        bits = unpack(samples.genomes, self.max_segments)
+        coefficients = ridge(bits, samples.answers.log_odds, samples.weight, penalty=1.0)
+        density = superpixels.area_density(coefficients, segments)
+        return Attribution(
+            score=density[segments],
+            segment_score=coefficients,
+            ranks=rank_segments(density, segments)[0],
+            counts=jnp.zeros((0,), jnp.int32),
+        )
