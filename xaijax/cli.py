@@ -88,11 +88,13 @@ class Demo:
 
     Attributes:
         out: folder for the pictures and index.html.
+        model: the classifier.
         images: scenes to explain.
         seed: of the scenes and the search.
     """
 
     out: Path = Path("xaijax-demo")
+    model: Literal["scenes-resnet", "scenes-densenet", "scenes-mobilenet"] = "scenes-resnet"
     images: int = 16
     seed: int = 0
 
@@ -214,7 +216,7 @@ def _demo(options: Demo) -> int:
     if options.images < 1:
         raise ValueError(f"images is {options.images} but must be at least 1.")
     print(f"explaining {options.images} generated scenes ...", file=sys.stderr)
-    print(table(demo(options.out, images=options.images, seed=options.seed)))
+    print(table(demo(options.out, images=options.images, seed=options.seed, model=options.model)))
     print(f"pictures: {options.out / 'index.html'}")
     return EXPLAINED
 

@@ -1,10 +1,11 @@
-"""Scenes are a pure function of their key, and the embedded classifier knows them."""
+"""Scenes are a pure function of their key, and the embedded classifiers know them."""
 
 import jax
 import numpy as np
 import pytest
 
 from xaijax.models import load
+from xaijax.models.zoo import EMBEDDED
 from xaijax.scenes.generator import CLASSES, SIZE, generate
 from xaijax.scenes.train import accuracy, draw_scenes
 
@@ -58,8 +59,10 @@ def grown(masks):
 
 
 @pytest.mark.slow
-def test_the_embedded_classifier_knows_fresh_scenes_and_takes_no_shortcut():
-    classifier = load("scenes-resnet")
+@pytest.mark.parametrize("name", ["scenes-resnet", "scenes-densenet", "scenes-mobilenet"])
+def test_an_embedded_classifier_knows_fresh_scenes_and_takes_no_shortcut(name):
+    classifier = load(name)
+    assert (EMBEDDED / name / "model.safetensors").stat().st_size <= 1_000_000
     key = jax.random.key(2026)
     assert accuracy(classifier, draw_scenes(key, 2000)) >= 0.97
     assert accuracy(classifier, draw_scenes(key, 500, shuffle_colour=True)) >= 0.95

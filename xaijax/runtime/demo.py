@@ -19,7 +19,6 @@ from xaijax.runtime.folder import RESULTS, RUN, json_lines, write_json, write_wh
 from xaijax.runtime.run import result_row, write_files
 from xaijax.scenes.generator import Scene, generate
 
-MODEL = "scenes-resnet"
 METHOD = ELIME(evaluations=480, segmentation=SLIC(segments=40, compactness=5.0), fill="image-mean", area_weight=1.0)
 
 
@@ -42,9 +41,9 @@ class Demo:
     explain_s: float
 
 
-def demo(out: Path, *, images: int, seed: int) -> Demo:
+def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> Demo:
     """Explains `images` scenes, writes their pictures and figures to the folder `out`, and returns what it found."""
-    classifier = load(MODEL)
+    classifier = load(model)
     scenes = jax.device_get(generate(jax.random.split(jax.random.key(seed), images)))
     start = time.perf_counter()
     _search(classifier, scenes, seed)
@@ -59,7 +58,7 @@ def demo(out: Path, *, images: int, seed: int) -> Demo:
     ]
     for place, row in enumerate(rows):
         write_files(out, f"{place:06d}_{row['label']}", scenes.image[place], result, place, row, ("overlays",))
-    settings = {"model": MODEL, "method": dataclasses.asdict(METHOD), "images": images, "seed": seed}
+    settings = {"model": model, "method": dataclasses.asdict(METHOD), "images": images, "seed": seed}
     write_json(out / RUN, {"settings": settings, "images_per_s": images / explain_s})
     write_whole(out / RESULTS, json_lines(rows))
     write_page(out)

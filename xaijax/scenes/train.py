@@ -1,4 +1,4 @@
-"""Trains a classifier of scenes: `python -m xaijax.scenes.train --network scenes-resnet`, under 20 minutes on 2 cores.
+"""Trains a classifier of scenes: `python -m xaijax.scenes.train --network scenes-resnet`.
 
 The training scenes are a pool that is drawn once; each time a scene is used it is mirrored, turned by quarters, and its
 colour channels are swapped or inverted at random, none of which changes a scene's class. The first epochs see the
@@ -50,7 +50,7 @@ class Options:
     network: str = "scenes-resnet"
     out: Path | None = None
     scenes: int = 30_000
-    epochs: int = 14
+    epochs: int = 17
     coarse_epochs: int = 8
     batch: int = 128
     learning_rate: float = 4e-3
