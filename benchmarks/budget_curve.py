@@ -28,7 +28,8 @@ from benchmarks.record import RESULTS
 from xaijax.cli import METHODS
 from xaijax.evaluation import micro_batch_size
 from xaijax.explain import split_id
-from xaijax.methods.attribution import Attribution, Plan, Samples, attribute
+from xaijax.methods.attribution import attribute
+from xaijax.methods.plan import Attribution, Plan, Samples
 from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, smallest_area
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.reading import find_images, read_image

@@ -1,15 +1,16 @@
-"""The time of a search over the time of as many bare forward passes at the same micro-batch.
+"""The time of a method over the time of as many bare forward passes at the same micro-batch.
 
     python -m benchmarks.overhead --weights mobilenet_v2.safetensors IMAGES...
+    python -m benchmarks.overhead --weights mobilenet_v2.safetensors --methods lime rise --count 16 IMAGES...
 
-The bare passes run in one compiled loop, as the search's do: called one by one from Python they are slower still.
+The bare passes run in one compiled loop, as the method's do: called one by one from Python they are slower still.
 Segmentation is left out (a grid costs nothing), compilation too. The order is A B B A, several times over.
 """
 
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ import tyro
 import xaijax
 from benchmarks.record import write_record
 from xaijax.classifier import to_unit_range
+from xaijax.cli import METHODS
 from xaijax.evaluation import micro_batch_size
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.reading import find_images, read_image
@@ -35,16 +37,19 @@ class Options:
     evaluations: int = 240
     rounds: int = 3
     micro_batch: int | None = None
+    methods: tuple[str, ...] = ("elime",)
+    name: str = "overhead"  # of the record
 
 
-def main(options: Options) -> None:
-    classifier = xaijax.models.load(options.model, options.weights)
-    paths = find_images(options.images)[: options.count]
-    images = np.stack([preprocess(read_image(path), classifier) for path in paths])
-    method = xaijax.ELIME(evaluations=options.evaluations, segmentation="grid")
+def compare(name: str, classifier: xaijax.Classifier, images: np.ndarray, options: Options) -> dict[str, Any]:
+    """Times one method."""
+    kind = METHODS[name]
+    settings = {"evaluations": options.evaluations, "segmentation": "grid"}
+    fields = {field.name for field in dataclasses.fields(kind)}
+    method = kind(**{key: value for key, value in settings.items() if key in fields})
     micro_batch = options.micro_batch or micro_batch_size(images.shape[1:], jax.default_backend())
 
-    def search() -> int:
+    def explain() -> int:
         result = xaijax.explain(jax.random.key(0), classifier, images, method=method, micro_batch=micro_batch)
         return int(jax.block_until_ready(result).evaluations.sum())
 
@@ -59,29 +64,33 @@ def main(options: Options) -> None:
     def bare(evaluations: int) -> None:
         jax.block_until_ready(loop(classifier, images, -(-evaluations // micro_batch)))
 
-    evaluations = search()
+    evaluations = explain()
     bare(micro_batch)
-    times: dict[str, list[float]] = {"search": [], "bare": []}
+    times: dict[str, list[float]] = {"method": [], "bare": []}
     for _ in range(options.rounds):
-        for name in ("search", "bare", "bare", "search"):
+        for side in ("method", "bare", "bare", "method"):
             start = time.perf_counter()
-            search() if name == "search" else bare(evaluations)
-            times[name].append(time.perf_counter() - start)
-    ratios = [sum(times["search"][i : i + 2]) / sum(times["bare"][i : i + 2]) for i in range(0, 2 * options.rounds, 2)]
-    write_record(
-        "overhead",
-        {
-            "model": options.model,
-            "images": len(images),
-            "evaluations": evaluations,
-            "micro_batch": micro_batch,
-            "search_s": times["search"],
-            "bare_s": times["bare"],
-            "ratio": float(np.median(ratios)),
-            "ratios": ratios,
-            "ms_an_evaluation": 1000 * float(np.median(times["bare"])) / evaluations,
-        },
-    )
+            explain() if side == "method" else bare(evaluations)
+            times[side].append(time.perf_counter() - start)
+    ratios = [sum(times["method"][i : i + 2]) / sum(times["bare"][i : i + 2]) for i in range(0, 2 * options.rounds, 2)]
+    return {
+        "method": name,
+        "evaluations": evaluations,
+        "micro_batch": micro_batch,
+        "method_s": times["method"],
+        "bare_s": times["bare"],
+        "ratio": float(np.median(ratios)),
+        "ratios": ratios,
+        "ms_an_evaluation": 1000 * float(np.median(times["bare"])) / evaluations,
+    }
+
+
+def main(options: Options) -> None:
+    classifier = xaijax.models.load(options.model, options.weights)
+    paths = find_images(options.images)[: options.count]
+    images = np.stack([preprocess(read_image(path), classifier) for path in paths])
+    rows = [compare(name, classifier, images, options) for name in options.methods]
+    write_record(options.name, {"model": options.model, "images": len(images), "rows": rows})
 
 
 if __name__ == "__main__":

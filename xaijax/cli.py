@@ -94,7 +94,7 @@ class Demo:
     """
 
     out: Path = Path("xaijax-demo")
-    model: Literal["scenes-resnet", "scenes-densenet", "scenes-mobilenet"] = "scenes-resnet"
+    model: Literal[tuple(name for name in names() if is_embedded(name))] = "scenes-resnet"  # type: ignore[valid-type]
     images: int = 16
     seed: int = 0
 

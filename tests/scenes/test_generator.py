@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from xaijax.models import load
-from xaijax.models.zoo import EMBEDDED
+from xaijax.models.zoo import EMBEDDED, is_embedded, names
 from xaijax.scenes.generator import CLASSES, SIZE, generate
 from xaijax.scenes.train import accuracy, draw_scenes
 
@@ -59,7 +59,7 @@ def grown(masks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["scenes-resnet", "scenes-densenet", "scenes-mobilenet"])
+@pytest.mark.parametrize("name", [name for name in names() if is_embedded(name)])
 def test_an_embedded_classifier_knows_fresh_scenes_and_takes_no_shortcut(name):
     classifier = load(name)
     assert (EMBEDDED / name / "model.safetensors").stat().st_size <= 1_000_000

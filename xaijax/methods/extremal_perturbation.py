@@ -12,9 +12,11 @@ import optax
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import blend
 from xaijax.fitness import respond
-from xaijax.methods.attribution import Attribution, FixedArea, Plan, Samples, keep_pixels
+from xaijax.methods.attribution import FixedArea
+from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
+from xaijax.methods.plan import Attribution, Plan, Samples
 
 _TEMPERATURE = 0.05  # of the smooth maximum
 _PIXELS = 4  # a cell in each direction where the area is measured: the mask is too smooth for more to matter

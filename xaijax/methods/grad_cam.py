@@ -9,9 +9,11 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import class_logits
-from xaijax.methods.attribution import Attribution, Plan, Planned, Samples, keep_pixels
+from xaijax.methods.attribution import Planned
+from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
+from xaijax.methods.plan import Attribution, Plan, Samples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

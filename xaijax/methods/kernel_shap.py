@@ -9,8 +9,10 @@ from xaijax.classifier import Classifier
 from xaijax.genetic.genome import count_words, enumerate_masks, pack, unpack, whole
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill
-from xaijax.methods.attribution import Attribution, FixedArea, Plan, Samples, keep_segments
+from xaijax.methods.attribution import FixedArea
+from xaijax.methods.keeping import keep_segments
 from xaijax.methods.on_segments import OnSegments
+from xaijax.methods.plan import Attribution, Plan, Samples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,10 @@ from xaijax.classifier import Classifier
 from xaijax.genetic.genome import WORD, count_words, pack, unpack, whole
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill
-from xaijax.methods.attribution import Attribution, FixedArea, Plan, Samples, keep_segments
+from xaijax.methods.attribution import FixedArea
+from xaijax.methods.keeping import keep_segments
 from xaijax.methods.on_segments import OnSegments, check_option
+from xaijax.methods.plan import Attribution, Plan, Samples
 from xaijax.methods.surrogate import ridge
 
 

@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from xaijax.classifier import Classifier
-from xaijax.methods.attribution import Attribution, FixedArea, Plan, Samples, keep_pixels
+from xaijax.methods.attribution import FixedArea
+from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
+from xaijax.methods.plan import Attribution, Plan, Samples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 from xaijax.classifier import Classifier
 from xaijax.genetic.genome import count_words, unpack, varied_density
 from xaijax.masks import superpixels
-from xaijax.methods.attribution import Attribution, AttributionMethod, Plan, Samples, rank_segments
+from xaijax.methods.attribution import AttributionMethod
 from xaijax.methods.front import pick_fittest
+from xaijax.methods.keeping import rank_segments
 from xaijax.methods.on_segments import OnSegments, check_option
+from xaijax.methods.plan import Attribution, Plan, Samples
 from xaijax.methods.surrogate import ridge
 
 

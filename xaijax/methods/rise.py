@@ -10,9 +10,11 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
 from xaijax.masks.fills import Fill
-from xaijax.methods.attribution import Attribution, FixedArea, Plan, Samples, keep_pixels
+from xaijax.methods.attribution import FixedArea
+from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
+from xaijax.methods.plan import Attribution, Plan, Samples
 
 _CHUNK = 32  # masks painted at a time when their weighted mean is taken
 
