@@ -94,14 +94,20 @@ def original(name: str, source: str, *, num_classes: int = 10):
 
 
 def _build(name: str, source: str, num_classes: int):
+    if name.startswith("resnet") and name.endswith("_cifar"):
+        return _cifar_resnet(int(name.split("_")[0].removeprefix("resnet")), num_classes)
     torchvision = _torchvision()
-    if name == "densenet_bc_100_12_cifar":
+    if name.startswith("densenet_bc_"):
         from torch import nn
 
-        model = torchvision.densenet.DenseNet(12, (16, 16, 16), 24, num_classes=num_classes)
-        model.features.conv0 = nn.Conv2d(3, 24, 3, padding=1, bias=False)
+        depth, growth = (int(number) for number in name.split("_")[2:4])
+        model = torchvision.densenet.DenseNet(growth, ((depth - 4) // 6,) * 3, 2 * growth, num_classes=num_classes)
+        model.features.conv0 = nn.Conv2d(3, 2 * growth, 3, padding=1, bias=False)
         del model.features.norm0, model.features.relu0, model.features.pool0
         return model
+    if name == "resnext101_32x16d":
+        kind = torchvision.resnet
+        return kind.ResNet(kind.Bottleneck, [3, 4, 23, 3], num_classes, groups=32, width_per_group=16)
     if source == "torchvision" and hasattr(torchvision, name):
         return getattr(torchvision, name)(num_classes=num_classes)
     if source == "torchvision" and name.startswith("mobilenet_v2_"):
@@ -111,6 +117,43 @@ def _build(name: str, source: str, num_classes: int):
     if source == "tf_":
         other = f"tf_{other}" if other[-3:].isdigit() else f"tf_{other}_100"
     return timm.create_model(TIMM.get(name, other) if source == "timm" else other, num_classes=num_classes)
+
+
+def _cifar_resnet(depth: int, num_classes: int):
+    """Builds the ResNet of He et al.'s section 4.2, with the parameter-free shortcut, in PyTorch."""
+    from torch import nn
+    from torch.nn import functional
+
+    class Block(nn.Module):
+        def __init__(self, channels, out, stride):
+            super().__init__()
+            self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(out)
+            self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(out)
+            self.stride, self.widen = stride, (out - channels) // 2
+
+        def forward(self, x):
+            shortcut = functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.widen, self.widen))
+            return (shortcut + self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))).relu()
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(16)
+            blocks = (depth - 2) // 6
+            for stage, out in enumerate((16, 32, 64)):
+                first = Block(16 if stage == 0 else out // 2, out, 1 if stage == 0 else 2)
+                rest = [Block(out, out, 1) for _ in range(blocks - 1)]
+                self.add_module(f"layer{stage + 1}", nn.Sequential(first, *rest))
+            self.linear = nn.Linear(64, num_classes)
+
+        def forward(self, x):
+            x = self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)).relu())))
+            return self.linear(x.mean(dim=(2, 3)))
+
+    return Network()
 
 
 def original_logits(model, images: np.ndarray) -> np.ndarray:
