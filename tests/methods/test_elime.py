@@ -94,7 +94,7 @@ def test_every_fill_explains(toy_classifier, toy_images, fill):
 
 BAD_OPTIONS = {
     "fill": ({"fill": "red"}, "choose one of black"),
-    "segmentation": ({"segmentation": "voronoi"}, "choose one of grid"),
+    "segmentation": ({"segmentation": "voronoi"}, "choose one of quickshift"),
     "objective": ({"objective": "fame"}, "objective"),
     "crossover": ({"crossover": "three-point"}, "one of uniform"),
     "evaluations": ({"evaluations": 0}, "at least 4"),

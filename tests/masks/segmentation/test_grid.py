@@ -37,5 +37,5 @@ def test_shorthands():
     assert make_segmentation("grid") == Grid()
     own = Grid(rows=2)
     assert make_segmentation(own) is own
-    with pytest.raises(ValueError, match="segmentation 'tiles' is unknown; choose one of grid, slic"):
+    with pytest.raises(ValueError, match="segmentation 'tiles' is unknown; choose one of quickshift, slic, grid"):
         make_segmentation("tiles")
