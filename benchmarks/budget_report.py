@@ -69,6 +69,9 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
             style = {"linewidth": 3, "color": "black", "zorder": 3} if method == REFERENCE else {"linewidth": 1.5}
             axis.plot(budgets, [entry[metric][0] for entry in own], marker="o", label=method, **style)
         axis.set(xscale="log", xlabel="evaluations an image", title=label)
+        axis.set_xticks(sorted({entry["budget"] for entry in entries}), minor=False)
+        axis.get_xaxis().set_major_formatter("{x:.0f}")
+        axis.get_xaxis().set_minor_locator(plt.NullLocator())
         axis.grid(alpha=0.3)
     axes[0].legend()
     figure.savefig(path, dpi=110)
