@@ -46,3 +46,11 @@ def test_twins_come_last():
     population, fitness = survive(parents, np.float32([9, 9, 1, 0]), children, np.float32([9, 5, 5, 4]), elites=4)
     np.testing.assert_array_equal(population, [7, 5, 6, 3])
     np.testing.assert_array_equal(fitness, [9, 5, 4, 1])
+
+
+def test_children_that_equal_parents_of_unknown_fitness_are_no_twins():
+    genomes, fitness = np.arange(4), np.float32([3, 1, 2, 4])
+    unknown = np.full(4, -np.inf, np.float32)
+    population, survivors = survive(genomes, unknown, genomes, fitness, elites=4)
+    np.testing.assert_array_equal(population, [3, 0, 2, 1])
+    np.testing.assert_array_equal(survivors, [4, 3, 2, 1])

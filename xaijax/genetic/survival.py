@@ -42,14 +42,15 @@ def generational(
     chosen = jax.lax.top_k(preference(fitness), elites)[1]
     pool = jnp.concatenate([population[chosen], children])
     pool_fitness = jnp.concatenate([fitness[chosen], child_fitness])
-    order = jnp.where(_is_twin(pool), -jnp.inf, preference(pool_fitness))
+    order = preference(pool_fitness)
+    order = jnp.where(_is_twin(pool, order > -jnp.inf), -jnp.inf, order)
     survivors = jax.lax.top_k(order, len(fitness))[1]
     return pool[survivors], pool_fitness[survivors]
 
 
-def _is_twin(pool: jax.Array) -> jax.Array:
-    """Returns `[N]` bool: whether an earlier individual has the same genome."""
+def _is_twin(pool: jax.Array, evaluated: jax.Array) -> jax.Array:
+    """Returns `[N]` bool: whether an earlier individual that was evaluated has the same genome."""
     table = pool.reshape(len(pool), -1)
     same = jnp.all(table[:, None] == table[None], axis=2)
     place = jnp.arange(len(pool), dtype=jnp.int32)
-    return jnp.any(same & (place[None] < place[:, None]), axis=1)
+    return jnp.any(same & evaluated[None] & (place[None] < place[:, None]), axis=1)
