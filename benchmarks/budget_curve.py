@@ -27,8 +27,11 @@ from benchmarks.budget_report import write_report
 from benchmarks.record import RESULTS
 from xaijax.cli import METHODS
 from xaijax.evaluation import micro_batch_size
-from xaijax.explain import split_id
+from xaijax.explain import image_keys
+from xaijax.fitness import Targets
+from xaijax.methods.arguments import split_id
 from xaijax.methods.attribution import attribute
+from xaijax.methods.batch import Batch
 from xaijax.methods.plan import Attribution, Plan, Samples
 from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, smallest_area
 from xaijax.models.preprocessing import preprocess
@@ -109,15 +112,11 @@ def scores_at_all_budgets(
     methods: tuple[Any, ...], micro_batch: int, seed: int, classifier: xaijax.Classifier, images: Any, halves: Any
 ) -> Any:
     """Explains a batch by a nested method; `methods` are its settings for each budget, the largest last."""
-
-    def key(half: jax.Array) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), half[0]), half[1])
-
-    keys, active = jax.vmap(key)(halves), jnp.ones((len(images),), jnp.bool_)
-    plans = [method.plan(keys, classifier, images, None, active) for method in methods]
+    keys, active = image_keys(jax.random.key(seed), halves), jnp.ones((len(images),), jnp.bool_)
+    batch = Batch(images=images, targets=Targets.of(jnp.full((len(images),), -1, jnp.int32)), active=active)
+    plans = [method.plan(keys, classifier, batch) for method in methods]
     counts = tuple(jax.tree.leaves(plan.genomes)[0].shape[1] for plan in plans)
-    targets = jnp.full((len(images),), -1, jnp.int32)
-    return attribute(fitted_to_the_first(plans[-1], counts), classifier, targets, micro_batch=micro_batch)
+    return attribute(fitted_to_the_first(plans[-1], counts), classifier, batch.targets, micro_batch=micro_batch)
 
 
 def score_maps(

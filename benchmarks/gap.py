@@ -17,8 +17,9 @@ import tyro
 
 import xaijax
 from benchmarks.record import write_record
+from xaijax.metrics import overlap, summarise
 from xaijax.models.preprocessing import preprocess
-from xaijax.runtime.demo import METHOD, intersection_over_union
+from xaijax.runtime.demo import METHOD
 from xaijax.runtime.reading import find_images, read_image
 from xaijax.scenes.generator import generate
 
@@ -45,14 +46,13 @@ def gap_figures(result: xaijax.Explanation) -> dict[str, Any]:
     """Returns the figures of rows of an explanation."""
     before, after = np.asarray(result.original_probability, float), np.asarray(result.probability, float)
     gap = (after - before) / (1 - before)
-    random = np.random.default_rng(0)
-    means = [gap[random.integers(0, len(gap), len(gap))].mean() for _ in range(2000)]
+    closed = summarise(gap)
     return {
         "rows": len(gap),
         "p0": before.mean(),
         "p": after.mean(),
-        "gap_closed": gap.mean(),
-        "gap_closed_95": list(np.percentile(means, [2.5, 97.5])),
+        "gap_closed": closed.mean,
+        "gap_closed_95": [closed.low, closed.high],
         "share_raised": float(np.mean(after > before)),
         "area": float(np.mean(result.area)),
         "all_segments_kept": int(np.sum(np.asarray(result.mask).all(axis=(1, 2)))),
@@ -87,9 +87,8 @@ def overlap_figures(classifier: xaijax.Classifier, count: int, seed: int) -> dic
     """Returns how the demo's own settings meet the true objects of fresh scenes."""
     scenes = jax.device_get(generate(jax.random.split(jax.random.key(2000 + seed), count)))
     result = jax.device_get(xaijax.explain(jax.random.key(seed), classifier, scenes.image, method=METHOD))
-    pairs = range(count)
-    reached = [intersection_over_union(np.asarray(result.mask[i]), np.asarray(scenes.mask[i])) for i in pairs]
-    possible = [best_union(np.asarray(result.segments[i]), np.asarray(scenes.mask[i])) for i in pairs]
+    reached = overlap(result.mask, scenes.mask).iou
+    possible = [best_union(np.asarray(result.segments[i]), np.asarray(scenes.mask[i])) for i in range(count)]
     return {
         "rows": count,
         "evaluations": METHOD.evaluations,

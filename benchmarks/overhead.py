@@ -8,6 +8,7 @@ Segmentation is left out (a grid costs nothing), compilation too. The order is A
 """
 
 import dataclasses
+import functools
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +42,17 @@ class Options:
     name: str = "overhead"  # of the record
 
 
+@functools.partial(jax.jit, static_argnums=3)
+def bare_passes(classifier: xaijax.Classifier, images: jax.Array, passes: jax.Array, micro_batch: int) -> jax.Array:
+    """Runs as many forward passes of a micro-batch in one compiled loop."""
+
+    def step(index: jax.Array, total: jax.Array) -> jax.Array:
+        chosen = (index + jnp.arange(micro_batch)) % len(images)  # another order each time: nothing to hoist
+        return total + classifier.apply(classifier.params, to_unit_range(images[chosen]))[0]
+
+    return jax.lax.fori_loop(0, passes, step, jnp.zeros((micro_batch, classifier.num_classes)))
+
+
 def compare(name: str, classifier: xaijax.Classifier, images: np.ndarray, options: Options) -> dict[str, Any]:
     """Times one method."""
     kind = METHODS[name]
@@ -53,16 +65,8 @@ def compare(name: str, classifier: xaijax.Classifier, images: np.ndarray, option
         result = xaijax.explain(jax.random.key(0), classifier, images, method=method, micro_batch=micro_batch)
         return int(jax.block_until_ready(result).evaluations.sum())
 
-    @jax.jit
-    def loop(classifier: xaijax.Classifier, images: jax.Array, passes: jax.Array) -> jax.Array:
-        def step(index: jax.Array, total: jax.Array) -> jax.Array:
-            chosen = (index + jnp.arange(micro_batch)) % len(images)  # another order each time: nothing to hoist
-            return total + classifier.apply(classifier.params, to_unit_range(images[chosen]))[0]
-
-        return jax.lax.fori_loop(0, passes, step, jnp.zeros((micro_batch, classifier.num_classes)))
-
     def bare(evaluations: int) -> None:
-        jax.block_until_ready(loop(classifier, images, -(-evaluations // micro_batch)))
+        jax.block_until_ready(bare_passes(classifier, images, -(-evaluations // micro_batch), micro_batch))
 
     evaluations = explain()
     bare(micro_batch)

@@ -7,8 +7,10 @@ import pytest
 
 import xaijax
 from tests.conftest import CLASSES, mean_logits
-from xaijax import ELIME, SLIC, Classifier, Grid, Status, explain, image_id
+from xaijax import ELIME, LIME, SLIC, Classifier, Grid, Status, explain, image_id
 from xaijax.explain import compiled_explain
+from xaijax.fitness import Targets
+from xaijax.methods.batch import Batch
 
 METHOD = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="image-mean", max_segments=32)
 KEY = jax.random.key(7)
@@ -48,10 +50,13 @@ def test_segments_from_the_device_are_the_same_alone_and_in_a_batch(toy_classifi
 
 def test_places_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
     ids = np.arange(16, dtype=np.uint32).reshape(8, 2)
-    targets = np.full(8, -1, np.int32)
-    arguments = (KEY, toy_classifier, toy_images, targets, ids, None)
-    full = compiled_explain(*arguments, np.ones(8, bool), METHOD, 16)
-    part = compiled_explain(*arguments, np.arange(8) < 5, METHOD, 16)
+    targets = Targets.of(np.full(8, -1, np.int32))
+
+    def explained(active):
+        batch = Batch(images=toy_images, targets=targets, active=active)
+        return compiled_explain(KEY, ids, toy_classifier, batch, METHOD, 16)
+
+    full, part = explained(np.ones(8, bool)), explained(np.arange(8) < 5)
     assert_same_rows(part, np.arange(5), full, np.arange(5))
     assert np.all(np.asarray(part.evaluations[5:]) == 0)
 
@@ -76,15 +81,13 @@ def test_a_second_batch_of_one_shape_traces_nothing(toy_classifier, toy_images):
 def test_the_search_lowers_for_every_platform(toy_classifier, segmentation):
     classifier = xaijax.models.load("scenes-resnet")
     method = ELIME(evaluations=40, segmentation=segmentation)
-    arguments = (
-        KEY,
-        classifier,
-        jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.uint8),
-        jax.ShapeDtypeStruct((2,), jnp.int32),
-        jax.ShapeDtypeStruct((2, 2), jnp.uint32),
-        None,
-        jax.ShapeDtypeStruct((2,), jnp.bool_),
+    classes = jax.ShapeDtypeStruct((2,), jnp.int32)
+    batch = Batch(
+        images=jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.uint8),
+        targets=Targets(explained=classes, against=classes),
+        active=jax.ShapeDtypeStruct((2,), jnp.bool_),
     )
+    arguments = (KEY, jax.ShapeDtypeStruct((2, 2), jnp.uint32), classifier, batch)
     program = jax.jit(lambda *args: compiled_explain(*args, method, 16))
     exported = jax.export.export(program, platforms=["cpu", "cuda", "tpu"])(*arguments)
     assert exported.platforms == ("cpu", "cuda", "tpu")
@@ -156,12 +159,24 @@ def test_bad_images_get_a_sentence(toy_classifier, name):
 
 
 BAD_ARGUMENTS = {
-    "target": ({"targets": [0, 5]}, "target 5 is not a class of this classifier, which has 5"),
+    "target": ({"targets": [0, 5]}, "targets holds 5, which is not a class of this classifier: it has 5"),
     "targets' shape": ({"targets": [0]}, "one an image"),
     "targets' type": ({"targets": [0.5, 1.0]}, "must be integers"),
     "segments' size": ({"segments": np.zeros((8, 8), int)}, "nearest-neighbour"),
     "segments' type": ({"segments": np.zeros((16, 16))}, "must be integers"),
+    "targets' rank": ({"targets": "best"}, "'topK', K from 1 to 5"),
+    "too many targets": ({"targets": "top6"}, "'topK', K from 1 to 5"),
+    "against's name": ({"against": "second"}, "'runner-up', or classes"),
+    "against itself": ({"targets": [1, 2], "against": [0, 2]}, "2 in row 1, the class explained itself"),
+    "against nothing": ({"targets": [1, 2], "against": -1}, "'runner-up' finds one"),
     "ids": ({"ids": [1]}, "one an image"),
+    "background's size": ({"background": np.zeros((8, 8, 3))}, "resize it"),
+    "background's range": ({"background": np.full((16, 16, 3), 9.0)}, "divide by 255"),
+    "start's shape": ({"start": np.zeros((16, 16))}, r"a heat map \[2, 16, 16\]"),
+    "start's type": ({"start": np.zeros((2, 3, 16, 16))}, "of bool"),
+    "start's values": ({"start": np.full((2, 16, 16), np.nan)}, "NaN or infinity"),
+    "repeats": ({"repeats": 0}, "at least 1"),
+    "report of a method that does not search": ({"method": LIME(evaluations=20), "report": print}, "choose ELIME"),
     "micro-batch": ({"micro_batch": 0}, "at least 1"),
 }
 
@@ -170,7 +185,7 @@ BAD_ARGUMENTS = {
 def test_bad_arguments_get_a_sentence(toy_classifier, name):
     arguments, message = BAD_ARGUMENTS[name]
     with pytest.raises(ValueError, match=message):
-        explain(KEY, toy_classifier, np.zeros((2, 16, 16, 3), np.uint8), method=METHOD, **arguments)
+        explain(KEY, toy_classifier, np.zeros((2, 16, 16, 3), np.uint8), **{"method": METHOD, **arguments})
 
 
 def test_a_classifier_that_returns_nan_fails_only_its_image(toy_classifier, toy_images):

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from xaijax import Classifier
-from xaijax.fitness import RESPONSE, Response, penalised_probability, respond
+from xaijax.fitness import RESPONSE, Response, Targets, in_game, penalised_probability, respond
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (6, 4)).astype(np.float32)
 TARGETS = np.array([0, 1, 2, 3, -1, -1], np.int32)
 AREAS = np.linspace(0, 1, 6, dtype=np.float32)
 
-answer = jax.jit(respond)
+answer = jax.jit(lambda classifier, logits, targets, areas: respond(classifier, logits, Targets.of(targets), areas))
 
 
 def classifier(activation):
@@ -40,7 +40,7 @@ def test_softmax():
 
 def test_log_odds_keep_apart_what_probabilities_round_to_one():
     logits = np.array([[60, 0, 0, 0], [40, 0, 0, 0], [-60, 0, 0, 0]], np.float32)
-    response = respond(classifier("softmax"), logits, np.zeros(3, np.int32), np.ones(3, np.float32))
+    response = answer(classifier("softmax"), logits, np.zeros(3, np.int32), np.ones(3, np.float32))
     np.testing.assert_allclose(response.log_odds, logits[:, 0] - np.log(3), rtol=1e-6)
 
 
@@ -54,11 +54,34 @@ def test_sigmoid_of_several_labels():
 def test_sigmoid_of_one_logit_has_the_classes_no_and_yes():
     logits = np.array([[2.0], [2.0], [2.0], [-3.0]], np.float32)
     targets = np.array([1, 0, -1, -1], np.int32)
-    response = respond(classifier("sigmoid"), logits, targets, AREAS[:4])
+    response = answer(classifier("sigmoid"), logits, targets, AREAS[:4])
     yes = 1 / (1 + np.exp(-2.0))
     np.testing.assert_array_equal(response.predicted, [1, 1, 1, 0])
     np.testing.assert_allclose(response.probability, [yes, 1 - yes, yes, 1 / (1 + np.exp(-3.0))], rtol=1e-6)
     np.testing.assert_allclose(response.log_odds, [2, -2, 2, 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_one_class_against_another_is_the_difference_of_their_logits(activation):
+    against = np.array([1, -1, 0, 0, 1, 2], np.int32)
+    targets = Targets(explained=TARGETS, against=against)
+    response = respond(classifier(activation), LOGITS, targets, AREAS)
+    plain = answer(classifier(activation), LOGITS, TARGETS, AREAS)
+    difference = chosen(LOGITS) - LOGITS[np.arange(6), against]
+    expected = np.where(against < 0, plain.log_odds, difference)
+    np.testing.assert_allclose(response.log_odds, expected, rtol=1e-6)
+    if activation == "softmax":
+        odds = np.exp(LOGITS.astype(np.float64))
+        share = chosen(odds) / (chosen(odds) + odds[np.arange(6), against])
+        np.testing.assert_allclose(response.probability[against >= 0], share[against >= 0], rtol=1e-5)
+
+
+def test_the_deletion_game_sees_what_is_lost():
+    response = answer(classifier("softmax"), LOGITS, TARGETS, AREAS)
+    lost = in_game("deletion", response)
+    np.testing.assert_allclose(lost.probability, 1 - response.probability, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(lost.area, 1 - response.area)
+    assert in_game("preservation", response) is response
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])

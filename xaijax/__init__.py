@@ -2,9 +2,10 @@
 
 from xaijax import models
 from xaijax.classifier import Classifier, Taps
-from xaijax.explain import explain, image_id
-from xaijax.explanation import Explanation, Front, Status
+from xaijax.explain import explain
+from xaijax.explanation import Explanation, Front, Stability, Status
 from xaijax.masks.segmentation import SLIC, Grid, Quickshift
+from xaijax.methods.arguments import image_id
 from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
 from xaijax.methods.extremal_perturbation import ExtremalPerturbation
@@ -14,6 +15,7 @@ from xaijax.methods.lime import LIME
 from xaijax.methods.occlusion import Occlusion
 from xaijax.methods.random_search import RandomSearch
 from xaijax.methods.rise import RISE
+from xaijax.methods.steps import Progress
 
 __version__ = "0.1.0"
 
@@ -31,8 +33,10 @@ __all__ = [
     "Grid",
     "KernelSHAP",
     "Occlusion",
+    "Progress",
     "Quickshift",
     "RandomSearch",
+    "Stability",
     "Status",
     "Taps",
     "explain",

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.fitness import RESPONSE, Response, respond
+from xaijax.fitness import RESPONSE, Response, Targets, respond
 
 Decode = Callable[[Any, jax.Array], jax.Array]
 """`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
@@ -46,7 +46,7 @@ def evaluate(
     scenario: Scenario,
     genomes: Any,
     new: jax.Array,
-    targets: jax.Array,
+    targets: Targets | jax.Array,
     *,
     micro_batch: int,
 ) -> Response:
@@ -61,13 +61,15 @@ def evaluate(
         scenario: of the batch.
         genomes: pytree of `[B, P, ...]`.
         new: `[B, P]` bool, the pairs to evaluate.
-        targets: `[B]` int32, the class explained; -1 for the predicted one.
+        targets: `[B]`, the classes asked about: `Targets`, or int32 classes, -1 for the predicted one.
         micro_batch: pairs a forward pass.
 
     Returns:
         `Response` of `[B, P]`, zeros where not new.
     """
     batch, population = new.shape
+    if not isinstance(targets, Targets):
+        targets = Targets.of(targets)
     if batch == 1:
         # XLA would prepare an only image ahead of the loop, where it rounds it otherwise than among others.
         scenario = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, 1)] + [(0, 0)] * (leaf.ndim - 1)), scenario)
@@ -90,7 +92,8 @@ def evaluate(
             masked = blend(masks[..., None], pixels, scenario.fills[image])
         with jax.named_scope("forward"):
             logits, _ = classifier.apply(classifier.params, masked)
-        answer = respond(classifier, logits, targets[image], jnp.mean(masks, axis=(1, 2), dtype=jnp.float32))
+        of_image = jax.tree.map(lambda leaf: leaf[image], targets)
+        answer = respond(classifier, logits, of_image, jnp.mean(masks, axis=(1, 2), dtype=jnp.float32))
         written = jax.tree.map(lambda old, value: old.at[chosen].set(value, mode="drop"), answers, answer)
         return start + micro_batch, written
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 import enum
+import functools
+from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 
 
 class Status(enum.IntFlag):
@@ -50,6 +53,11 @@ _MESSAGES = {
 }
 
 
+def status_of(holds: Mapping[Status, jax.Array]) -> jax.Array:
+    """Returns the status `[]` int32 of a row, of which each `Status` holds or does not, `[]` bool."""
+    return functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds])
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Front:
@@ -68,6 +76,27 @@ class Front:
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Stability:
+    """How explanations of the same row by R seeds agree.
+
+    Attributes:
+        overlap: `[B]` float32, mean pairwise overlap of the masks above chance; see
+            `xaijax.metrics.overlap_above_chance`. 1 is equal masks, 0 what chance gives masks of these areas.
+        frequency: `[B, H, W]` float32 in [0, 1], the share of the seeds whose mask keeps the pixel.
+        probability: `[B, R]` float32, of each seed, NaN where it found nothing; the first is the row's own.
+        area: `[B, R]` float32.
+        genome: `[B, R, ...]`, of each seed.
+    """
+
+    overlap: jax.Array
+    frequency: jax.Array
+    probability: jax.Array
+    area: jax.Array
+    genome: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Explanation:
     """Explanations of a batch: a pytree of arrays with a leading row axis.
 
@@ -78,6 +107,8 @@ class Explanation:
         score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds.
         image_index: `[B]` int32, the image that the row is about.
         target: `[B]` int32, the class explained.
+        against: `[B]` int32, the class that it is told from, -1 for all others. Where there is one, the probability is
+            the target's share of the two, p(target) / (p(target) + p(against)), here and in the fields below.
         original_probability: `[B]` float32, of the class on the whole image.
         probability: `[B]` float32, of the class on the masked image.
         area: `[B]` float32, kept pixels / all pixels.
@@ -86,6 +117,7 @@ class Explanation:
         segments: `[B, H, W]` int32, or None for a method without segments.
         segment_score: `[B, S]` float32, signed contribution of each segment in log-odds, or None.
         front: `Front`, or None for a method that keeps no archive.
+        stability: `Stability`, or None where `explain` was not asked for repeats.
         evaluations: `[B]` int32, forward passes that the row cost, the whole image's included.
         generations: `[B]` int32.
         status: `[B]` int32; `Status(code).message` says it in words.
@@ -97,6 +129,7 @@ class Explanation:
     score: jax.Array
     image_index: jax.Array
     target: jax.Array
+    against: jax.Array
     original_probability: jax.Array
     probability: jax.Array
     area: jax.Array
@@ -105,6 +138,7 @@ class Explanation:
     segments: jax.Array | None
     segment_score: jax.Array | None
     front: Front | None
+    stability: Stability | None
     evaluations: jax.Array
     generations: jax.Array
     status: jax.Array

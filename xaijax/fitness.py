@@ -1,6 +1,7 @@
 """What a mask is worth: from logits to what the search maximises."""
 
-from typing import Any
+import dataclasses
+from typing import Any, Literal
 
 import chex
 import jax
@@ -13,14 +14,32 @@ from xaijax.classifier import Classifier
 class Response:
     """What the classifier answers to one masked image; leading axes for more."""
 
-    log_odds: jax.Array  # [] float32, log(p / (1 - p)) of the explained class; NaN where the logits are not finite
+    log_odds: jax.Array  # [] float32, log(p / (1 - p)) of the class explained, or log(p / q) against a class of
+    # probability q; NaN where the logits are not finite
     area: jax.Array  # [] float32, kept pixels / all pixels
     predicted: jax.Array  # [] int32, the class that the classifier names
 
     @property
     def probability(self) -> jax.Array:
-        """Probability of the explained class, in [0, 1]."""
+        """Probability of the explained class, in [0, 1]; its share p / (p + q) of the two where there is another."""
         return jax.nn.sigmoid(self.log_odds)
+
+
+@chex.dataclass(frozen=True)
+class Targets:
+    """Why this class, and not another one: the classes that are asked about; leading axes for more."""
+
+    explained: jax.Array  # [] int32, the class explained; -1 for the predicted one
+    against: jax.Array  # [] int32, the class that it is told from; -1 for all others
+
+    @classmethod
+    def of(cls, explained: Any) -> "Targets":
+        """Asks about classes against all others."""
+        return cls(explained=explained, against=jnp.full_like(explained, -1))
+
+    def resolved(self, predicted: jax.Array) -> "Targets":
+        """Puts the classes `predicted`, once they are known, where the predicted class is asked about."""
+        return dataclasses.replace(self, explained=jnp.where(self.explained < 0, predicted, self.explained))
 
 
 _SHAPES: Any = {
@@ -32,25 +51,27 @@ RESPONSE = Response(**_SHAPES)
 """The shapes of a `Response`, for an archive."""
 
 
-def respond(classifier: Classifier, logits: jax.Array, targets: jax.Array, areas: jax.Array) -> Response:
+def respond(classifier: Classifier, logits: jax.Array, targets: Targets, areas: jax.Array) -> Response:
     """Reads the classifier's answer off its logits.
 
     Args:
         classifier: whose `activation` says what the logits mean.
         logits: `[N, K]` float32.
-        targets: `[N]` int32, the class explained; -1 for the predicted one.
+        targets: `[N]`, the classes asked about.
         areas: `[N]` float32, passed on.
     """
-    is_binary = classifier.activation == "sigmoid" and logits.shape[1] == 1
+    excludes_others = classifier.activation == "softmax" or logits.shape[1] == 1
     logits = class_logits(classifier, logits)
     predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
-    targets = jnp.where(targets < 0, predicted, targets)
-    chosen = jax.nn.one_hot(targets, logits.shape[1], dtype=jnp.bool_)
+    classes = logits.shape[1]
+    chosen = jax.nn.one_hot(targets.resolved(predicted).explained, classes, dtype=jnp.bool_)
+    other = jax.nn.one_hot(targets.against, classes, dtype=jnp.bool_)  # none for -1
     logit = jnp.sum(jnp.where(chosen, logits, 0), axis=1)
-    if classifier.activation == "softmax" or is_binary:
-        log_odds = logit - jax.nn.logsumexp(jnp.where(chosen, -jnp.inf, logits), axis=1)
+    if excludes_others:
+        rest = jnp.where((targets.against < 0)[:, None], ~chosen, other)
+        log_odds = logit - jax.nn.logsumexp(jnp.where(rest, logits, -jnp.inf), axis=1)
     else:
-        log_odds = logit
+        log_odds = logit - jnp.sum(jnp.where(other, logits, 0), axis=1)
     finite = jnp.all(jnp.isfinite(logits), axis=1)
     return Response(log_odds=jnp.where(finite, log_odds, jnp.nan), area=areas, predicted=predicted)
 
@@ -60,6 +81,24 @@ def class_logits(classifier: Classifier, logits: jax.Array) -> jax.Array:
     if classifier.activation == "sigmoid" and logits.shape[1] == 1:
         return jnp.concatenate([-logits, logits], axis=1) / 2
     return logits
+
+
+Game = Literal["preservation", "deletion"]
+"""What a mask is to do: keep the class though the rest is removed, or take the class away when it is removed."""
+
+
+def in_game(game: Game, response: Response) -> Response:
+    """Returns the response as one to the mask that a game looks for.
+
+    In the deletion game it is the mask of what was removed: the probability is that of anything but the class, and the
+    area that of the pixels removed.
+
+    References:
+        Fong and Vedaldi, Interpretable Explanations of Black Boxes by Meaningful Perturbation (2017), arXiv 1704.03296.
+    """
+    if game == "preservation":
+        return response
+    return dataclasses.replace(response, log_odds=-response.log_odds, area=1 - response.area)
 
 
 def penalised_probability(response: Response, *, area_weight: float) -> jax.Array:

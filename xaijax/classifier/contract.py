@@ -11,6 +11,7 @@ from flax import nnx
 
 from xaijax.classifier.forward import (
     Apply,
+    BlackBoxApply,
     CallableApply,
     Dtype,
     FunctionApply,
@@ -60,9 +61,18 @@ class Classifier:
     labels: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
     taps: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
 
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: jax.Array | np.ndarray) -> jax.Array:
         """Returns the logits `[B, K]` of `images` `[B, H, W, C]`, uint8 or float in [0, 1]."""
+        if isinstance(self.apply, BlackBoxApply):
+            pixels = np.asarray(images)
+            pixels = pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
+            return jnp.asarray(self.apply.ask(pixels, self.activation))
         return _logits(self, jnp.asarray(images))
+
+    @property
+    def is_black_box(self) -> bool:
+        """Whether it can only be asked from the host."""
+        return isinstance(self.apply, BlackBoxApply)
 
     def label(self, target: int) -> str:
         """Returns the name of class `target`, or its number where the classifier has no labels."""
@@ -161,6 +171,30 @@ class Classifier:
         facts = _facts(facts)
         apply = FunctionApply(facts["mean"], facts["std"], dtype or "float32", function)
         return cls(params=cast(params, dtype), apply=apply, **facts)
+
+    @classmethod
+    def from_black_box(
+        cls,
+        function: Callable[[np.ndarray], Any],
+        *,
+        outputs: Literal["logits", "probabilities"] = "logits",
+        **facts: Any,
+    ) -> "Classifier":
+        """Makes a classifier of anything that answers: a PyTorch module, an ONNX Runtime session, a remote service.
+
+        It is asked from the host between the compiled halves of a generation, so it explains with a search (`ELIME`)
+        only, and gives what the compiled search gives for the same answers.
+
+        Args:
+            function: `function(images)`, with `images` a float32 NumPy array `[N, H, W, C]` normalised by `mean` and
+                `std` (as they are by default), returns an array `[N, K]`. It stands for itself in the compilation
+                cache: pass the same object again, not a new lambda.
+            outputs: what it returns: logits, or probabilities in [0, 1].
+            **facts: fields of `Classifier`; `num_classes` is required.
+        """
+        facts = _facts(facts)
+        apply = BlackBoxApply(facts["mean"], facts["std"], "float32", function, outputs)
+        return cls(params=None, apply=apply, **facts)
 
 
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,6 +139,41 @@ class FunctionApply(Forward):
 
 
 @dataclasses.dataclass(frozen=True)
+class BlackBoxApply(Forward):
+    """A function on the host, which no compiled program can hold.
+
+    Attributes:
+        function: `function(images)`, with normalised images `[N, H, W, C]` as a float32 NumPy array, returns `[N, K]`.
+        outputs: what it returns.
+    """
+
+    function: Callable[[np.ndarray], Any]
+    outputs: Literal["logits", "probabilities"]
+
+    def logits(self, params: Parameters, images: jax.Array, taps: Taps) -> jax.Array:
+        """See `Forward`; a black box is never compiled."""
+        raise ValueError(
+            "this classifier is a black box, which only a search from the host can ask; use xaijax.explain with ELIME."
+        )
+
+    def ask(self, images: np.ndarray, activation: str) -> np.ndarray:
+        """Maps images `[N, H, W, C]` float32 in [0, 1] to logits `[N, K]` float32."""
+        pixels = (images - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        answers = np.asarray(self.function(pixels.astype(np.float32)))
+        if answers.ndim != 2 or len(answers) != len(images):
+            raise ValueError(
+                f"the black box returned shape {answers.shape} for {len(images)} images but must return "
+                f"[{len(images)}, classes]."
+            )
+        if self.outputs == "logits":
+            return answers.astype(np.float32)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.log(np.clip(answers.astype(np.float64), 1e-30, 1))
+            other = np.log(np.clip(1 - answers.astype(np.float64), 1e-30, 1)) if activation == "sigmoid" else 0.0
+        return (log - other).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
 class LinenApply(Forward):
     """The forward pass of a Linen module; it has no taps."""
 

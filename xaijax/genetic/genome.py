@@ -59,7 +59,13 @@ def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int)
     density = 0.1 + 0.8 * np.modf((np.arange(pairs)[:, None] + 0.5) * _GOLDEN)[0]
     draws = jax.random.uniform(key, (pairs * words * WORD,)).reshape(pairs, -1)
     half = pack(draws < jnp.broadcast_to(jnp.asarray(density, jnp.float32), draws.shape)) & whole(length, words)[None]
-    return jnp.stack([half, whole(length, words)[None] & ~half], axis=1).reshape(-1, words)[:count]
+    return with_complements(half, length)[:count]
+
+
+def with_complements(genomes: jax.Array, length: jax.Array) -> jax.Array:
+    """Returns genomes `[2 P, W]`: each of `genomes` `[P, W]`, followed by the one that sets the other genes in use."""
+    words = genomes.shape[1]
+    return jnp.stack([genomes, whole(length, words)[None] & ~genomes], axis=1).reshape(-1, words)
 
 
 def enumerate_masks(start: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:

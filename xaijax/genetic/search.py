@@ -94,7 +94,15 @@ class SearchState:
     ended: jax.Array  # [] int32, RUNNING or why it ended
 
 
-def init(settings: Settings, key: jax.Array, length: jax.Array, active: jax.Array, values: Any) -> SearchState:
+def init(
+    settings: Settings,
+    key: jax.Array,
+    length: jax.Array,
+    active: jax.Array,
+    values: Any,
+    *,
+    start: jax.Array | None = None,
+) -> SearchState:
     """Returns the state before the first generation.
 
     Args:
@@ -103,9 +111,12 @@ def init(settings: Settings, key: jax.Array, length: jax.Array, active: jax.Arra
         length: `[]` int32, genes in use.
         active: `[]` bool; False for a place in the batch that holds no image.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
+        start: `[N, W]`, N at most the population, genomes to start from in place of as many random ones.
     """
     first_key, repair_key, key = jax.random.split(key, 3)
     drawn = varied_density(first_key, length, count=settings.population, words=settings.words)
+    if start is not None:
+        drawn = jnp.concatenate([start, drawn[: settings.population - len(start)]])
     many = jax.tree.map(lambda value: jax.ShapeDtypeStruct((settings.population, *value.shape), value.dtype), values)
     objectives = jax.eval_shape(settings.fitness, many).shape
     return SearchState(
@@ -203,7 +214,13 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     return jax.tree.map(lambda after, before: jnp.where(running, after, before), told, state)
 
 
-def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState, jax.Array], Any]) -> SearchState:
+def run(
+    settings: Settings,
+    states: SearchState,
+    evaluate: Callable[[SearchState, jax.Array], Any],
+    *,
+    generations: int | None = None,
+) -> SearchState:
     """Searches for a batch of images until each has ended, inside one compiled loop.
 
     Args:
@@ -211,6 +228,7 @@ def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState
         states: `SearchState` with a leading image axis.
         evaluate: `evaluate(states, genomes[B, P, W])` returns the values, a pytree of `[B, P]`; what it returns where
             `states.new` is False is not read.
+        generations: how many at most; None for until each search has ended.
 
     Returns:
         The states after the search.
@@ -223,7 +241,10 @@ def run(settings: Settings, states: SearchState, evaluate: Callable[[SearchState
         with jax.named_scope("tell"):
             return jax.vmap(functools.partial(tell, settings))(states, values)
 
-    return jax.lax.while_loop(lambda states: jnp.any(states.ended == RUNNING), body, states)
+    if generations is None:
+        return jax.lax.while_loop(lambda states: jnp.any(states.ended == RUNNING), body, states)
+    # A search that has ended stays as it is, and costs no evaluation.
+    return jax.lax.fori_loop(0, generations, lambda _, states: body(states), states)
 
 
 def _children(settings: Settings, key: jax.Array, state: SearchState) -> jax.Array:

@@ -56,6 +56,21 @@ def make_fill(
     return jnp.asarray(values, jnp.float32).reshape(1, 1, channels)
 
 
+def make_plain_fills(fill: Fill, pixels: jax.Array, *, mean: tuple[float, ...]) -> jax.Array:
+    """Returns the fills of a batch that has no segments, made image by image; "segment-mean" is the image's mean.
+
+    Args:
+        fill: see `Fill`.
+        pixels: `[B, H, W, C]` float32 in [0, 1].
+        mean: see `make_fill`.
+
+    Returns:
+        `[B, H, W, C]` float32 in [0, 1], or `[B, 1, 1, C]` where a fill is one colour.
+    """
+    one_segment = jnp.zeros(pixels.shape[1:3], jnp.int32)
+    return jax.lax.map(lambda image: make_fill(fill, image, one_segment, max_segments=1, mean=mean), pixels)
+
+
 def gaussian_blur(pixels: jax.Array, sigma: float, radius: int | None = None) -> jax.Array:
     """Blurs with a Gaussian, mirrored at the border, as two matrix products.
 

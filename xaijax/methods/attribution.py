@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from xaijax.classifier import Classifier
 from xaijax.evaluation import Decode, evaluate
 from xaijax.explanation import Explanation, Status
-from xaijax.fitness import RESPONSE, Response
+from xaijax.fitness import RESPONSE, Response, Targets
+from xaijax.genetic.genome import pack
 from xaijax.masks import ranked
+from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
 from xaijax.methods.groups import group_size, map_groups
 from xaijax.methods.on_segments import check_option
@@ -28,31 +30,14 @@ WHOLE, SAMPLES, KEPT = range(3)  # the stages of an attribution
 class Planned:
     """A method that explains a batch by a plan."""
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """Says what to sample and what to fit; traceable. See `explain` for the arguments."""
         raise NotImplementedError
 
-    def explain(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        targets: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-        *,
-        micro_batch: int,
-    ) -> Explanation:
+    def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
         """Explains a batch; see `ELIME.explain`."""
-        plan = self.plan(keys, classifier, images, labels, active)
-        return attribute(plan, classifier, targets, micro_batch=micro_batch)
+        result = attribute(self.plan(keys, classifier, batch), classifier, batch.targets, micro_batch=micro_batch)
+        return dataclasses.replace(result, image_index=batch.image_index)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,34 +69,34 @@ class FixedArea(AttributionMethod):
         check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
 
 
-def attribute(plan: Plan, classifier: Classifier, targets: jax.Array, *, micro_batch: int) -> Explanation:
+def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_batch: int) -> Explanation:
     """Explains a batch by a plan; traceable.
 
     Args:
         plan: of the method.
         classifier: any.
-        targets: `[B]` int32, the class explained; -1 for the predicted one.
+        targets: `[B]`, the classes explained.
         micro_batch: masked images a forward pass.
 
     Returns:
         `Explanation` whose status says `ONE_SEGMENT` where a place was passed over.
     """
-    scenario, batch = plan.scenario, len(targets)
+    scenario, batch = plan.scenario, len(plan.active)
     stages = jnp.array([WHOLE] + _samples(plan) * [SAMPLES] + plan.kept * [KEPT])
     decode = functools.partial(_decode, plan.decode)
     fit = functools.partial(_fit, plan, micro_batch=micro_batch)
 
-    def explained(answers: Response, stage: jax.Array | int) -> jax.Array:
-        return jnp.where(targets >= 0, targets, jnp.where(stage > WHOLE, answers.predicted[:, 0], -1))
+    def known(answers: Response, stage: jax.Array | int) -> Targets:
+        return targets.resolved(jnp.where(stage > WHOLE, answers.predicted[:, 0], -1))
 
     def step(stage: jax.Array, carry: tuple[Response, Attribution]) -> tuple[Response, Attribution]:
         answers, found = carry
         new = (stages == stage)[None] & plan.active[:, None]
         ranked_too = dataclasses.replace(scenario, contexts=(found.ranks, scenario.contexts))
-        genomes, target = _genomes(plan, found), explained(answers, stage)
-        fresh = evaluate(classifier, decode, ranked_too, genomes, new, target, micro_batch=micro_batch)
+        genomes, asked = _genomes(plan, found), known(answers, stage)
+        fresh = evaluate(classifier, decode, ranked_too, genomes, new, asked, micro_batch=micro_batch)
         answers = jax.tree.map(lambda old, value: jnp.where(new, value, old), answers, fresh)
-        return answers, jax.lax.cond(stage == SAMPLES, fit, lambda *_: found, answers, target)
+        return answers, jax.lax.cond(stage == SAMPLES, fit, lambda *_: found, answers, asked)
 
     nothing = jax.tree.map(lambda value: jnp.zeros((batch, len(stages)), value.dtype), RESPONSE)
     shapes = jax.eval_shape(fit, nothing, targets)
@@ -119,24 +104,36 @@ def attribute(plan: Plan, classifier: Classifier, targets: jax.Array, *, micro_b
     answers, found = jax.lax.fori_loop(WHOLE, KEPT + 1, step, (nothing, blank))
 
     def result(row: Any) -> Explanation:
-        answers, found, genomes, context, target, active, index = row
+        answers, found, genomes, context, targets, active, index = row
         place = plan.pick(answers)
-        genome = jax.tree.map(lambda leaf: leaf[place], genomes)
+        whole, picked, genome = (
+            jax.tree.map(lambda leaf, at=at: leaf[at], tree)
+            for tree, at in ((answers, 0), (answers, place), (genomes, place))
+        )
+        mask = decode((found.ranks, context), genome).astype(jnp.bool_)
+        finite = jnp.isfinite(answers.log_odds)
+        works = active & finite[0] & finite[place] & jnp.all(jnp.isfinite(found.score))
         return conclude(
-            answers,
-            place,
-            decode((found.ranks, context), genome).astype(jnp.bool_),
-            found.score,
-            found.segment_score,
-            target=target,
+            works,
+            whole,
+            picked,
+            mask=mask,
+            score=found.score,
+            genome=pack(mask.reshape(-1)),
+            targets=targets,
             image_index=index,
-            active=active,
-            evaluations=len(stages) + plan.fit_evaluations,
+            evaluations=jnp.where(active, jnp.int32(len(stages) + plan.fit_evaluations), 0),
+            holds={
+                Status.SPENT: active,
+                Status.ONE_SEGMENT: ~active,
+                Status.NOT_FINITE: active & ~works,
+                Status.SOME_NOT_FINITE: works & ~jnp.all(finite),
+            },
+            segment_score=found.segment_score,
         )
 
     index = jnp.arange(batch, dtype=jnp.int32)
-    target = explained(answers, KEPT)
-    rows = (answers, found, _genomes(plan, found), scenario.contexts, target, plan.active, index)
+    rows = (answers, found, _genomes(plan, found), scenario.contexts, known(answers, KEPT), plan.active, index)
     explanation = jax.lax.map(result, rows)
     if plan.segmented is None:
         return explanation
@@ -148,16 +145,16 @@ def _samples(plan: Plan) -> int:
     return jax.tree.leaves(plan.genomes)[0].shape[1]
 
 
-def _fit(plan: Plan, answers: Response, targets: jax.Array, *, micro_batch: int) -> Attribution:
+def _fit(plan: Plan, answers: Response, targets: Targets, *, micro_batch: int) -> Attribution:
     """Fits every image of a batch to the answers `[B, 1 + N + Q]`."""
     samples = _samples(plan)
 
     def one(row: Any) -> Attribution:
-        context, genomes, answers, target = row
+        context, genomes, answers, targets = row
         own = jax.tree.map(lambda leaf: leaf[1 : 1 + samples], answers)
         whole = jax.tree.map(lambda leaf: leaf[0], answers)
         weight = jnp.isfinite(own.log_odds).astype(jnp.float32)
-        return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole, target=target))
+        return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole, targets=targets))
 
     rows = (plan.scenario.contexts, plan.genomes, answers, targets)
     return map_groups(one, rows, group_size(micro_batch)) if plan.fit_evaluations else jax.lax.map(one, rows)

@@ -1,67 +1,72 @@
-"""The result of an attribution: the explanation of one image, from what was evaluated and which mask was picked."""
+"""The end of every method: the explanation of one image, from the mask that was picked."""
 
-import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
-from xaijax.explanation import Explanation, Status
-from xaijax.fitness import Response
-from xaijax.genetic.genome import pack
+from xaijax.explanation import Explanation, Front, Status, status_of
+from xaijax.fitness import Response, Targets
 
 
 def conclude(
-    answers: Response,
-    place: jax.Array,
+    works: jax.Array,
+    whole: Response,
+    picked: Response,
+    *,
     mask: jax.Array,
     score: jax.Array,
-    segment_score: jax.Array | None,
-    *,
-    target: jax.Array,
+    genome: jax.Array,
+    targets: Targets,
     image_index: jax.Array,
-    active: jax.Array,
-    evaluations: int,
+    evaluations: jax.Array,
+    holds: Mapping[Status, jax.Array],
+    cp_score: jax.Array | None = None,
+    segments: jax.Array | None = None,
+    segment_score: jax.Array | None = None,
+    front: Front | None = None,
+    generations: jax.Array | None = None,
+    history: jax.Array | None = None,
 ) -> Explanation:
-    """Makes the explanation of one image; it failed where the whole image, the mask or a score is not finite.
+    """Makes the explanation of one image; what is None has the value of a method that knows nothing of it.
 
     Args:
-        answers: `[N]`, of the whole image first, then of masks.
-        place: `[]` int32, which of them is of the mask picked.
-        mask: `[H, W]` bool, the mask picked.
+        works: `[]` bool, whether there is an explanation; where not, the mask is empty and the figures are NaN.
+        whole: `[]`, the answer to the whole image.
+        picked: `[]`, the answer that tells of the mask; its area is the mask's.
+        mask: `[H, W]` bool.
         score: `[H, W]` float32.
-        segment_score: `[S]` float32, or None.
-        target: `[]` int32, the class explained.
+        genome: `[W]` uint32.
+        targets: `[]`, the classes asked about.
         image_index: `[]` int32.
-        active: `[]` bool, False where there was nothing to explain.
-        evaluations: what it cost.
+        evaluations: `[]` int32.
+        holds: see `status_of`.
+        cp_score: `[]` float32; None is the probability over the area.
+        segments: `[H, W]` int32, or None.
+        segment_score: `[S]` float32, or None.
+        front: of one image, or None.
+        generations: `[]` int32; None is 0.
+        history: `[G]` float32; None is one NaN.
     """
-    finite = jnp.isfinite(answers.log_odds)
-    works = active & finite[0] & finite[place] & jnp.all(jnp.isfinite(score))
-    whole, picked = (jax.tree.map(lambda leaf, at=at: leaf[at], answers) for at in (0, place))
-    mask = mask & works
     probability = jnp.where(works, picked.probability, jnp.nan)
     area = jnp.where(works, picked.area, jnp.nan)
-    holds = {
-        Status.SPENT: active,
-        Status.ONE_SEGMENT: ~active,
-        Status.NOT_FINITE: active & ~works,
-        Status.SOME_NOT_FINITE: works & ~jnp.all(finite),
-    }
     return Explanation(
-        mask=mask,
+        mask=mask & works,
         score=jnp.where(works, score, 0),
         image_index=image_index,
-        target=target,
+        target=targets.explained,
+        against=targets.against,
         original_probability=jnp.where(works, whole.probability, jnp.nan),
         probability=probability,
         area=area,
-        cp_score=probability / area,
-        genome=pack(mask.reshape(-1)),
-        segments=None,
+        cp_score=probability / area if cp_score is None else jnp.where(works, cp_score, jnp.nan),
+        genome=jnp.where(works, genome, jnp.uint32(0)),
+        segments=segments,
         segment_score=None if segment_score is None else jnp.where(works, segment_score, 0),
-        front=None,
-        evaluations=jnp.where(active, jnp.int32(evaluations), 0),
-        generations=jnp.int32(0),
-        status=functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds]),
-        history=jnp.full((1,), jnp.nan, jnp.float32),
+        front=front,
+        stability=None,
+        evaluations=evaluations,
+        generations=jnp.int32(0) if generations is None else generations,
+        status=status_of(holds),
+        history=jnp.full((1,), jnp.nan, jnp.float32) if history is None else history,
     )

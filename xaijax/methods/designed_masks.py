@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.genetic.genome import count_words, unpack, varied_density
-from xaijax.masks import superpixels
+from xaijax.genetic.genome import count_words, varied_density
 from xaijax.methods.attribution import AttributionMethod
+from xaijax.methods.batch import Batch
 from xaijax.methods.front import pick_fittest
 from xaijax.methods.keeping import rank_segments
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.plan import Attribution, Plan, Samples
-from xaijax.methods.surrogate import ridge
+from xaijax.methods.surrogate import contributions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,33 +42,18 @@ class DesignedMasks(OnSegments, AttributionMethod):
         fits = 1 <= self.prefixes <= self.evaluations - 5
         check_option("prefixes", fits, self.prefixes, "at least 1 and 5 below evaluations")
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `AttributionMethod.plan`."""
-        segmented = self.segment(classifier, images, labels)
+        segmented = self.segment(classifier, batch)
         count = self.evaluations - 1 - self.prefixes
         draw = functools.partial(varied_density, count=count, words=count_words(self.max_segments))
-        return Plan(
-            scenario=segmented.scenario,
-            genomes=jax.vmap(draw)(keys, segmented.length),
-            decode=superpixels.decode,
-            fit=self._fit,
-            active=active & (segmented.length > 1),
-            kept=self.prefixes,
-            pick=functools.partial(pick_fittest, area_weight=self.area_weight),
-            segmented=segmented,
-        )
+        pick = functools.partial(pick_fittest, area_weight=self.area_weight)
+        return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=self.prefixes, pick=pick)
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
-        bits = unpack(samples.genomes, self.max_segments)
-        coefficients = ridge(bits, samples.answers.log_odds, samples.weight, penalty=1.0)
-        density = superpixels.area_density(coefficients, segments)
+        coefficients, density = contributions(
+            samples.genomes, samples.answers, samples.weight, segments, max_segments=self.max_segments
+        )
         ranks, pixels = rank_segments(density, segments)
         # Of the prefixes, those whose areas come next above even steps; never the whole image.
         wanted = jnp.arange(1, self.prefixes + 1, dtype=jnp.float32) * (segments.size / (self.prefixes + 1))

@@ -3,25 +3,38 @@
 import dataclasses
 import functools
 import math
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.evaluation import evaluate
 from xaijax.explanation import Explanation, Status
-from xaijax.fitness import RESPONSE, is_probable, penalised_probability, probability_and_area
+from xaijax.fitness import (
+    RESPONSE,
+    Game,
+    Response,
+    Targets,
+    in_game,
+    is_probable,
+    penalised_probability,
+    probability_and_area,
+)
 from xaijax.genetic import search
 from xaijax.genetic.crossover import CROSSOVERS
-from xaijax.genetic.genome import count_words, unpack
+from xaijax.genetic.genome import count_words, whole
 from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.pareto import crowded_preference, hypervolume
 from xaijax.genetic.selection import stochastic_universal_sampling, tournament
 from xaijax.masks import superpixels
+from xaijax.methods.batch import Batch
+from xaijax.methods.conclusion import conclude
+from xaijax.methods.evolution import Evolution, EvolvingMethod, asked
 from xaijax.methods.front import make_front, pick_smallest
 from xaijax.methods.on_segments import OnSegments, check_option
-from xaijax.methods.surrogate import ridge
+from xaijax.methods.start import start_genomes
+from xaijax.methods.surrogate import contributions
 
 _ENDED = {
     search.SPENT: Status.SPENT,
@@ -36,7 +49,7 @@ FRONT = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ELIME(OnSegments):
+class ELIME(OnSegments, EvolvingMethod):
     """Evolves bits over superpixels; the fitness is the probability of the explained class on the masked image.
 
     The options of `OnSegments` come first.
@@ -47,8 +60,11 @@ class ELIME(OnSegments):
         generations: at most; None takes twice what fills the evaluations, as repeated genomes cost none.
         objective: "probability" maximises probability minus `area_weight` times area; "pareto" evolves the front of
             probability and area by NSGA-II, and the result is its smallest mask that keeps enough.
+        game: "preservation" looks for a mask that keeps the class though all else is removed; "deletion" for one whose
+            removal takes the class away: the inverse search, whose probability is that of losing the class.
         area_weight: at least 0; what a mask of all pixels loses against an empty one, for "probability".
-        keep: share of the whole image's probability that is enough, above 0 and at most 1, for "pareto".
+        keep: share of the whole image's probability that is enough, above 0 and at most 1, for "pareto"; in the
+            deletion game the share to be lost.
         selection: "tournament", or "universal" for stochastic universal sampling by rank.
         tournament_size: individuals a tournament, at least 1.
         pressure: of universal sampling, 1 to 2.
@@ -67,6 +83,7 @@ class ELIME(OnSegments):
     population: int | None = None
     generations: int | None = None
     objective: Literal["probability", "pareto"] = "probability"
+    game: Game = "preservation"
     area_weight: float = 0.0
     keep: float = 0.9
     selection: Literal["tournament", "universal"] = "tournament"
@@ -79,10 +96,13 @@ class ELIME(OnSegments):
     patience: int | None = None
     target_probability: float | None = None
 
+    decode = staticmethod(superpixels.decode)
+
     def __post_init__(self) -> None:
         OnSegments.__post_init__(self)
         known = self.objective in ("probability", "pareto")
         check_option("objective", known, self.objective, "'probability' or 'pareto'")
+        check_option("game", self.game in get_args(Game), self.game, "'preservation' or 'deletion'")
         check_option("keep", 0 < self.keep <= 1, self.keep, "above 0 and at most 1")
         known = self.selection in ("tournament", "universal")
         check_option("selection", known, self.selection, "'tournament' or 'universal'")
@@ -127,109 +147,104 @@ class ELIME(OnSegments):
             elites=population if all_may_stay else population // 4 if self.elites is None else self.elites,
             crossover=CROSSOVERS[self.crossover],
             mutation=functools.partial(bit_flip, flips=self.flips),
-            fitness=functools.partial(penalised_probability, area_weight=self.area_weight),
+            fitness=functools.partial(
+                _worth, self.game, functools.partial(penalised_probability, area_weight=self.area_weight)
+            ),
             patience=self.patience,
             goal=None
             if self.target_probability is None
-            else functools.partial(is_probable, least=self.target_probability),
+            else functools.partial(_worth, self.game, functools.partial(is_probable, least=self.target_probability)),
         )
         if self.objective == "probability":
             return common
         return dataclasses.replace(
             common,
-            fitness=probability_and_area,
+            fitness=functools.partial(_worth, self.game, probability_and_area),
             preference=crowded_preference,
             quality=functools.partial(hypervolume, reference=(0.0, -1.0)),
         )
 
-    def explain(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        targets: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-        *,
-        micro_batch: int,
-    ) -> Explanation:
-        """Explains a batch; traceable. See `xaijax.explain`, which checks the arguments.
-
-        Args:
-            keys: `[B]`, one an image.
-            classifier: any.
-            images: `[B, H, W, C]` uint8, or float32 in [0, 1].
-            targets: `[B]` int32, the class explained; -1 for the predicted one.
-            labels: `[B, H, W]` int32 in [0, H W), a label map an image; None segments on the device.
-            active: `[B]` bool, False for places that hold no image.
-            micro_batch: masked images a forward pass.
-        """
+    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
+        """See `EvolvingMethod.begin`."""
         settings = self.settings
-        segmented = self.segment(classifier, images, labels)
-        scenario, length = segmented.scenario, segmented.length
+        segmented = self.segment(classifier, batch)
+        active = batch.active & (segmented.length > 1)
 
-        def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
-            # Until the whole image was seen, the predicted class is not known: it is the archive's first answer.
-            predicted = jnp.where(states.archive.count > 0, states.archive.values.predicted[:, 0], -1)
-            explained = jnp.where(targets < 0, predicted, targets)
-            return evaluate(
-                classifier, superpixels.decode, scenario, genomes, states.new, explained, micro_batch=micro_batch
-            )
+        def init(
+            key: jax.Array, length: jax.Array, active: jax.Array, start: jax.Array | None, segments: jax.Array
+        ) -> Any:
+            genomes = None
+            if start is not None:
+                count = settings.population // 2 if start.ndim == 2 else settings.population
+                genomes = start_genomes(start, segments, count=count, max_segments=self.max_segments)
+            return search.init(settings, key, length, active, RESPONSE, start=genomes)
 
-        init = jax.vmap(functools.partial(search.init, settings, values=RESPONSE))
-        states = search.run(settings, init(keys, length, active & (length > 1)), evaluate_genomes)
-        rows = (states, segmented.segments, targets, segmented.merged, jnp.arange(len(keys), dtype=jnp.int32))
+        start = batch.of_rows(batch.start)
+        states = jax.vmap(init)(keys, segmented.length, active, start, segmented.segments)
+        return Evolution(states=states, scenario=segmented.scenario, merged=segmented.merged)
+
+    def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
+        """See `EvolvingMethod.finish`."""
+        states = evolution.states
+        rows = (states, evolution.scenario.contexts, asked(states, batch), evolution.merged, batch.image_index)
         return jax.lax.map(lambda row: self._result(*row), rows)
 
     def _result(
-        self, state: search.SearchState, segments: jax.Array, target: jax.Array, merged: jax.Array, index: jax.Array
+        self, state: search.SearchState, segments: jax.Array, targets: Targets, merged: jax.Array, index: jax.Array
     ) -> Explanation:
         archive = state.archive
+        seen = in_game(self.game, archive.values)
         evaluated = jnp.arange(self.evaluations) < archive.count
         finite = evaluated & jnp.isfinite(archive.values.log_odds)
         masks = finite.at[0].set(False)  # the whole image is no mask
         works = finite[0] & jnp.any(masks)
         if self.objective == "pareto":
-            least = jnp.float32(self.keep) * archive.values.probability[0]
-            best, is_kept = pick_smallest(archive.values, masks, least)
+            best, is_kept = pick_smallest(seen, masks, self._enough(archive.values.probability[0]))
             weaker = {Status.NOT_KEPT: works & ~is_kept}
         else:
             fitness = self.settings.fitness(archive.values)
             best = jnp.argmax(jnp.where(masks, fitness, -jnp.inf))
             weaker = {Status.WEAKER: works & (fitness[best] < fitness[0])}
 
-        bits = unpack(archive.genomes, self.max_segments)
-        coefficients = ridge(bits, archive.values.log_odds, finite.astype(jnp.float32), penalty=1.0)
-        coefficients = jnp.where(works, coefficients, 0.0)
-        density = superpixels.area_density(coefficients, segments)
-
-        genome = jnp.where(works, archive.genomes[best], jnp.uint32(0))
-        mask = superpixels.decode(segments, genome)
-        probability = jnp.where(works, archive.values.probability[best], jnp.nan)
-        area = jnp.where(works, archive.values.area[best], jnp.nan)
+        coefficients, density = contributions(
+            archive.genomes, archive.values, finite.astype(jnp.float32), segments, max_segments=self.max_segments
+        )
         several = state.length > 1
-        holds = {code: several & (state.ended == ended) for ended, code in _ENDED.items()} | {
-            Status.ONE_SEGMENT: ~several,
-            Status.MERGED: merged,
-            Status.NOT_FINITE: evaluated[0] & ~works,
-            Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
-        }
-        holds |= weaker
-        return Explanation(
-            mask=mask,
+        genomes = archive.genomes
+        if self.game == "deletion":
+            genomes = whole(state.length, genomes.shape[1])[None] & ~genomes
+        told, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
+        return conclude(
+            works,
+            jax.tree.map(lambda leaf: leaf[0], archive.values),
+            dataclasses.replace(told, area=picked.area),
+            mask=superpixels.decode(segments, genomes[best]),
             score=density[segments],
+            genome=genomes[best],
+            targets=targets,
             image_index=index,
-            target=jnp.where(target < 0, archive.values.predicted[0], target),
-            original_probability=jnp.where(works, archive.values.probability[0], jnp.nan),
-            probability=probability,
-            area=area,
-            cp_score=probability / area,
-            genome=genome,
+            evaluations=archive.count,
+            holds={code: several & (state.ended == ended) for ended, code in _ENDED.items()}
+            | {
+                Status.ONE_SEGMENT: ~several,
+                Status.MERGED: merged,
+                Status.NOT_FINITE: evaluated[0] & ~works,
+                Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
+                **weaker,
+            },
+            cp_score=picked.probability / picked.area,
             segments=segments,
             segment_score=coefficients,
-            front=make_front(archive.genomes, archive.values, masks & works, size=min(FRONT, self.evaluations - 1)),
-            evaluations=archive.count,
+            front=make_front(genomes, seen, masks & works, size=min(FRONT, self.evaluations - 1)),
             generations=jnp.maximum(state.generation - 1, 0),
-            status=functools.reduce(jnp.bitwise_or, [jnp.where(holds[code], int(code), 0) for code in holds]),
             history=state.history,
         )
+
+    def _enough(self, original: jax.Array) -> jax.Array:
+        """Returns the probability, as the game has it, that is enough where the whole image has `original`."""
+        share = jnp.float32(self.keep)
+        return share * original if self.game == "preservation" else 1 - (1 - share) * original
+
+
+def _worth(game: Game, measure: Callable[[Response], jax.Array], response: Response) -> jax.Array:
+    return measure(in_game(game, response))

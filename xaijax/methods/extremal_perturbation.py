@@ -13,6 +13,7 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import blend
 from xaijax.fitness import respond
 from xaijax.methods.attribution import FixedArea
+from xaijax.methods.batch import Batch
 from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
@@ -56,47 +57,46 @@ class ExtremalPerturbation(OnPixels, FixedArea):
         check_option("cells", self.cells >= 2, self.cells, "at least 2")
         check_option("penalty", self.penalty > 0, self.penalty, "above 0")
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    @property
+    def steps(self) -> int:
+        """Gradient steps that the evaluations hold beside the whole image and the last mask."""
+        return (self.evaluations - 2) // 3
+
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""
-        scenario = self.scenario(classifier, images)
+        scenario = self.scenario(classifier, batch)
         return Plan.of_gradient(
-            dataclasses.replace(scenario, contexts=(images, scenario.fills)),
+            dataclasses.replace(scenario, contexts=(scenario.images, scenario.fills)),
             functools.partial(self._fit, classifier),
-            active=active,
-            gradients=(self.evaluations - 2) // 3,
+            active=batch.active,
+            gradients=self.steps,
         )
 
     def _fit(self, classifier: Classifier, context: Any, samples: Samples) -> Attribution:
         image, fill = context
         height, width = image.shape[:2]
-        steps = (self.evaluations - 2) // 3
         optimiser = optax.adam(self.learning_rate)
 
         def loss(grid: jax.Array, weight: jax.Array) -> jax.Array:
             mask = paint_smooth(grid, height=height, width=width)
             masked = blend(mask[..., None], to_unit_range(image), fill)
             logits, _ = classifier.apply(classifier.params, masked[None])
-            answer = respond(classifier, logits, samples.target[None], jnp.mean(mask)[None])
+            answer = respond(
+                classifier, logits, jax.tree.map(lambda leaf: leaf[None], samples.targets), jnp.mean(mask)[None]
+            )
             fine = paint_smooth(grid, height=_PIXELS * self.cells, width=_PIXELS * self.cells)
             return weight * area_penalty(fine, self.area) - answer.log_odds[0]
 
         def step(number: jax.Array, carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
             grid, state = carry
-            progress = number.astype(jnp.float32) / max(steps - 1, 1)  # from 0 to 1
+            progress = number.astype(jnp.float32) / max(self.steps - 1, 1)  # from 0 to 1
             gradient = jax.grad(loss)(grid, self.penalty * _RAMP ** (2 * progress - 1))
             with jax.numpy_dtype_promotion("standard"):  # Adam divides by an integer's power
                 update, state = optimiser.update(gradient, state)
             return jnp.clip(grid + update, 0, 1), state
 
         start = jnp.ones((self.cells, self.cells), jnp.float32)  # the whole image
-        grid, _ = jax.lax.fori_loop(0, steps, step, (start, optimiser.init(start)))
+        grid, _ = jax.lax.fori_loop(0, self.steps, step, (start, optimiser.init(start)))
         return keep_pixels(paint_smooth(grid, height=height, width=width), self.area)
 
 

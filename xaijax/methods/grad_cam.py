@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import class_logits
 from xaijax.methods.attribution import Planned
+from xaijax.methods.batch import Batch
 from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
@@ -41,19 +42,13 @@ class GradCAM(OnPixels, Planned):
         OnPixels.__post_init__(self)
         check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""
-        tap, shape = find_tap(self.tap, classifier, images.shape[1:])
-        scenario = dataclasses.replace(self.scenario(classifier, images), contexts=images)
+        tap, shape = find_tap(self.tap, classifier, batch.images.shape[1:])
+        scenario = self.scenario(classifier, batch)
+        scenario = dataclasses.replace(scenario, contexts=scenario.images)
         return Plan.of_gradient(
-            scenario, functools.partial(self._fit, classifier, tap, shape), active=active, gradients=1
+            scenario, functools.partial(self._fit, classifier, tap, shape), active=batch.active, gradients=1
         )
 
     def _fit(
@@ -63,7 +58,9 @@ class GradCAM(OnPixels, Planned):
             logits, activations = classifier.apply(
                 classifier.params, to_unit_range(image)[None], taps=(tap,), perturbations={tap: perturbation}
             )
-            return class_logits(classifier, logits)[0, samples.target], activations[tap]
+            logits = class_logits(classifier, logits)[0]
+            other = jnp.where(samples.targets.against < 0, 0, logits[samples.targets.against])
+            return logits[samples.targets.explained] - other, activations[tap]
 
         gradient, activation = jax.grad(logit, has_aux=True)(jnp.zeros(shape, jnp.float32))
         weights = jnp.mean(gradient, axis=(0, 1, 2), keepdims=True)

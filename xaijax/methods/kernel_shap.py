@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.genetic.genome import count_words, enumerate_masks, pack, unpack, whole
-from xaijax.masks import superpixels
+from xaijax.genetic.genome import count_words, enumerate_masks, pack, unpack, with_complements
 from xaijax.masks.fills import Fill
 from xaijax.methods.attribution import FixedArea
+from xaijax.methods.batch import Batch
 from xaijax.methods.keeping import keep_segments
 from xaijax.methods.on_segments import OnSegments
 from xaijax.methods.plan import Attribution, Plan, Samples
@@ -41,24 +41,10 @@ class KernelSHAP(OnSegments, FixedArea):
         """Segments of the largest image whose coalitions are all evaluated."""
         return min(24, (self.evaluations - 1).bit_length() - 1)
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `AttributionMethod.plan`."""
-        segmented = self.segment(classifier, images, labels)
-        return Plan(
-            scenario=segmented.scenario,
-            genomes=jax.vmap(self._draw)(keys, segmented.length),
-            decode=superpixels.decode,
-            fit=self._fit,
-            active=active & (segmented.length > 1),
-            segmented=segmented,
-        )
+        segmented = self.segment(classifier, batch)
+        return Plan.of_segments(segmented, keys, self._draw, self._fit, active=batch.active)
 
     def _draw(self, key: jax.Array, length: jax.Array) -> jax.Array:
         """Returns `[evaluations - 2, W]`: the empty coalition, then others."""
@@ -72,9 +58,8 @@ class KernelSHAP(OnSegments, FixedArea):
         bits = unpack(samples.genomes[1:], self.max_segments)
         length = jnp.max(segments) + 1
         number = jnp.arange(bits.shape[0], dtype=jnp.int32)
-        fresh = (
-            number < jnp.left_shift(jnp.int32(1), jnp.clip(length, 1, 30)) - 2
-        )  # the rest repeats the last coalition
+        # Past the last coalition the enumeration repeats it.
+        fresh = number < jnp.left_shift(jnp.int32(1), jnp.clip(length, 1, 30)) - 2
         exact = jnp.where(fresh, shapley_kernel(jnp.sum(bits, axis=1), length), 0)
         weight = samples.weight[1:] * jnp.where(length <= self.enumerated, exact, 1.0)
         probability = samples.answers.probability
@@ -110,8 +95,7 @@ def draw_coalitions(key: jax.Array, length: jax.Array, *, max_segments: int, cou
     luck = jnp.where((jnp.arange(max_segments) < length)[None], luck, 2.0)
     place = jnp.argsort(jnp.argsort(luck, axis=1), axis=1)
     members = pack(place < jnp.minimum(size, length - 1)[:, None])
-    others = whole(length, words)[None] & ~members
-    return jnp.stack([members, others], axis=1).reshape(-1, words)[:count]
+    return with_complements(members, length)[:count]
 
 
 def shapley_kernel(size: jax.Array, length: jax.Array) -> jax.Array:

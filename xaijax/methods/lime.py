@@ -8,9 +8,9 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
 from xaijax.genetic.genome import WORD, count_words, pack, unpack, whole
-from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill
 from xaijax.methods.attribution import FixedArea
+from xaijax.methods.batch import Batch
 from xaijax.methods.keeping import keep_segments
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.plan import Attribution, Plan, Samples
@@ -41,25 +41,11 @@ class LIME(OnSegments, FixedArea):
         check_option("kernel_width", self.kernel_width > 0, self.kernel_width, "above 0")
         check_option("penalty", self.penalty > 0, self.penalty, "above 0")
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `AttributionMethod.plan`."""
-        segmented = self.segment(classifier, images, labels)
+        segmented = self.segment(classifier, batch)
         draw = functools.partial(draw_halves, count=self.evaluations - 2, words=count_words(self.max_segments))
-        return Plan(
-            scenario=segmented.scenario,
-            genomes=jax.vmap(draw)(keys, segmented.length),
-            decode=superpixels.decode,
-            fit=self._fit,
-            active=active & (segmented.length > 1),
-            segmented=segmented,
-        )
+        return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active)
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
         bits = unpack(samples.genomes, self.max_segments)

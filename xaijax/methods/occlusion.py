@@ -11,6 +11,7 @@ import numpy as np
 
 from xaijax.classifier import Classifier
 from xaijax.methods.attribution import FixedArea
+from xaijax.methods.batch import Batch
 from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
@@ -38,25 +39,18 @@ class Occlusion(OnPixels, FixedArea):
         FixedArea.__post_init__(self)
         check_option("window", 0 < self.window < 1, self.window, "above 0 and below 1")
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `AttributionMethod.plan`."""
-        height, width = images.shape[1:3]
+        height, width = batch.images.shape[1:3]
         side = max(1, round(self.window * min(height, width)))
         corners = window_corners(height, width, side, most=self.evaluations - 2)
         decode = functools.partial(uncovered, side=side, height=height, width=width)
         return Plan(
-            scenario=self.scenario(classifier, images),
-            genomes=jnp.broadcast_to(jnp.asarray(corners)[None], (len(images), *corners.shape)),
+            scenario=self.scenario(classifier, batch),
+            genomes=jnp.broadcast_to(jnp.asarray(corners)[None], (len(batch.active), *corners.shape)),
             decode=lambda _, corner: decode(corner),
             fit=functools.partial(self._fit, decode),
-            active=active,
+            active=batch.active,
         )
 
     def _fit(self, decode: Any, _: Any, samples: Samples) -> Attribution:

@@ -3,11 +3,11 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import Scenario
-from xaijax.masks.fills import Fill, check_fill, make_fill
+from xaijax.masks.fills import Fill, check_fill, make_plain_fills
+from xaijax.methods.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,10 @@ class OnPixels:
         if self.fill == "segment-mean":
             raise ValueError("fill 'segment-mean' needs segments, which this method has not; choose blur.")
 
-    def scenario(self, classifier: Classifier, images: jax.Array) -> Scenario:
-        """Makes the fills of a batch `[B, H, W, C]`, image by image as `OnSegments.segment` does; no contexts."""
-
-        def fill(image: jax.Array) -> jax.Array:
-            one_segment = jnp.zeros(image.shape[:2], jnp.int32)
-            pixels = to_unit_range(image)
-            return make_fill(self.fill, pixels, one_segment, max_segments=1, mean=classifier.mean)
-
+    def scenario(self, classifier: Classifier, batch: Batch) -> Scenario:
+        """Makes the fills of a batch, image by image as `OnSegments.segment` does; no contexts."""
         with jax.named_scope("fill"):
-            return Scenario(images=images, fills=jax.lax.map(fill, images), contexts=())
+            fills = batch.background
+            if fills is None:
+                fills = make_plain_fills(self.fill, to_unit_range(batch.images), mean=classifier.mean)
+            return batch.of_rows(Scenario(images=batch.images, fills=fills, contexts=()))

@@ -12,6 +12,7 @@ from xaijax.evaluation import Scenario
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
+from xaijax.methods.batch import Batch
 
 
 @chex.dataclass(frozen=True)
@@ -48,23 +49,27 @@ class OnSegments:
         make_segmentation(self.segmentation)
         check_option("max_segments", self.max_segments >= 2, self.max_segments, "at least 2")
 
-    def segment(self, classifier: Classifier, images: jax.Array, labels: jax.Array | None) -> Segmented:
-        """Segments a batch and makes its fills.
+    def segment(self, classifier: Classifier, batch: Batch) -> Segmented:
+        """Segments the images of a batch and makes their fills, for each of its rows.
 
         It goes image by image: XLA chooses its matrix kernels by size, and the last bits of an image's segments and
         fill must not depend on how many others there are.
 
         Args:
             classifier: whose data's mean is a fill.
-            images: `[B, H, W, C]` uint8, or float32 in [0, 1].
-            labels: `[B, H, W]` int32 in [0, H W), a label map an image; None segments on the device.
+            batch: to segment, where it brings no label maps.
         """
         with jax.named_scope("segment"):
-            segments, length, merged = jax.lax.map(lambda pair: self._segments(*pair), (images, labels))
+            segments, length, merged = jax.lax.map(lambda pair: self._segments(*pair), (batch.images, batch.labels))
         with jax.named_scope("fill"):
             fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
-            fills = jax.lax.map(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (images, segments))
-        return Segmented(scenario=Scenario(images=images, fills=fills, contexts=segments), length=length, merged=merged)
+            fills = batch.background
+            if fills is None:
+                fills = jax.lax.map(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))
+        segmented = Segmented(
+            scenario=Scenario(images=batch.images, fills=fills, contexts=segments), length=length, merged=merged
+        )
+        return batch.of_rows(segmented)
 
     def _segments(self, image: jax.Array, labels: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
         height, width = image.shape[:2]

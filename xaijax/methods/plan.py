@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.evaluation import Decode, Scenario
-from xaijax.fitness import Response
+from xaijax.fitness import Response, Targets
+from xaijax.masks import superpixels
 from xaijax.methods.on_segments import Segmented
 
 
@@ -31,7 +32,7 @@ class Samples:
     answers: Response  # [N], of the samples
     weight: jax.Array  # [N] float32, 1 for the samples that count, 0 for the others (an answer was not finite)
     whole: Response  # [], of the whole image
-    target: jax.Array  # [] int32, the class explained
+    targets: Targets  # [], the class explained
 
 
 Fit = Callable[[Any, Samples], Attribution]
@@ -71,6 +72,30 @@ class Plan:
     fit_evaluations: int = 0
     pick: Pick = last
     segmented: Segmented | None = None
+
+    @classmethod
+    def of_segments(
+        cls,
+        segmented: Segmented,
+        keys: jax.Array,
+        draw: Callable[[jax.Array, jax.Array], jax.Array],
+        fit: Fit,
+        *,
+        active: jax.Array,
+        kept: int = 1,
+        pick: Pick = last,
+    ) -> "Plan":
+        """Makes the plan of a method over segments; `draw(key, length)` samples the genomes `[N, W]` of an image."""
+        return cls(
+            scenario=segmented.scenario,
+            genomes=jax.vmap(draw)(keys, segmented.length),
+            decode=superpixels.decode,
+            fit=fit,
+            active=active & (segmented.length > 1),
+            kept=kept,
+            pick=pick,
+            segmented=segmented,
+        )
 
     @classmethod
     def of_gradient(cls, scenario: Scenario, fit: Fit, *, active: jax.Array, gradients: int) -> "Plan":

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.genetic.genome import count_words, unpack, varied_density
-from xaijax.masks import superpixels
+from xaijax.genetic.genome import count_words, varied_density
 from xaijax.methods.attribution import AttributionMethod
+from xaijax.methods.batch import Batch
 from xaijax.methods.front import pick_fittest
 from xaijax.methods.keeping import rank_segments
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.plan import Attribution, Plan, Samples
-from xaijax.methods.surrogate import ridge
+from xaijax.methods.surrogate import contributions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,32 +35,17 @@ class RandomSearch(OnSegments, AttributionMethod):
         AttributionMethod.__post_init__(self)
         check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `AttributionMethod.plan`."""
-        segmented = self.segment(classifier, images, labels)
+        segmented = self.segment(classifier, batch)
         draw = functools.partial(varied_density, count=self.evaluations - 1, words=count_words(self.max_segments))
-        return Plan(
-            scenario=segmented.scenario,
-            genomes=jax.vmap(draw)(keys, segmented.length),
-            decode=superpixels.decode,
-            fit=self._fit,
-            active=active & (segmented.length > 1),
-            kept=0,
-            pick=functools.partial(pick_fittest, area_weight=self.area_weight),
-            segmented=segmented,
-        )
+        pick = functools.partial(pick_fittest, area_weight=self.area_weight)
+        return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=0, pick=pick)
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
-        bits = unpack(samples.genomes, self.max_segments)
-        coefficients = ridge(bits, samples.answers.log_odds, samples.weight, penalty=1.0)
-        density = superpixels.area_density(coefficients, segments)
+        coefficients, density = contributions(
+            samples.genomes, samples.answers, samples.weight, segments, max_segments=self.max_segments
+        )
         return Attribution(
             score=density[segments],
             segment_score=coefficients,

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from xaijax.classifier import Classifier
 from xaijax.masks.fills import Fill
 from xaijax.methods.attribution import FixedArea
+from xaijax.methods.batch import Batch
 from xaijax.methods.keeping import keep_pixels
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
@@ -52,23 +53,16 @@ class RISE(OnPixels, FixedArea):
         check_option("cells", self.cells >= 2, self.cells, "at least 2")
         check_option("keep", 0 < self.keep < 1, self.keep, "above 0 and below 1")
 
-    def plan(
-        self,
-        keys: jax.Array,
-        classifier: Classifier,
-        images: jax.Array,
-        labels: jax.Array | None,
-        active: jax.Array,
-    ) -> Plan:
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `AttributionMethod.plan`."""
-        decode: Any = functools.partial(paint, height=images.shape[1], width=images.shape[2])
+        decode: Any = functools.partial(paint, height=batch.images.shape[1], width=batch.images.shape[2])
         draw = functools.partial(draw_cells, count=self.evaluations - 2, cells=self.cells, keep=self.keep)
         return Plan(
-            scenario=self.scenario(classifier, images),
+            scenario=self.scenario(classifier, batch),
             genomes=jax.vmap(draw)(keys),
             decode=lambda _, genome: decode(genome),
             fit=functools.partial(self._fit, decode),
-            active=active,
+            active=batch.active,
         )
 
     def _fit(self, decode: Any, _: Any, samples: Samples) -> Attribution:

@@ -3,6 +3,29 @@
 import jax
 import jax.numpy as jnp
 
+from xaijax.fitness import Response
+from xaijax.genetic.genome import unpack
+from xaijax.masks import superpixels
+
+
+def contributions(
+    genomes: jax.Array, answers: Response, weight: jax.Array, segments: jax.Array, *, max_segments: int
+) -> tuple[jax.Array, jax.Array]:
+    """Fits what each segment adds to the log-odds, in all and for its extent.
+
+    Args:
+        genomes: `[E, W]` uint32, the masks that were evaluated.
+        answers: `[E]`.
+        weight: `[E]` float32, 0 for masks that do not count.
+        segments: `[H, W]` int32 in [0, max_segments), without gaps.
+        max_segments: S.
+
+    Returns:
+        `[S]` float32, the ridge coefficients, and these as `superpixels.area_density`.
+    """
+    coefficients = ridge(unpack(genomes, max_segments), answers.log_odds, weight, penalty=1.0)
+    return coefficients, superpixels.area_density(coefficients, segments)
+
 
 def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float) -> jax.Array:
     """Fits `response ~ intercept + bits @ coefficients` by weighted least squares with an L2 penalty.

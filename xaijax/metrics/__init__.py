@@ -3,6 +3,7 @@
 What runs the classifier is batched over images and masks in JAX; what makes figures of its answers is NumPy in float64.
 """
 
+from xaijax.masks.overlap import overlap_above_chance
 from xaijax.metrics.complexity import entropy, sparseness
 from xaijax.metrics.confidence import MaskAnswers, ask_masks, cp_score, drop, gain, hypervolume, increase, smallest_area
 from xaijax.metrics.imputation import impute
@@ -27,7 +28,7 @@ from xaijax.metrics.randomisation import (
     spearman,
 )
 from xaijax.metrics.road import road_curve
-from xaijax.metrics.robustness import Explainer, noisy_scores, overlap_above_chance, sensitivity
+from xaijax.metrics.robustness import Explainer, noisy_scores, sensitivity
 from xaijax.metrics.summary import Summary, summarise
 
 __all__ = [

@@ -12,6 +12,7 @@ import numpy as np
 
 from xaijax.classifier import Classifier
 from xaijax.metrics.probe import mean_fills, probe
+from xaijax.metrics.ratio import ratio
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,7 @@ def drop(original: Any, masked: Any) -> np.ndarray:
         masked: `[...]` on what the mask keeps, in [0, 1].
     """
     original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
-    return _share(np.maximum(original - masked, 0), original)
+    return ratio(np.maximum(original - masked, 0), original)
 
 
 def gain(original: Any, masked: Any) -> np.ndarray:
@@ -91,7 +92,7 @@ def gain(original: Any, masked: Any) -> np.ndarray:
     Arguments as for `drop`. Where the whole image is certain already, nothing is won.
     """
     original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
-    return _share(np.maximum(masked - original, 0), 1 - original)
+    return ratio(np.maximum(masked - original, 0), 1 - original)
 
 
 def increase(original: Any, masked: Any) -> np.ndarray:
@@ -109,7 +110,7 @@ def cp_score(probability: Any, area: Any) -> np.ndarray:
         probability: `[...]` on what the mask keeps, in [0, 1].
         area: `[...]` kept pixels / all pixels, in [0, 1].
     """
-    return _share(np.asarray(probability, np.float64), np.asarray(area, np.float64))
+    return ratio(np.asarray(probability, np.float64), np.asarray(area, np.float64))
 
 
 def smallest_area(probability: Any, area: Any, original: Any, *, share: float = 0.9) -> np.ndarray:
@@ -153,9 +154,3 @@ def hypervolume(probability: Any, area: Any) -> np.ndarray:
     reached = np.maximum.accumulate(np.take_along_axis(saved, order, axis=-1), axis=-1)
     widths = -np.diff(probability, axis=-1, append=0)  # down to the next lower probability, the last one down to 0
     return np.sum(widths * reached, axis=-1)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Returns `part / whole`, and 0 where there is no whole."""
-    part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from xaijax.metrics.ratio import ratio
+
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
@@ -82,7 +84,7 @@ def energy_pointing_game(scores: Any, objects: Any) -> np.ndarray:
         `[B]` float64 in [0, 1]; 0 where no score is positive.
     """
     scores, objects = _pair(np.maximum(np.asarray(scores, np.float64), 0), objects)
-    return _ratio(np.sum(scores, axis=(1, 2), where=objects), np.sum(scores, axis=(1, 2)))
+    return ratio(np.sum(scores, axis=(1, 2), where=objects), np.sum(scores, axis=(1, 2)))
 
 
 def overlap(masks: Any, objects: Any) -> Overlap:
@@ -95,9 +97,9 @@ def overlap(masks: Any, objects: Any) -> Overlap:
     masks, objects = _pair(np.asarray(masks, bool), objects)
     both, either = np.sum(masks & objects, axis=(1, 2)), np.sum(masks | objects, axis=(1, 2))
     return Overlap(
-        iou=_ratio(both, either),
-        precision=_ratio(both, np.sum(masks, axis=(1, 2))),
-        recall=_ratio(both, np.sum(objects, axis=(1, 2))),
+        iou=ratio(both, either),
+        precision=ratio(both, np.sum(masks, axis=(1, 2))),
+        recall=ratio(both, np.sum(objects, axis=(1, 2))),
     )
 
 
@@ -109,7 +111,3 @@ def _pair(maps: np.ndarray, objects: Any) -> tuple[np.ndarray, np.ndarray]:
             "[batch, height, width]; masks_of_boxes makes masks of boxes."
         )
     return maps, objects
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole != 0)

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from xaijax.classifier import Classifier
 from xaijax.explain import explain
 from xaijax.explanation import Explanation
 from xaijax.masks.segmentation import SLIC
 from xaijax.methods.elime import ELIME
+from xaijax.metrics import overlap
 from xaijax.models.zoo import load
 from xaijax.report.page import write_page
+from xaijax.report.table import text_table
 from xaijax.runtime.folder import RESULTS, RUN, json_lines, write_json, write_whole
 from xaijax.runtime.run import result_row, write_files
 from xaijax.scenes.generator import Scene, generate
@@ -50,10 +51,11 @@ def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> 
     warm = time.perf_counter()
     result = _search(classifier, scenes, seed)
     explain_s = time.perf_counter() - warm
+    overlaps = overlap(result.mask, scenes.mask).iou
     rows = [
         result_row(result, place, classifier)
         | {"path": f"scene-{place}", "true_label": classifier.label(int(scenes.label[place]))}
-        | {"overlap": round(intersection_over_union(np.asarray(result.mask[place]), np.asarray(scenes.mask[place])), 6)}
+        | {"overlap": round(float(overlaps[place]), 6)}
         for place in range(images)
     ]
     for place, row in enumerate(rows):
@@ -63,12 +65,6 @@ def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> 
     write_whole(out / RESULTS, json_lines(rows))
     write_page(out)
     return Demo(scenes, result, rows, max(0.0, warm - start - explain_s), explain_s)
-
-
-def intersection_over_union(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Returns the pixels in both over the pixels in either, in [0, 1]; 0 where both are empty."""
-    either = np.sum(mask | truth)
-    return float(np.sum(mask & truth) / either) if either else 0.0
 
 
 def table(found: Demo) -> str:
@@ -86,14 +82,8 @@ def table(found: Demo) -> str:
         )
         for row in found.rows
     ]
-    widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
-    text = []
-    for line in [header, tuple("-" * width for width in widths), *lines]:
-        figures = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        text.append("  ".join([line[0].ljust(widths[0]), *figures]))
     rate = len(found.rows) / found.explain_s
-    text.append(f"{rate:.1f} images a second, after {found.compile_s:.1f} s of compilation")
-    return "\n".join(text)
+    return f"{text_table(header, lines)}\n{rate:.1f} images a second, after {found.compile_s:.1f} s of compilation"
 
 
 def _search(classifier: Classifier, scenes: Scene, seed: int) -> Explanation:

@@ -22,6 +22,7 @@ from xaijax.masks.fills import check_fill
 from xaijax.metrics import Summary, summarise
 from xaijax.models.preprocessing import preprocess
 from xaijax.models.zoo import load
+from xaijax.report.table import text_table
 from xaijax.runtime.folder import RESULTS, RUN, write_json
 from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
 from xaijax.runtime.reading import UnreadableImageError, read_image
@@ -163,14 +164,9 @@ def table(found: Evaluation) -> str:
         (name, f"{s.mean:.3f}", f"{s.low:.3f} to {s.high:.3f}", BETTER[name], str(s.images))
         for name, s in found.summaries.items()
     ]
-    widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
-    text = []
-    for line in [header, tuple("-" * width for width in widths), *lines]:
-        figures = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        text.append("  ".join([line[0].ljust(widths[0]), *figures]))
     evaluated = found.images - len(found.skipped)
-    text.append(f"{evaluated} of {found.images} images evaluated; the masks' fill is {found.fill}")
-    return "\n".join(text)
+    told = f"{evaluated} of {found.images} images evaluated; the masks' fill is {found.fill}"
+    return f"{text_table(header, lines)}\n{told}"
 
 
 def _fill_of(settings: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """What `xaijax evaluate` measures of a batch of explanations."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 
 from xaijax import metrics
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.masks.fills import make_fill
+from xaijax.masks.fills import make_plain_fills
 from xaijax.masks.segmentation import SLIC
 
 BETTER = {
@@ -83,7 +82,8 @@ def measure(classifier: Classifier, batch: list[Explained], *, steps: int, fill:
     scores = np.stack([item.score for item in batch])
     masks = np.stack([item.mask for item in batch])
     targets = np.array([item.target for item in batch])
-    asked = metrics.ask_masks(classifier, images, masks, targets, fills=_fills(fill, classifier.mean, images))
+    fills = _fills(fill, to_unit_range(jnp.asarray(images)), mean=classifier.mean)
+    asked = metrics.ask_masks(classifier, images, masks, targets, fills=fills)
     found: dict[str, Any] = {
         "original_probability": asked.original,
         "probability": asked.masked,
@@ -101,11 +101,7 @@ def measure(classifier: Classifier, batch: list[Explained], *, steps: int, fill:
     return {name: np.asarray(found[name], np.float64) for name in BETTER}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _fills(fill: str, mean: tuple[float, ...], images: jax.Array) -> jax.Array:
-    """Returns a fill that needs no segments, for every image."""
-    nothing = jnp.zeros(images.shape[1:3], jnp.int32)
-    return jax.lax.map(lambda image: make_fill(fill, to_unit_range(image), nothing, max_segments=1, mean=mean), images)
+_fills = jax.jit(make_plain_fills, static_argnames=("fill", "mean"))
 
 
 def _perturbation(

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from xaijax.classifier import Classifier
 from xaijax.evaluation import micro_batch_size
-from xaijax.explain import Method, compiled_explain, image_id, split_id
+from xaijax.explain import Method, compiled_explain
 from xaijax.explanation import Explanation, Status
+from xaijax.fitness import Targets
+from xaijax.methods.arguments import image_id, split_id
+from xaijax.methods.batch import Batch
 from xaijax.models.preprocessing import crop_box, preprocess
 from xaijax.report.page import write_page
 from xaijax.report.pictures import panel
@@ -148,16 +152,17 @@ def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
     """Compiles the search for a whole batch and returns what runs it on as many images as there are, up to that."""
     size, shape = job.batch_size, (*job.classifier.input_size, job.classifier.channels)
     key = jax.random.key(job.seed)
-    targets = np.full((size,), job.target, np.int32)
+    targets = Targets.of(np.full((size,), job.target, np.int32))
 
-    def arguments(batch: list[Item]) -> tuple[Any, ...]:
-        images = np.zeros((size, *shape), np.uint8)
-        ids = np.zeros((size, 2), np.uint32)
-        for place, item in enumerate(batch):
+    def arguments(items: list[Item]) -> tuple[Any, ...]:
+        images: Any = np.zeros((size, *shape), np.uint8)
+        words = np.zeros((size, 2), np.uint32)
+        for place, item in enumerate(items):
             assert item.pixels is not None
             images[place] = item.pixels
-            ids[place] = split_id(image_id(item.pixels))
-        return key, job.classifier, images, targets, ids, None, np.arange(size) < len(batch)
+            words[place] = split_id(image_id(item.pixels))
+        batch = Batch(images=images, targets=targets, active=jnp.arange(size) < len(items))
+        return key, words, job.classifier, batch
 
     program = compiled_explain.lower(*arguments([]), job.method, job.micro_batch).compile()
     return lambda batch: jax.device_get(program(*arguments(batch)))

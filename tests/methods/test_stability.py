@@ -1,0 +1,35 @@
+"""Many seeds as one call, against a call a seed."""
+
+import jax
+import numpy as np
+
+from xaijax import ELIME, Grid, explain
+from xaijax.metrics import overlap_above_chance
+
+KEY = jax.random.key(2)
+METHOD = ELIME(evaluations=40, segmentation=Grid(4, 4), max_segments=32, area_weight=0.2)
+
+
+def test_the_first_seed_is_the_run_without_repeats_and_the_others_differ(toy_classifier, toy_images):
+    plain = explain(KEY, toy_classifier, toy_images, method=METHOD)
+    many = explain(KEY, toy_classifier, toy_images, method=METHOD, repeats=5)
+    for field in ("genome", "mask", "score", "probability", "history", "status", "image_index", "target"):
+        np.testing.assert_array_equal(getattr(many, field), getattr(plain, field), err_msg=field)
+    stability = many.stability
+    np.testing.assert_array_equal(stability.genome[:, 0], plain.genome)
+    assert len({tuple(genome) for genome in np.asarray(stability.genome[0])}) > 1
+    assert plain.stability is None
+    assert np.all(np.asarray(many.evaluations) > np.asarray(plain.evaluations))
+
+
+def test_the_figures_are_those_of_the_masks(toy_classifier, toy_images):
+    many = explain(KEY, toy_classifier, toy_images, "top2", method=METHOD, repeats=3)
+    stability = many.stability
+    bits = np.asarray(stability.genome)[..., 0]
+    masks = (bits[:, :, None, None] >> np.asarray(many.segments, np.uint32)[:, None]) & 1
+    masks = masks.astype(bool)
+    np.testing.assert_array_equal(masks[:, 0], many.mask)
+    np.testing.assert_allclose(stability.frequency, masks.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(stability.area, masks.mean(axis=(2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(stability.overlap, overlap_above_chance(masks.swapaxes(0, 1)), rtol=1e-5)
+    np.testing.assert_array_equal(stability.probability[:, 0], many.probability)

@@ -1,0 +1,46 @@
+"""Where a search starts: the user's masks and heat maps as genomes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax import ELIME, Grid, explain
+from xaijax.genetic.genome import unpack
+from xaijax.methods.start import start_genomes
+
+SEGMENTS = np.asarray(Grid(3, 4)(np.zeros((12, 16, 3))))
+
+
+def test_masks_keep_the_segments_of_which_they_cover_half():
+    masks = np.stack([SEGMENTS == 3, SEGMENTS < 5, np.zeros_like(SEGMENTS, bool)])
+    masks[2, :2, :4] = True  # half of the first segment, of 4x4 pixels
+    genomes = start_genomes(jnp.asarray(masks), jnp.asarray(SEGMENTS), count=8, max_segments=40)
+    bits = np.asarray(unpack(genomes, 40))
+    assert [list(np.flatnonzero(row)) for row in bits] == [[3], [0, 1, 2, 3, 4], [0]]
+    assert len(start_genomes(jnp.asarray(masks), jnp.asarray(SEGMENTS), count=2, max_segments=40)) == 2
+
+
+def test_a_heat_map_gives_nested_masks_of_its_hottest_segments():
+    heat = np.random.default_rng(0).normal(size=12)
+    genomes = start_genomes(jnp.asarray(heat[SEGMENTS], jnp.float32), jnp.asarray(SEGMENTS), count=6, max_segments=40)
+    bits = np.asarray(unpack(genomes, 40))
+    sizes = bits.sum(axis=1)
+    assert sizes[0] == 1
+    assert sizes[-1] == 11
+    assert np.all(np.diff(sizes) > 0)
+    for row in bits:
+        assert set(np.flatnonzero(row)) == set(np.argsort(-heat)[: row.sum()])
+
+
+def test_a_search_that_starts_at_the_answer_is_told_it_at_once(toy_classifier, toy_images):
+    method = ELIME(evaluations=60, segmentation=Grid(4, 4), max_segments=32, area_weight=0.2)
+    key = jax.random.key(1)
+    best = explain(key, toy_classifier, toy_images, method=ELIME(**{**vars(method), "evaluations": 600}))
+    cold = explain(key, toy_classifier, toy_images, method=method)
+    warm = explain(key, toy_classifier, toy_images, start=np.asarray(best.mask)[:, None], method=method)
+    reached = np.asarray(best.probability - 0.2 * best.area)
+    first = np.asarray(warm.history)[:, 0]
+    assert np.all(first >= reached - 1e-5)
+    assert np.mean(first - np.asarray(cold.history)[:, 0]) > 0
+    heated = explain(key, toy_classifier, toy_images, start=np.asarray(best.score), method=method)
+    assert np.mean(np.asarray(heated.history)[:, 0] - np.asarray(cold.history)[:, 0]) > 0

@@ -1,0 +1,147 @@
+"""A search that the host drives: generation by generation, with progress between them, or with a black box to ask."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.evaluation import Scenario, blend
+from xaijax.explanation import Explanation
+from xaijax.fitness import RESPONSE, Response, respond
+from xaijax.genetic import search
+from xaijax.methods.batch import Batch
+from xaijax.methods.evolution import Evolution, EvolvingMethod, asked
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a search is, after a generation.
+
+    Attributes:
+        running: rows whose search goes on.
+        generations: `[R]` int32, of each row.
+        evaluations: `[R]` int32, of each row.
+        best: `[R]` float32, the quality that the history tells; -inf before the first population.
+    """
+
+    running: int
+    generations: np.ndarray
+    evaluations: np.ndarray
+    best: np.ndarray
+
+
+Report = Callable[[Progress], None]
+
+
+def search_in_steps(
+    keys: jax.Array,
+    classifier: Classifier,
+    batch: Batch,
+    method: object,
+    micro_batch: int,
+    report: Report | None = None,
+) -> Explanation:
+    """Explains a batch as `method.explain` does, with the loop over generations on the host.
+
+    Args:
+        keys: `[R]`, one a row.
+        classifier: any; a black box is asked on the host, `micro_batch` masked images at a time.
+        batch: what to explain.
+        method: an `EvolvingMethod`.
+        micro_batch: masked images a forward pass.
+        report: called after each generation.
+
+    Raises:
+        ValueError: the method does not search.
+    """
+    if not isinstance(method, EvolvingMethod):
+        raise ValueError(
+            f"{type(method).__name__} does not search in generations, so it can neither report them nor ask a black "
+            "box; choose ELIME."
+        )
+    evolution = _begin(keys, classifier, batch, method)
+    while bool(evolution.is_running):
+        if classifier.is_black_box:
+            evolution, genomes = _ask(evolution, method)
+            answers = _ask_black_box(classifier, method, evolution, genomes, batch, micro_batch)
+            evolution = _tell(evolution, answers, method)
+        else:
+            evolution = _advance(evolution, classifier, batch, method, micro_batch)
+        if report is not None:
+            states = jax.device_get(evolution.states)
+            generations = np.maximum(states.generation - 1, 0)
+            running = int(np.sum(states.ended == search.RUNNING))
+            report(Progress(running, generations, states.archive.count, states.best))
+    return _finish(evolution, batch, method)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _begin(keys: jax.Array, classifier: Classifier, batch: Batch, method: EvolvingMethod) -> Evolution:
+    return method.begin(keys, classifier, batch)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _advance(
+    evolution: Evolution, classifier: Classifier, batch: Batch, method: EvolvingMethod, micro_batch: int
+) -> Evolution:
+    return method.advance(evolution, classifier, batch, micro_batch=micro_batch, generations=1)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _ask(evolution: Evolution, method: EvolvingMethod) -> tuple[Evolution, jax.Array]:
+    return method.ask(evolution)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _tell(evolution: Evolution, answers: Response, method: EvolvingMethod) -> Evolution:
+    return method.tell(evolution, answers)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _finish(evolution: Evolution, batch: Batch, method: EvolvingMethod) -> Explanation:
+    return method.finish(evolution, batch)
+
+
+def _ask_black_box(
+    classifier: Classifier,
+    method: EvolvingMethod,
+    evolution: Evolution,
+    genomes: jax.Array,
+    batch: Batch,
+    micro_batch: int,
+) -> Response:
+    """Evaluates the new pairs `[R, P]` of all rows, packed into full calls but for the last."""
+    new = np.asarray(evolution.states.new)
+    row, place = np.nonzero(new)
+    targets = jax.device_get(asked(evolution.states, batch))
+    answers = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), RESPONSE)
+    for first in range(0, len(row), micro_batch):
+        rows, places = row[first : first + micro_batch], place[first : first + micro_batch]
+        used, short = len(rows), (0, micro_batch - len(rows))
+        padded = np.pad(rows, short, mode="edge")
+        masked, areas = _mask(evolution.scenario, padded, genomes[padded, np.pad(places, short, mode="edge")], method)
+        logits = np.asarray(classifier(np.asarray(masked)[:used]))
+        asked_of = jax.tree.map(lambda leaf, padded=padded: leaf[padded], targets)
+        told = _respond(classifier, np.pad(logits, (short, (0, 0)), mode="edge"), asked_of, areas)
+        for mine, theirs in zip(jax.tree.leaves(answers), jax.tree.leaves(told), strict=True):
+            mine[rows, places] = np.asarray(theirs)[:used]
+    return answers
+
+
+_respond = jax.jit(respond)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _mask(
+    scenario: Scenario, rows: jax.Array, genomes: jax.Array, method: EvolvingMethod
+) -> tuple[jax.Array, jax.Array]:
+    """Returns masked images `[N, H, W, C]` float32 in [0, 1], and the areas `[N]` that they keep."""
+    images, fills, contexts = jax.tree.map(
+        lambda leaf: leaf[rows], (scenario.images, scenario.fills, scenario.contexts)
+    )
+    masks = jax.vmap(method.decode)(contexts, genomes)
+    return blend(masks[..., None], to_unit_range(images), fills), jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
