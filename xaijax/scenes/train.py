@@ -50,8 +50,8 @@ class Options:
     network: str = "scenes-resnet"
     out: Path | None = None
     scenes: int = 30_000
-    epochs: int = 17
-    coarse_epochs: int = 8
+    epochs: int = 20
+    coarse_epochs: int = 10
     batch: int = 128
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
