@@ -11,6 +11,7 @@ insertion curve at which 0.9 of the original probability is reached.
 
 import dataclasses
 import functools
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -37,8 +38,8 @@ from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, sm
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.reading import find_images, read_image
 
-NESTED = ("lime", "kernel-shap", "rise", "random-search", "designed-masks")
-"""Methods whose first samples do not depend on how many there are."""
+NESTED = (("lime",), ("kernel-shap",), ("rise",), ("designed-masks", "random-search"))
+"""Methods whose first samples do not depend on how many there are, those together that draw and fit alike."""
 
 FIXED = ("grad-cam",)
 """Methods whose cost does not follow from a budget."""
@@ -111,7 +112,7 @@ def fitted_to_the_first(plan: Plan, counts: tuple[int, ...]) -> Plan:
 def scores_at_all_budgets(
     methods: tuple[Any, ...], micro_batch: int, seed: int, classifier: xaijax.Classifier, images: Any, halves: Any
 ) -> Any:
-    """Explains a batch by a nested method; `methods` are its settings for each budget, the largest last."""
+    """Explains a batch by nested methods, for each budget; the last of `methods` samples most."""
     keys, active = image_keys(jax.random.key(seed), halves), jnp.ones((len(images),), jnp.bool_)
     batch = Batch(images=images, targets=Targets.of(jnp.full((len(images),), -1, jnp.int32)), active=active)
     plans = [method.plan(keys, classifier, batch) for method in methods]
@@ -120,25 +121,38 @@ def scores_at_all_budgets(
 
 
 def score_maps(
-    name: str, classifier: xaijax.Classifier, images: np.ndarray, options: Options
-) -> Iterator[tuple[int, Any, np.ndarray, float]]:
-    """Yields `(budget, explanation, scores [B, H, W], seconds)` for every budget."""
+    names: tuple[str, ...], classifier: xaijax.Classifier, images: np.ndarray, options: Options
+) -> Iterator[tuple[str, int, Any, np.ndarray, float]]:
+    """Yields `(method, budget, explanation, scores [B, H, W], seconds)` for the budgets of methods that go together."""
     start = time.perf_counter()
-    if name in NESTED:
-        methods = tuple(make(name, budget, options) for budget in options.budgets)
+    if any(names[0] in group for group in NESTED):
+        asked = [(name, budget) for name in names for budget in options.budgets]
+        methods = tuple(make(name, budget, options) for name, budget in asked)
         micro_batch = micro_batch_size(images.shape[1:], jax.default_backend())
         halves = np.array([split_id(xaijax.image_id(image)) for image in images], np.uint32)
         result = jax.device_get(scores_at_all_budgets(methods, micro_batch, options.seed, classifier, images, halves))
         seconds = time.perf_counter() - start
-        for place, budget in enumerate(options.budgets):
+        for place, (name, budget) in enumerate(asked):
             spent = np.full((len(images),), budget)
-            yield budget, dataclasses.replace(result, evaluations=spent), result.score[:, place], seconds
+            yield name, budget, dataclasses.replace(result, evaluations=spent), result.score[:, place], seconds
         return
+    (name,) = names
     for budget in options.budgets[:1] if name in FIXED else options.budgets:
         start = time.perf_counter()
         method = make(name, budget, options)
         result = jax.device_get(xaijax.explain(jax.random.key(options.seed), classifier, images, method=method))
-        yield budget, result, result.score, time.perf_counter() - start
+        yield name, budget, result, result.score, time.perf_counter() - start
+
+
+def groups(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Returns the methods in order, those together that share their samples."""
+    found = []
+    for name in names:
+        group = next((group for group in NESTED if name in group), (name,))
+        together = tuple(member for member in group if member in names)
+        if together not in found:
+            found.append(together)
+    return found
 
 
 def measure(classifier: xaijax.Classifier, images: np.ndarray, result: Any, scores: np.ndarray, steps: int) -> Any:
@@ -160,16 +174,15 @@ def main(options: Options) -> None:
     RESULTS.mkdir(exist_ok=True)
     journal = RESULTS / f"{options.stem}.jsonl"
     rows = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
-    for name in options.methods:
+    for names in groups(options.methods):
         for start in range(0, len(paths), options.batch):
             batch = paths[start : start + options.batch]
-            wanted = {
-                (path.name, budget) for path in batch for budget in options.budgets[: 1 if name in FIXED else None]
-            }
-            if wanted <= {(row["image"], row["budget"]) for row in rows if row["method"] == name}:
+            budgets = options.budgets[: 1 if names[0] in FIXED else None]
+            wanted = set(itertools.product(names, budgets, [path.name for path in batch]))
+            if wanted <= {(row["method"], row["budget"], row["image"]) for row in rows}:
                 continue
             images = np.stack([preprocess(read_image(path), classifier) for path in batch])
-            for budget, result, scores, seconds in score_maps(name, classifier, images, options):
+            for name, budget, result, scores, seconds in score_maps(names, classifier, images, options):
                 metrics = measure(classifier, images, result, scores, options.steps)
                 fresh = [
                     {"method": name, "budget": budget, "image": path.name}
