@@ -108,7 +108,9 @@ def main(options: Options) -> None:
     else:
         images = uncertain_scenes(classifier, options.count, options.seed)
         fill, name = options.scene_fill, "gap_scenes"
-    method = xaijax.ELIME(evaluations=options.evaluations, segmentation=options.segmentation, fill=fill)
+    method = xaijax.ELIME(
+        evaluations=options.evaluations, segmentation=options.segmentation, fill=fill, objective="probability"
+    )
     result = jax.device_get(xaijax.explain(jax.random.key(options.seed), classifier, images, method=method))
     figures = {"model": options.model, "method": dataclasses.asdict(method), "all": gap_figures(result)}
     below = np.asarray(result.original_probability) < 0.95

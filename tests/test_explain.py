@@ -27,7 +27,16 @@ def assert_same_rows(result, rows, expected, expected_rows):
         np.testing.assert_array_equal(actual[rows], wanted[expected_rows], err_msg=field)
 
 
-@pytest.mark.parametrize("options", [{}, {"crossover": "one-point", "area_weight": 0.3}, {"crossover": "two-point"}])
+OPTIONS = {
+    "default": {},
+    "one-point": {"objective": "probability", "crossover": "one-point", "area_weight": 0.3},
+    "two-point": {"objective": "probability", "crossover": "two-point", "survival": "mu+lambda"},
+    "universal": {"selection": "universal", "guided": 1.0, "foldover": False},
+    "deletion": {"game": "deletion", "patience": 3, "designed": 0.0},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_classifier, toy_images, options):
     method = ELIME(evaluations=60, max_segments=64, fill="blur", **options)
     maps = label_maps(toy_images)
@@ -77,7 +86,7 @@ def test_a_second_batch_of_one_shape_traces_nothing(toy_classifier, toy_images):
     assert len(traces) == first
 
 
-@pytest.mark.parametrize("segmentation", ["grid", "slic"])
+@pytest.mark.parametrize("segmentation", ["grid", "slic", "quickshift"])
 def test_the_search_lowers_for_every_platform(toy_classifier, segmentation):
     classifier = xaijax.models.load("scenes-resnet")
     method = ELIME(evaluations=40, segmentation=segmentation)

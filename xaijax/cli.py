@@ -1,6 +1,9 @@
 """The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `models`."""
 
+import collections.abc
 import dataclasses
+import functools
+import operator
 import sys
 import typing
 from collections.abc import Sequence
@@ -27,7 +30,7 @@ from xaijax.runtime import evaluate
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.reading import find_images
 from xaijax.runtime.run import Job, Save, run
-from xaijax.runtime.targets import find_target
+from xaijax.runtime.targets import find_against, find_target
 
 METHODS: dict[str, type] = {
     "elime": ELIME,
@@ -55,7 +58,8 @@ class Explain:
         weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
         out: folder for the results.
         method: how to explain.
-        target: class to explain: predicted, its number, or its label.
+        target: class to explain: predicted, its number, or its label; or top3 (any number), a line each.
+        against: what the class is told from: others, runner-up (the most probable other), a number, or a label.
         labels: text file with a class's label a line.
         num_classes: classes of the weights; by default as published.
         mean: per channel, of [0, 1] pixels; by default as published.
@@ -72,6 +76,7 @@ class Explain:
     out: Path
     method: Literal[tuple(METHODS)] = "elime"  # type: ignore[valid-type]
     target: str = "predicted"
+    against: str = "others"
     labels: Path | None = None
     num_classes: int | None = None
     mean: tuple[float, ...] | None = None
@@ -190,8 +195,12 @@ def _documentation(method: type) -> str:
 
 
 def _simple(name: str, hint: Any) -> Any:
-    """Returns a type a command line can parse: a segmentation is named by its shorthand there."""
-    return Literal[tuple(SEGMENTATIONS)] if name == "segmentation" else hint
+    """Returns a type a command line can parse: what can be an object or a function is named by its shorthand there."""
+    if name == "segmentation":
+        return Literal[tuple(SEGMENTATIONS)]
+    choices = [choice for choice in typing.get_args(hint) if typing.get_origin(choice) is not collections.abc.Callable]
+    is_either = len(choices) < len(typing.get_args(hint))
+    return functools.reduce(operator.or_, choices) if is_either else hint
 
 
 def _method_name(arguments: Sequence[str]) -> str:
@@ -244,6 +253,7 @@ def _explain(options: Explain, search: Any) -> int:
         classifier=classifier,
         method=method,
         target=find_target(options.target, classifier),
+        against=find_against(options.against, classifier),
         seed=options.seed,
         batch_size=batch_size,
         save=options.save,

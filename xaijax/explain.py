@@ -13,6 +13,7 @@ from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.methods.arguments import (
     check_background,
+    check_contrast,
     check_images,
     check_segments,
     check_start,
@@ -93,6 +94,7 @@ def explain(
     elif micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
     explained, others = find_targets(targets, against, classifier, images, micro_batch)
+    check_contrast(explained, others)
     rows: Any = np.repeat(np.arange(count, dtype=np.int32), explained.size // count * repeats)
     words = name_images(images, ids)[rows]
     if repeats > 1:

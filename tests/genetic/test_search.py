@@ -174,3 +174,61 @@ def test_a_genome_whose_masks_are_too_many_for_the_budget_is_evolved():
     np.testing.assert_array_equal(genomes, state.population)
     # Counting from 1 to 8 would have left the last gene out of all.
     assert 2 <= sum(np.asarray(genomes)[:, 0] >> 4 & 1) <= 6
+
+
+def generations(settings, image, count):
+    """Returns the states and the genomes of the first generations after the whole mask's."""
+    state, found = init(settings, KEYS[image], LENGTHS[image], True), []
+    for number in range(count + 1):
+        state, genomes = ask(settings, state)
+        state = tell(settings, state, evaluate_generation(genomes, RIVAL[image], False, LENGTHS[image]))
+        if number:
+            found.append((state, np.asarray(genomes)))
+    return found
+
+
+def test_designed_generations_come_before_any_child():
+    plain, designed = (dataclasses.replace(SETTINGS, designed=count) for count in (1, 3))
+    found = generations(designed, LONG, 4)
+    drawn = np.asarray(found[0][0].drawn)
+    assert drawn.shape == (72, 2)
+    for number in range(3):
+        np.testing.assert_array_equal(found[number][1], drawn[24 * number : 24 * (number + 1)])
+    assert not any(np.array_equal(found[3][1], drawn[24 * number : 24 * (number + 1)]) for number in range(3))
+    np.testing.assert_array_equal(generations(plain, LONG, 1)[0][1], drawn[:24])
+
+
+@pytest.mark.parametrize("population", [24, 7])
+def test_every_other_child_is_the_complement_of_the_one_before(population):
+    settings = dataclasses.replace(SETTINGS, foldover=True, population=population, elites=2)
+    for _, genomes in generations(settings, ONEMAX, 3)[1:]:
+        pairs = genomes[: population // 2 * 2].reshape(-1, 2, 2)
+        np.testing.assert_array_equal(pairs[:, 0, 0] ^ pairs[:, 1, 0], np.uint32(2**32 - 1))
+        assert not np.any(genomes[:, 1])
+
+
+def test_guided_children_stand_first_and_those_that_are_known_are_mutated():
+    fresh = np.array([[0xF0F0, 1], [0x0F0F, 2], [0xFFFF, 3]], np.uint32)
+    settings = dataclasses.replace(SETTINGS, guide=lambda key, archive, length, context: jnp.asarray(fresh))
+    first, second = generations(settings, LONG, 3)[1:]
+    np.testing.assert_array_equal(first[1][:3], fresh)
+    assert not any(np.array_equal(genome, known) for genome, known in zip(second[1][:3], fresh, strict=True))
+    flipped = np.unpackbits((second[1][:3] ^ fresh).view(np.uint8), axis=1).sum(axis=1)
+    assert np.all((flipped >= 1) & (flipped <= 8))
+
+
+def test_a_guide_sees_the_archive_and_the_context():
+    def guide(key, archive, length, context):
+        best = jnp.argmax(jnp.where(jnp.arange(len(archive.values)) < archive.count, archive.values, -jnp.inf))
+        return (archive.genomes[best] ^ context)[None]
+
+    settings = dataclasses.replace(SETTINGS, guide=guide)
+    context = jnp.array([1, 0], jnp.uint32)
+    state = search.init(settings, KEYS[LONG], LENGTHS[LONG], jnp.bool_(True), VALUE, context=context)
+    for _ in range(2):
+        state, genomes = ask(settings, state)
+        state = tell(settings, state, evaluate_generation(genomes, RIVAL[LONG], False, LENGTHS[LONG]))
+    archive = state.archive
+    best = np.asarray(archive.genomes)[np.argmax(np.asarray(archive.values)[: int(archive.count)])]
+    _, genomes = ask(settings, state)
+    np.testing.assert_array_equal(genomes[0], best ^ np.asarray(context))

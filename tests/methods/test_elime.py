@@ -1,13 +1,16 @@
 """E-LIME against brute force, its statuses, and what bad options get."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from xaijax import ELIME, Grid, Status, explain
+from xaijax.genetic.crossover import two_point
 from xaijax.metrics import hypervolume
 
 KEY = jax.random.key(3)
+SINGLE = {"objective": "probability"}
 
 
 def brute_force(classifier, image, segments, target, area_weight):
@@ -22,7 +25,7 @@ def brute_force(classifier, image, segments, target, area_weight):
 
 @pytest.mark.parametrize("area_weight", [0.0, 0.4])
 def test_few_segments_are_enumerated(toy_classifier, toy_images, area_weight):
-    method = ELIME(evaluations=300, segmentation=Grid(2, 4), fill="black", area_weight=area_weight)
+    method = ELIME(evaluations=300, segmentation=Grid(2, 4), fill="black", area_weight=area_weight, **SINGLE)
     result = explain(KEY, toy_classifier, toy_images[:3], method=method)
     for row in range(3):
         masks, fitness = brute_force(
@@ -34,7 +37,7 @@ def test_few_segments_are_enumerated(toy_classifier, toy_images, area_weight):
 
 
 def test_evolution_comes_close_to_the_best_of_all_masks(toy_classifier, toy_images):
-    method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2)
+    method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2, **SINGLE)
     result = explain(KEY, toy_classifier, toy_images, method=method)
     for row in range(8):
         _, fitness = brute_force(
@@ -44,8 +47,9 @@ def test_evolution_comes_close_to_the_best_of_all_masks(toy_classifier, toy_imag
         assert np.mean(fitness > found + 1e-6) < 0.002
 
 
-def test_the_score_follows_what_each_segment_does(toy_classifier, toy_images):
-    method = ELIME(evaluations=250, segmentation=Grid(4, 4), fill="black")
+@pytest.mark.parametrize("objective", ["pareto", "probability"])
+def test_the_score_follows_what_each_segment_does(toy_classifier, toy_images, objective):
+    method = ELIME(evaluations=250, segmentation=Grid(4, 4), fill="black", objective=objective)
     result = explain(KEY, toy_classifier, toy_images, method=method)
     assert np.all(np.asarray(result.segment_score)[:, 16:] == 0)
     for row in range(8):
@@ -78,7 +82,7 @@ def test_a_map_with_gaps_and_too_many_segments_is_merged_and_said(toy_classifier
 
 def test_a_constant_image_says_that_nothing_beats_the_whole(toy_classifier):
     image = np.full((1, 16, 16, 3), 90, np.uint8)
-    method = ELIME(evaluations=40, segmentation=Grid(4, 4), fill="black")
+    method = ELIME(evaluations=40, segmentation=Grid(4, 4), fill="black", **SINGLE)
     target = int(np.argmax(toy_classifier(image)[0]))
     result = explain(KEY, toy_classifier, image, method=method)
     better = float(result.probability[0]) >= float(result.original_probability[0])
@@ -102,7 +106,13 @@ BAD_OPTIONS = {
     "budget below the population": ({"population": 50, "evaluations": 50}, r"below evaluations \(50\)"),
     "generations": ({"generations": 0}, "at least 1"),
     "max_segments": ({"max_segments": 1}, "at least 2"),
-    "area_weight": ({"area_weight": -1.0}, "at least 0"),
+    "area_weight": ({"area_weight": -1.0, **SINGLE}, "at least 0"),
+    "area_weight of a front": ({"area_weight": 0.1}, "objective='probability'"),
+    "designed": ({"designed": 1.5}, "0 to 1"),
+    "guided": ({"guided": -0.5}, "0 to 1"),
+    "keep": ({"keep": 0.0}, "above 0"),
+    "game": ({"game": "chess"}, "'preservation' or 'deletion'"),
+    "mutation": ({"mutation": "swap"}, "one of bit-flip"),
     "tournament_size": ({"tournament_size": 0}, "at least 1"),
     "flips": ({"flips": 0.0}, "above 0"),
     "elites": ({"elites": 500}, "0 to the population"),
@@ -149,9 +159,40 @@ def test_nsga_comes_close_to_the_best_front(toy_classifier, toy_images):
         assert 0.9 * best < last <= best + 1e-5
 
 
+def swap_ends(key, genomes, length):
+    """A mutation of a user's own: exchanges the first and the last gene of some genomes."""
+    last = (length - 1).astype(jnp.uint32)
+    differ = ((genomes ^ (genomes >> last)) & 1) * (jax.random.uniform(key, (len(genomes), 1)) < 0.5)
+    return genomes ^ (differ | (differ << last)).astype(jnp.uint32)
+
+
+def fittest_two(key, fitness, *, count):
+    """A selection of a user's own."""
+    return jnp.resize(jax.lax.top_k(fitness, 2)[1], (count,))
+
+
+@pytest.mark.parametrize("options", [{"mutation": swap_ends}, {"selection": fittest_two}, {"crossover": two_point}])
+def test_operators_of_ones_own_stand_in_the_same_place(toy_classifier, toy_images, options):
+    method = ELIME(evaluations=60, segmentation=Grid(3, 4), max_segments=32, **SINGLE, **options)
+    named = ELIME(evaluations=60, segmentation=Grid(3, 4), max_segments=32, crossover="two-point", **SINGLE)
+    result = explain(KEY, toy_classifier, toy_images[:3], method=method)
+    assert np.all(np.asarray(result.evaluations) == 60)
+    same = np.array_equal(result.history, explain(KEY, toy_classifier, toy_images[:3], method=named).history)
+    assert same == ("crossover" in options)
+
+
+def test_the_designed_share_is_what_designed_masks_evaluate(toy_classifier, toy_images):
+    settings = {"evaluations": 61, "segmentation": Grid(4, 4), "max_segments": 32}
+    design = ELIME(designed=1.0, population=12, guided=0.0, **settings)
+    assert design.settings.designed == 5
+    result = explain(KEY, toy_classifier, toy_images, method=design)
+    again = explain(KEY, toy_classifier, toy_images, method=ELIME(designed=1.0, population=12, guided=1.0, **settings))
+    np.testing.assert_array_equal(result.score, again.score)  # no child was bred, so how they are is all the same
+
+
 @pytest.mark.parametrize("options", [{"selection": "universal"}, {"survival": "mu+lambda"}])
 def test_other_operators_search_too(toy_classifier, toy_images, options):
-    method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2, **options)
+    method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2, **SINGLE, **options)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images[:3], method=method))
     for row in range(3):
         _, fitness = brute_force(toy_classifier, toy_images[row], result.segments[row], int(result.target[row]), 0.2)
@@ -159,7 +200,7 @@ def test_other_operators_search_too(toy_classifier, toy_images, options):
 
 
 def test_patience_and_a_target_end_the_search(toy_classifier, toy_images):
-    options = {"evaluations": 240, "segmentation": Grid(3, 4), "fill": "black"}
+    options = {"evaluations": 240, "segmentation": Grid(3, 4), "fill": "black", **SINGLE}
     patient = ELIME(patience=2, **options)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=patient))
     stalled = [row for row in range(8) if Status.STALLED in Status(int(result.status[row]))]

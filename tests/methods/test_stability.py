@@ -7,7 +7,7 @@ from xaijax import ELIME, Grid, explain
 from xaijax.metrics import overlap_above_chance
 
 KEY = jax.random.key(2)
-METHOD = ELIME(evaluations=40, segmentation=Grid(4, 4), max_segments=32, area_weight=0.2)
+METHOD = ELIME(evaluations=40, segmentation=Grid(4, 4), max_segments=32)
 
 
 def test_the_first_seed_is_the_run_without_repeats_and_the_others_differ(toy_classifier, toy_images):

@@ -12,7 +12,12 @@ from xaijax.runtime.folder import RESULTS, RUN, json_lines, write_json, write_pi
 FIGURES = {"original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240, "status": "It ended."}
 ROWS = [
     {"path": "photos/a.png", "label": "beagle", "probability": 0.8, **FIGURES},
-    {"path": "photos/<b>&.png", "label": '<script>alert("1")</script>', "probability": 0.5, **FIGURES},
+    {
+        "path": "photos/<b>&.png",
+        "label": '<script>alert("1")</script>',
+        "probability": 0.5,
+        **FIGURES,
+    },
     {"path": "caf\udce9.png", "error": "caf\udce9.png is <truncated>; fetch it again."},
 ]
 
@@ -43,13 +48,13 @@ def test_the_page_says_what_the_run_found(tmp_path):
     write_run(tmp_path)
     words = Reader(write_page(tmp_path)).words
     assert "2 of 3 images explained; probability raised in 1; mean area 25%." in words
-    assert "beagle: probability 0.600, on the kept 25% of the pixels 0.800; CP score 3.20; 240 evaluations." in words
+    assert "beagle: probability 0.600 on the whole image, 0.800 on 25% of its pixels; CP score 3.20" in words
     assert words.count("It ended.") == 2
     assert "0: photos/a.png" in words
 
 
 def test_names_are_shown_and_never_run(tmp_path):
-    write_run(tmp_path)
+    write_run(tmp_path, [ROWS[0], {**ROWS[1], "files": "000001_b"}, ROWS[2]])
     write_picture(tmp_path / "overlays/000001_b.png", Image.new("RGB", (2, 2)))
     page = Reader(write_page(tmp_path))
     assert page.tags.count("figure") == len(ROWS)
@@ -68,7 +73,7 @@ def test_an_error_stands_beside_its_image(tmp_path):
 
 @pytest.mark.parametrize("name", ["000001_b.png", '000001_50% #1? "b".png'])
 def test_each_picture_is_found_from_the_page(tmp_path, name):
-    write_run(tmp_path)
+    write_run(tmp_path, [{**ROWS[0], "files": name.removesuffix(".png")}, *ROWS[1:]])
     write_picture(tmp_path / "overlays" / name, Image.new("RGB", (2, 2)))
     write_picture(tmp_path / "overlays/of the user.png", Image.new("RGB", (2, 2)))
     (source,) = Reader(write_page(tmp_path)).sources

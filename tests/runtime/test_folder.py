@@ -76,7 +76,7 @@ def test_a_finished_run_is_read_again(tmp_path):
     folder = RunFolder(tmp_path / "out", SETTINGS)
     assert folder.done == {}
     for row in reversed(ROWS):
-        folder.add(row)
+        folder.add([row])
     folder.finish(ROWS, {"images": 4})
     assert names_in(folder.path) == sorted([RUN, RESULTS])
     assert (folder.path / RESULTS).read_bytes() == json_lines(ROWS)
@@ -84,7 +84,7 @@ def test_a_finished_run_is_read_again(tmp_path):
         "settings": json.loads(json.dumps(SETTINGS)),
         "images": 4,
     }
-    assert RunFolder(tmp_path / "out", SETTINGS).done == {row["path"]: row for row in ROWS}
+    assert RunFolder(tmp_path / "out", SETTINGS).done == {row["path"]: [row] for row in ROWS}
 
 
 def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(tmp_path):
@@ -93,16 +93,16 @@ def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(tmp_path):
     for kept in range(len(last) - 1):
         (tmp_path / JOURNAL).write_bytes(first + last[:kept])
         folder = RunFolder(tmp_path, SETTINGS)
-        assert list(folder.done.values()) == ROWS[:3]
-        folder.add({"path": "later.png"})
+        assert list(folder.done.values()) == [[row] for row in ROWS[:3]]
+        folder.add([{"path": "later.png"}])
         assert list(RunFolder(tmp_path, SETTINGS).done) == [*(row["path"] for row in ROWS[:3]), "later.png"]
 
 
 def test_what_was_done_is_kept_when_the_run_is_stopped_again(tmp_path):
     RunFolder(tmp_path, SETTINGS).finish(ROWS[:1], {})
     for row in ROWS[1:]:
-        RunFolder(tmp_path, SETTINGS).add(row)
-    assert RunFolder(tmp_path, SETTINGS).done == {row["path"]: row for row in ROWS}
+        RunFolder(tmp_path, SETTINGS).add([row])
+    assert RunFolder(tmp_path, SETTINGS).done == {row["path"]: [row] for row in ROWS}
 
 
 def test_a_run_of_other_settings_is_refused_and_stays(tmp_path):

@@ -130,3 +130,42 @@ def test_a_finished_run_computes_nothing_again(files, finished, job, monkeypatch
 def test_other_settings_are_refused(files, finished, job):
     with pytest.raises(ValueError, match="seed"):
         run(files, dataclasses.replace(job, settings={"seed": 4}), finished[0])
+
+
+def test_several_classes_of_an_image_are_lines_of_their_own(files, job, tmp_path):
+    both = dataclasses.replace(job, target="top2", against="runner-up", batch_size=2)
+    rows = run(files, both, tmp_path)
+    assert [row["path"] for row in rows if "error" not in row] == [str(files[i]) for i in (0, 2, 3, 4, 7) for _ in "ab"]
+    assert sum("error" in row for row in rows) == 3
+    with Image.open(files[-1]) as photo:
+        pixels = preprocess(photo, job.classifier)
+    result = explain(jax.random.key(3), job.classifier, pixels[None], "top2", against="runner-up", method=job.method)
+    for place, row in enumerate(rows[-2:]):
+        assert (row["target"], row["against"]) == (int(result.target[place]), int(result.against[place]))
+        assert row["probability"] == pytest.approx(float(result.probability[place]), abs=1e-6)
+        with Image.open(tmp_path / "masks" / f"{row['files']}.png") as picture:
+            np.testing.assert_array_equal(np.asarray(picture), result.mask[place])
+    assert len({row["files"] for row in rows if "files" in row}) == 10
+    before = contents(tmp_path)
+    lines = (tmp_path / RESULTS).read_text().splitlines(keepends=True)
+    (tmp_path / RESULTS).unlink()
+    (tmp_path / JOURNAL).write_text("".join(lines[:-1]))  # stopped between the two lines of the last image
+    run(files, both, tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_class_is_not_told_from_itself_and_costs_no_other_image_its_result(files, job, tmp_path):
+    plain = run(files, job, tmp_path / "plain")
+    named = next(row["target"] for row in plain if "error" not in row)
+    rows = run(files, dataclasses.replace(job, against=named), tmp_path / "against")
+    for row, before in zip(rows, plain, strict=True):
+        clashes = before.get("target") == named
+        assert ("error" in row) == (clashes or "error" in before)
+        if clashes:
+            assert "name another" in row["error"]
+
+
+def test_what_a_mask_takes_away_is_said_to_be_missing(files, job, tmp_path):
+    method = dataclasses.replace(job.method, game="deletion")
+    run(files[:1], dataclasses.replace(job, method=method), tmp_path)
+    assert " without " in (tmp_path / "index.html").read_text()

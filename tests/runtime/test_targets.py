@@ -5,7 +5,7 @@ import re
 import pytest
 
 from xaijax import Classifier
-from xaijax.runtime.targets import find_target
+from xaijax.runtime.targets import find_against, find_target
 
 LABELS = ("Tabby Cat", "crane", "beagle", "Crane", "straße")
 NAMED = Classifier.from_function(max, None, num_classes=5, labels=LABELS)
@@ -42,3 +42,18 @@ def test_a_name_needs_labels():
     assert find_target("3", NAMELESS) == 3
     with pytest.raises(ValueError, match="the classifier has no labels; give a number, or labels"):
         find_target("beagle", NAMELESS)
+
+
+def test_the_most_probable_classes_are_asked_for_by_number():
+    assert find_target("top3", NAMED) == "top3"
+    for wrong in ("top0", "top6"):
+        with pytest.raises(ValueError, match=f"target '{wrong}' asks for more classes than"):
+            find_target(wrong, NAMED)
+
+
+def test_what_a_class_is_told_from():
+    assert find_against("others", NAMED) is None
+    assert find_against("runner-up", NAMED) == "runner-up"
+    assert find_against("beagle", NAMED) == 2
+    with pytest.raises(ValueError, match="did you mean beagle"):
+        find_against("beagel", NAMED)

@@ -1,7 +1,8 @@
 """The search: `ask` proposes the genomes of a generation, `tell` learns what they are worth.
 
 Both are written for one image and `vmap`ped over images. The first generation asks for the whole mask alone (an
-explanation is measured against it), the second for a first population, every later one for children.
+explanation is measured against it), the next for the designed masks that a search starts from, every later one for
+children.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 
 from xaijax.genetic import archive as archives
 from xaijax.genetic.archive import Archive
-from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole
+from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole, with_complements
 from xaijax.genetic.selection import Selection
 from xaijax.genetic.survival import Preference, by_fitness, generational
 
@@ -25,6 +26,8 @@ RUNNING, SPENT, ENDED, EXHAUSTED, STALLED, REACHED = range(6)  # why a search ha
 
 Crossover = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 Mutation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+Guide = Callable[[jax.Array, Archive, jax.Array, Any], jax.Array]
+"""`guide(key, archive, length, context) -> genomes [N, W]`: children that follow from all that is known."""
 
 
 def first(fitness: jax.Array) -> jax.Array:
@@ -51,6 +54,10 @@ class Settings:
         quality: maps a population's fitness, the preferred individual first, to the number that the history tells.
         patience: generations without gain in quality after which the search ends; None for never.
         goal: maps values to `[P]` bool, the individuals that end the search; None for none.
+        designed: generations whose genomes are drawn beforehand, at least 1; see `varied_density`.
+        guide: makes the first children of a generation, as many as it returns; None for none.
+        foldover: whether every other child is the complement of the one before it. A search that looks for small masks
+            then still learns what their removal does, and its archive stays a good experiment.
         retries: how often a child that repeats a known genome is mutated again.
     """
 
@@ -67,6 +74,9 @@ class Settings:
     quality: Callable[[jax.Array], jax.Array] = first
     patience: int | None = None
     goal: Callable[[Any], jax.Array] | None = None
+    designed: int = 1
+    guide: Guide | None = None
+    foldover: bool = False
     retries: int = 3
 
     @property
@@ -82,7 +92,9 @@ class SearchState:
 
     key: jax.Array
     length: jax.Array  # [] int32, genes in use
-    population: jax.Array  # [P, W] uint32, the fittest first; before any is evaluated, the first population
+    context: Any  # pytree, what the guide needs to know of the image
+    drawn: jax.Array  # [D P, W] uint32, the genomes of the designed generations
+    population: jax.Array  # [P, W] uint32, the fittest first; before any is evaluated, of no fitness
     fitness: jax.Array  # [P] or [P, M] float32, -inf for what was not evaluated or not finite
     pending: jax.Array  # [P, W] uint32, the genomes that were asked for
     new: jax.Array  # [P] bool, which of them must be evaluated
@@ -102,6 +114,7 @@ def init(
     values: Any,
     *,
     start: jax.Array | None = None,
+    context: Any = (),
 ) -> SearchState:
     """Returns the state before the first generation.
 
@@ -112,19 +125,25 @@ def init(
         active: `[]` bool; False for a place in the batch that holds no image.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
         start: `[N, W]`, N at most the population, genomes to start from in place of as many random ones.
+        context: pytree, what the guide needs to know of the image.
     """
     first_key, repair_key, key = jax.random.split(key, 3)
-    drawn = varied_density(first_key, length, count=settings.population, words=settings.words)
+    count = settings.designed * settings.population
+    drawn = varied_density(first_key, length, count=count, words=settings.words)
     if start is not None:
-        drawn = jnp.concatenate([start, drawn[: settings.population - len(start)]])
+        drawn = jnp.concatenate([start, drawn[: count - len(start)]])
+    drawn = repair(repair_key, drawn, length)
+    first_population = drawn[: settings.population]
     many = jax.tree.map(lambda value: jax.ShapeDtypeStruct((settings.population, *value.shape), value.dtype), values)
     objectives = jax.eval_shape(settings.fitness, many).shape
     return SearchState(
         key=key,
         length=length,
-        population=repair(repair_key, drawn, length),
+        context=context,
+        drawn=drawn,
+        population=first_population,
         fitness=jnp.full(objectives, -jnp.inf, jnp.float32),
-        pending=drawn,
+        pending=first_population,
         new=jnp.zeros((settings.population,), jnp.bool_),
         archive=archives.empty(settings.evaluations, settings.words, values),
         generation=jnp.int32(0),
@@ -144,8 +163,10 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
     """
     key, child_key = jax.random.split(state.key)
     size = {"count": settings.population, "words": settings.words}
-    evolved = jnp.where(state.generation == 1, state.population, _children(settings, child_key, state))
-    counted = enumerate_masks((state.generation - 1) * settings.population, state.length, **size)
+    first = (state.generation - 1) * settings.population
+    designed = jax.lax.dynamic_slice_in_dim(state.drawn, first, settings.population)
+    evolved = jnp.where(state.generation <= settings.designed, designed, _children(settings, child_key, state))
+    counted = enumerate_masks(first, state.length, **size)
     genomes = jnp.where(state.length <= settings.enumerated, counted, evolved)
     genomes = jnp.where(state.generation == 0, whole(state.length, settings.words)[None], genomes)
 
@@ -248,21 +269,27 @@ def run(
 
 
 def _children(settings: Settings, key: jax.Array, state: SearchState) -> jax.Array:
-    """Breeds a generation; a child that repeats a known genome is mutated again, a few times at most."""
-    parent_key, cross_key, mutation_key = jax.random.split(key, 3)
-    parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * settings.population)
+    """Makes a generation; a child that repeats a known genome is mutated, a few times at most."""
+    parent_key, cross_key, mutation_key, guide_key = jax.random.split(key, 4)
+    count = -(-settings.population // 2) if settings.foldover else settings.population
+    parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count)
     mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.length)
+    bred = jnp.ones((count,), jnp.bool_)
+    if settings.guide is not None:
+        guided = settings.guide(guide_key, state.archive, state.length, state.context)[:count]
+        children = jnp.concatenate([guided, children[len(guided) :]])
+        bred = jnp.arange(count) >= len(guided)
 
     def mutate(attempt: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        children, repeats = carry
+        children, chosen = carry
         flip_key, repair_key = jax.random.split(jax.random.fold_in(mutation_key, attempt))
         changed = repair(repair_key, settings.mutation(flip_key, children, state.length), state.length)
-        children = jnp.where(repeats[:, None], changed, children)
+        children = jnp.where(chosen[:, None], changed, children)
         return children, archives.is_repeat(state.archive, children)
 
-    everyone = jnp.ones((settings.population,), jnp.bool_)
-    return jax.lax.fori_loop(0, settings.retries + 1, mutate, (children, everyone))[0]
+    children = jax.lax.fori_loop(0, settings.retries + 1, mutate, (children, bred))[0]
+    return with_complements(children, state.length)[: settings.population] if settings.foldover else children
 
 
 def _where_finite(fitness: jax.Array, known: jax.Array) -> jax.Array:

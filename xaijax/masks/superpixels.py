@@ -44,20 +44,20 @@ def segment_means(values: jax.Array, segments: jax.Array, *, max_segments: int) 
     return sums / jnp.maximum(segment_sizes(segments, max_segments=max_segments), 1)[:, None]
 
 
-def area_density(values: jax.Array, segments: jax.Array) -> jax.Array:
+def area_density(values: jax.Array, sizes: jax.Array) -> jax.Array:
     """Divides what segments are worth by the root of their area, in units of the mean segment's.
 
     A pixel's share falls with its segment's extent; the root keeps large segments from vanishing.
 
     Args:
         values: `[S]` float32.
-        segments: `[H, W]` int32 in [0, S), without gaps.
+        sizes: `[S]` float32, the pixels of each segment, 0 past the last; see `segment_sizes`.
 
     Returns:
         `[S]` float32.
     """
-    typical = segments.size / (jnp.max(segments) + 1).astype(jnp.float32)
-    return values * jnp.sqrt(typical / jnp.maximum(segment_sizes(segments, max_segments=len(values)), 1))
+    typical = jnp.sum(sizes) / jnp.sum(sizes > 0, dtype=jnp.float32)
+    return values * jnp.sqrt(typical / jnp.maximum(sizes, 1))
 
 
 def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple[jax.Array, jax.Array, jax.Array]:

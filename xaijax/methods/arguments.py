@@ -101,13 +101,17 @@ def find_targets(targets: Any, against: Any, classifier: Classifier, images: Any
         others = np.broadcast_to(others, explained.shape)
     if np.any(others < 0):
         raise ValueError("against holds -1 but must name a class in each row; 'runner-up' finds one.")
-    if np.any(explained == others):
-        row = int(np.argwhere(explained == others)[0, 0])
-        raise ValueError(
-            f"against is {int(others[row].max())} in row {row}, the class explained itself; name another, or "
-            "'runner-up'."
-        )
     return explained.reshape(-1), others.reshape(-1)
+
+
+def check_contrast(explained: np.ndarray, others: np.ndarray) -> None:
+    """Raises ValueError where a class would be told from itself; the arguments are what `find_targets` returns."""
+    for row in np.flatnonzero(explained == others):
+        if others[row] >= 0:
+            raise ValueError(
+                f"against is {int(others[row])} in row {int(row)}, the class explained itself; name another, or "
+                "'runner-up'."
+            )
 
 
 def _rank_classes(classifier: Classifier, images: Any, micro_batch: int) -> np.ndarray:

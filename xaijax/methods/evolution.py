@@ -2,18 +2,34 @@
 
 import dataclasses
 import functools
-from typing import Any
+import math
+from collections.abc import Collection
+from typing import Any, Literal
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.evaluation import Decode, Scenario, evaluate
-from xaijax.explanation import Explanation
+from xaijax.evaluation import Scenario, evaluate
+from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
+from xaijax.genetic.crossover import CROSSOVERS
+from xaijax.genetic.mutation import bit_flip
+from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
+from xaijax.genetic.survival import by_fitness
 from xaijax.methods.batch import Batch
+from xaijax.methods.on_segments import check_option
+
+ENDED = {
+    search.SPENT: Status.SPENT,
+    search.ENDED: Status.ENDED,
+    search.EXHAUSTED: Status.EXHAUSTED,
+    search.STALLED: Status.STALLED,
+    search.REACHED: Status.REACHED,
+}
+"""Why a search has ended, as a result says it."""
 
 
 @chex.dataclass(frozen=True)
@@ -30,14 +46,102 @@ class Evolution:
         return jnp.any(self.states.ended == search.RUNNING)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EvolvingMethod:
-    """A method that searches: `begin`, `advance` (or `ask` and `tell` in turn) until nothing is running, `finish`."""
+    """A method that searches: `begin`, `advance` (or `ask` and `tell` in turn) until nothing is running, `finish`.
 
-    decode: Decode
+    Attributes:
+        evaluations: forward passes an image at most, the whole image's included; at least 4.
+        population: genomes a generation, at least 2; None takes about 1.5 times the root of `evaluations`.
+        generations: at most; None takes twice what fills the evaluations, as repeated genomes cost none.
+        selection: "tournament", "universal" for stochastic universal sampling by rank, or a function like
+            `xaijax.genetic.selection.tournament`, its options bound.
+        tournament_size: individuals a tournament, at least 1.
+        pressure: of universal sampling, 1 to 2.
+        crossover: "uniform", "one-point", "two-point", or a function like `xaijax.genetic.crossover.uniform`.
+        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip`, its options bound.
+        flips: genes that bit-flip mutation flips in a child, on average; above 0.
+        survival: "generational" lets `elites` parents survive, "mu+lambda" the best of parents and children.
+        elites: parents that may survive, 0 to the population; None keeps a quarter, and all for two objectives.
+        patience: generations without gain after which the search ends, at least 1; None for never.
+        target_probability: ends the search once a mask reaches it, above 0; None for never.
+    """
+
+    evaluations: int = 240
+    population: int | None = None
+    generations: int | None = None
+    selection: Literal["tournament", "universal"] | Selection = "tournament"
+    tournament_size: int = 3
+    pressure: float = 1.8
+    crossover: Literal["uniform", "one-point", "two-point"] | search.Crossover = "uniform"
+    mutation: Literal["bit-flip"] | search.Mutation = "bit-flip"
+    flips: float = 1.0
+    survival: Literal["generational", "mu+lambda"] = "generational"
+    elites: int | None = None
+    patience: int | None = None
+    target_probability: float | None = None
+
+    def __post_init__(self) -> None:
+        def one_of(name: str, names: Collection[str]) -> None:
+            value = getattr(self, name)
+            check_option(name, callable(value) or value in names, value, "one of " + ", ".join(names))
+
+        one_of("selection", ("tournament", "universal"))
+        one_of("crossover", CROSSOVERS)
+        one_of("mutation", ("bit-flip",))
+        check_option("pressure", 1 <= self.pressure <= 2, self.pressure, "1 to 2")
+        known = self.survival in ("generational", "mu+lambda")
+        check_option("survival", known, self.survival, "'generational' or 'mu+lambda'")
+        check_option("patience", self.patience is None or self.patience >= 1, self.patience, "at least 1")
+        target = self.target_probability
+        check_option("target_probability", target is None or 0 < target <= 1, target, "above 0 and at most 1")
+        check_option("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
+        check_option("population", self.population is None or self.population >= 2, self.population, "at least 2")
+        fits = self.population is None or self.population < self.evaluations
+        check_option("population", fits, self.population, f"below evaluations ({self.evaluations})")
+        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
+        check_option("tournament_size", self.tournament_size >= 1, self.tournament_size, "at least 1")
+        check_option("flips", self.flips > 0, self.flips, "above 0")
+        check_option(
+            "elites", self.elites is None or 0 <= self.elites <= self.sizes[0], self.elites, "0 to the population"
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The population and the generations that follow from the evaluations."""
+        population = self.population or min(self.evaluations - 1, 2 * max(2, round(0.75 * math.sqrt(self.evaluations))))
+        return population, self.generations or 2 * math.ceil((self.evaluations - 1) / population)
+
+    @property
+    def common_settings(self) -> search.Settings:
+        """The search that these options describe; its fitness and its words are the method's to fill in."""
+        population, generations = self.sizes
+        selection: Any = self.selection
+        if selection == "tournament":
+            selection = functools.partial(tournament, size=self.tournament_size)
+        elif selection == "universal":
+            selection = functools.partial(stochastic_universal_sampling, pressure=self.pressure)
+        elites = population if self.survival == "mu+lambda" else population // 4
+        return search.Settings(
+            evaluations=self.evaluations,
+            population=population,
+            generations=generations,
+            words=1,
+            selection=selection,
+            elites=elites if self.elites is None or self.survival == "mu+lambda" else self.elites,
+            crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
+            mutation=self.mutation if callable(self.mutation) else functools.partial(bit_flip, flips=self.flips),
+            fitness=by_fitness,
+            patience=self.patience,
+        )
 
     @property
     def settings(self) -> search.Settings:
-        """The search that the options describe."""
+        """The search of the method."""
+        raise NotImplementedError
+
+    def decode(self, context: Any, genome: Any) -> jax.Array:
+        """See `xaijax.evaluation.Decode`."""
         raise NotImplementedError
 
     def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:

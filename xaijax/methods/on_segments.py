@@ -40,7 +40,7 @@ class OnSegments:
         fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
     """
 
-    segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "slic"
+    segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "quickshift"
     max_segments: int = 128
     fill: Fill = "blur"
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
 from xaijax.genetic.genome import count_words, varied_density
+from xaijax.masks import superpixels
 from xaijax.methods.attribution import AttributionMethod
 from xaijax.methods.batch import Batch
 from xaijax.methods.front import pick_fittest
@@ -43,9 +44,8 @@ class RandomSearch(OnSegments, AttributionMethod):
         return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=0, pick=pick)
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
-        coefficients, density = contributions(
-            samples.genomes, samples.answers, samples.weight, segments, max_segments=self.max_segments
-        )
+        sizes = superpixels.segment_sizes(segments, max_segments=self.max_segments)
+        coefficients, density = contributions(samples.genomes, samples.answers, samples.weight, sizes)
         return Attribution(
             score=density[segments],
             segment_score=coefficients,

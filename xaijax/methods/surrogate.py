@@ -9,7 +9,7 @@ from xaijax.masks import superpixels
 
 
 def contributions(
-    genomes: jax.Array, answers: Response, weight: jax.Array, segments: jax.Array, *, max_segments: int
+    genomes: jax.Array, answers: Response, weight: jax.Array, sizes: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Fits what each segment adds to the log-odds, in all and for its extent.
 
@@ -17,14 +17,13 @@ def contributions(
         genomes: `[E, W]` uint32, the masks that were evaluated.
         answers: `[E]`.
         weight: `[E]` float32, 0 for masks that do not count.
-        segments: `[H, W]` int32 in [0, max_segments), without gaps.
-        max_segments: S.
+        sizes: `[S]` float32, the pixels of each segment, 0 past the last.
 
     Returns:
         `[S]` float32, the ridge coefficients, and these as `superpixels.area_density`.
     """
-    coefficients = ridge(unpack(genomes, max_segments), answers.log_odds, weight, penalty=1.0)
-    return coefficients, superpixels.area_density(coefficients, segments)
+    coefficients = ridge(unpack(genomes, len(sizes)), answers.log_odds, weight, penalty=1.0)
+    return coefficients, superpixels.area_density(coefficients, sizes)
 
 
 def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float) -> jax.Array:

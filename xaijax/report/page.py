@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from xaijax.report.words import figures, title
 from xaijax.runtime.folder import RESULTS, RUN, write_whole
 
 _STYLE = """
@@ -32,9 +33,7 @@ def write_page(folder: Path) -> Path:
         rows = [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
-    numbered = ((path.stem.split("_")[0], path) for path in sorted((folder / "overlays").glob("*.png")))
-    overlays = {int(number): path for number, path in numbered if number.isdecimal()}
-    parts = [_entry(index, row, overlays.get(index)) for index, row in enumerate(rows)]
+    parts = [_entry(index, row, _overlay(folder, row)) for index, row in enumerate(rows)]
     page = f"""<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>xaijax</title>
@@ -61,18 +60,19 @@ def _summary(rows: list[dict[str, Any]]) -> str:
     return html.escape("; ".join(parts) + ".")
 
 
+def _overlay(folder: Path, row: dict[str, Any]) -> Path | None:
+    path = folder / "overlays" / f"{row.get('files')}.png"
+    return path if path.exists() else None
+
+
 def _entry(index: int, row: dict[str, Any], picture: Path | None) -> str:
     path = html.escape(row["path"])
     if "error" in row:
         return f'<figure><figcaption class="error">{path}: {html.escape(row["error"])}</figcaption></figure>\n'
-    label = html.escape(str(row["label"]))
+    label = html.escape(title(row))
     image = ""
     if picture:
         source = f"overlays/{quote(os.fsencode(picture.name))}"
         image = f'<img loading="lazy" src="{source}" alt="{label}: original, kept pixels, score map, overlay">'
-    figures = (
-        f"<b>{label}</b>: probability {row['original_probability']:.3f}, on the kept {row['area']:.0%} of the pixels "
-        f"{row['probability']:.3f}; CP score {row['cp_score']:.2f}; {row['evaluations']} evaluations. "
-    )
-    status = html.escape(row["status"])
-    return f"<figure>{image}<figcaption>{figures}{status}<br>{index}: {path}</figcaption></figure>\n"
+    told = f"<b>{label}</b>: {html.escape(figures(row))}. {html.escape(row['status'])}"
+    return f"<figure>{image}<figcaption>{told}<br>{index}: {path}</figcaption></figure>\n"

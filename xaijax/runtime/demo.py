@@ -20,7 +20,13 @@ from xaijax.runtime.folder import RESULTS, RUN, json_lines, write_json, write_wh
 from xaijax.runtime.run import result_row, write_files
 from xaijax.scenes.generator import Scene, generate
 
-METHOD = ELIME(evaluations=480, segmentation=SLIC(segments=40, compactness=5.0), fill="image-mean", area_weight=1.0)
+METHOD = ELIME(
+    evaluations=480,
+    segmentation=SLIC(segments=40, compactness=5.0),
+    fill="image-mean",
+    objective="probability",
+    area_weight=1.0,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +65,8 @@ def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> 
         for place in range(images)
     ]
     for place, row in enumerate(rows):
-        write_files(out, f"{place:06d}_{row['label']}", scenes.image[place], result, place, row, ("overlays",))
+        row["files"] = f"{place:06d}_{row['label']}"
+        write_files(out, row["files"], scenes.image[place], result, place, row, ("overlays",))
     settings = {"model": model, "method": dataclasses.asdict(METHOD), "images": images, "seed": seed}
     write_json(out / RUN, {"settings": settings, "images_per_s": images / explain_s})
     write_whole(out / RESULTS, json_lines(rows))

@@ -26,7 +26,6 @@ from xaijax.report.table import text_table
 from xaijax.runtime.folder import RESULTS, RUN, write_json
 from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
 from xaijax.runtime.reading import UnreadableImageError, read_image
-from xaijax.runtime.run import file_stem
 
 METRICS = "metrics.json"
 LOADED = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
@@ -187,16 +186,14 @@ def _read_all(
     skipped: dict[str, str],
 ) -> Iterator[Explained]:
     """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
-    for index, row in enumerate(rows):
+    for row in rows:
         try:
-            yield _read(folder, index, row, classifier, places)
+            yield _read(folder, row, classifier, places)
         except UnreadableImageError as error:
             skipped[row["path"]] = str(error)
 
 
-def _read(
-    folder: Path, index: int, row: dict[str, Any], classifier: Classifier, places: dict[str, np.ndarray] | None
-) -> Explained:
+def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dict[str, np.ndarray] | None) -> Explained:
     """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
     path = Path(row["path"])
     if "error" in row:
@@ -209,7 +206,7 @@ def _read(
     image = read_image(path, classifier.channels)
     if hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
         raise UnreadableImageError(f"{path.name} has changed since it was explained; explain it again.")
-    stem = file_stem(index, path)
+    stem = row["files"]
     try:
         score = np.load(folder / "scores" / f"{stem}.npy")
         with Image.open(folder / "masks" / f"{stem}.png") as picture:

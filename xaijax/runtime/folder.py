@@ -72,7 +72,7 @@ class RunFolder:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
-        self.done: dict[str, dict[str, Any]] = {}
+        self.done: dict[str, list[dict[str, Any]]] = {}
         try:
             path.mkdir(parents=True, exist_ok=True)
             if (path / RUN).exists():
@@ -100,14 +100,16 @@ class RunFolder:
                         row = json.loads(line)
                     except json.JSONDecodeError:  # the line that was being written when the run was stopped
                         continue
-                    self.done[row["path"]] = row
+                    lines = self.done.setdefault(row["path"], [])
+                    if row not in lines:
+                        lines.append(row)
         if (self.path / JOURNAL).exists():  # without the torn line, so that the next one starts on its own
-            write_whole(self.path / JOURNAL, json_lines(self.done.values()))
+            write_whole(self.path / JOURNAL, json_lines(row for lines in self.done.values() for row in lines))
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Adds a line to the journal."""
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Adds lines to the journal."""
         with (self.path / JOURNAL).open("ab") as journal:
-            journal.write(json_lines([row]))
+            journal.write(json_lines(rows))
 
     def finish(self, rows: list[dict[str, Any]], figures: Mapping[str, Any]) -> None:
         """Writes `results.jsonl` and `run.json`, and drops the journal."""

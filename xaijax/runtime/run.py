@@ -21,11 +21,12 @@ from xaijax.evaluation import micro_batch_size
 from xaijax.explain import Method, compiled_explain
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Targets
-from xaijax.methods.arguments import image_id, split_id
+from xaijax.methods.arguments import find_targets, image_id, split_id
 from xaijax.methods.batch import Batch
 from xaijax.models.preprocessing import crop_box, preprocess
 from xaijax.report.page import write_page
 from xaijax.report.pictures import panel
+from xaijax.report.words import figures, title
 from xaijax.runtime.folder import RunFolder, write_array, write_mask, write_picture
 from xaijax.runtime.reading import UnreadableImageError, read_image
 
@@ -39,7 +40,8 @@ class Job:
     Attributes:
         classifier: any.
         method: how to explain.
-        target: the class explained; -1 for the predicted one.
+        target: the class explained; -1 for the predicted one, "topK" for the K most probable ones.
+        against: the class that it is told from, "runner-up" for the most probable other one; None for all others.
         seed: of the run's key.
         batch_size: images a compiled call.
         save: what to write beside `results.jsonl`.
@@ -48,11 +50,17 @@ class Job:
 
     classifier: Classifier
     method: Method
-    target: int
+    target: int | str
+    against: int | str | None = None
     seed: int
     batch_size: int
     save: Sequence[Save]
     settings: dict[str, Any]
+
+    @property
+    def rows_per_image(self) -> int:
+        """Classes explained of each image."""
+        return int(self.target.removeprefix("top")) if isinstance(self.target, str) else 1
 
     @property
     def micro_batch(self) -> int:
@@ -89,25 +97,25 @@ def run(paths: Sequence[Path], job: Job, out: Path) -> list[dict[str, Any]]:
     """
     started = time.perf_counter()
     folder = RunFolder(out, job.settings)
-    rows = {str(path): folder.done[str(path)] for path in paths if str(path) in folder.done}
+    rows = {str(path): folder.done[str(path)] for path in paths if _is_done(folder.done.get(str(path), []), job)}
     left = [(index, path) for index, path in enumerate(paths) if str(path) not in rows]
     explain = _compile(job) if left else None
     compiled = time.perf_counter()
     evaluations = searched = 0
     with tqdm(total=len(left), unit="image", disable=None if sys.stderr.isatty() else True, file=sys.stderr) as bar:
         for batch, failed in _batches(_read(left, job.classifier), job.batch_size):
-            new = [_failure(item, job.seed) for item in failed]
+            new = {str(item.path): [_failure(item, job.seed, item.error)] for item in failed}
             if batch and explain is not None:
-                new += _explained(batch, explain(batch), job, out)
-                evaluations += sum(row["evaluations"] for row in new if "evaluations" in row)
+                new |= _explained(batch, explain(batch), job, out)
+                evaluations += sum(row.get("evaluations", 0) for lines in new.values() for row in lines)
                 searched += len(batch)
-            for row in new:
-                rows[row["path"]] = row
-                folder.add(row)
+            for lines in new.values():
+                folder.add(lines)
+            rows |= new
             bar.update(len(new))
-    ordered = [rows[str(path)] for path in paths]
+    ordered = [row for path in paths for row in rows[str(path)]]
     seconds = time.perf_counter() - compiled
-    figures = {
+    told = {
         "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "flax", "numpy")},
         "python": platform.python_version(),
         "devices": [str(device.device_kind) for device in jax.local_devices()],
@@ -119,7 +127,7 @@ def run(paths: Sequence[Path], job: Job, out: Path) -> list[dict[str, Any]]:
         "images_per_s": searched / seconds,
         "evaluations_per_s": evaluations / seconds,
     }
-    folder.finish(ordered, figures)
+    folder.finish(ordered, told)
     write_page(out)
     return ordered
 
@@ -148,11 +156,17 @@ def _batches(items: Iterator[Item], size: int) -> Iterator[tuple[list[Item], lis
         yield good, bad
 
 
+def _is_done(lines: list[dict[str, Any]], job: Job) -> bool:
+    """Whether an earlier start wrote all the lines of an image."""
+    return len(lines) == job.rows_per_image or any("error" in line and "target" not in line for line in lines)
+
+
 def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
     """Compiles the search for a whole batch and returns what runs it on as many images as there are, up to that."""
-    size, shape = job.batch_size, (*job.classifier.input_size, job.classifier.channels)
+    size, shape, each = job.batch_size, (*job.classifier.input_size, job.classifier.channels), job.rows_per_image
     key = jax.random.key(job.seed)
-    targets = Targets.of(np.full((size,), job.target, np.int32))
+    target = job.target if isinstance(job.target, str) else np.full((size,), job.target, np.int32)
+    source: Any = np.repeat(np.arange(size, dtype=np.int32), each)
 
     def arguments(items: list[Item]) -> tuple[Any, ...]:
         images: Any = np.zeros((size, *shape), np.uint8)
@@ -161,25 +175,42 @@ def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
             assert item.pixels is not None
             images[place] = item.pixels
             words[place] = split_id(image_id(item.pixels))
-        batch = Batch(images=images, targets=targets, active=jnp.arange(size) < len(items))
-        return key, words, job.classifier, batch
+        explained, others = find_targets(target, job.against, job.classifier, images, job.micro_batch)
+        batch = Batch(
+            images=images,
+            targets=Targets(explained=explained, against=others),
+            active=jnp.asarray((source < len(items)) & ((explained != others) | (others < 0))),
+            source=source if each > 1 else None,
+        )
+        return key, words[source], job.classifier, batch
 
     program = compiled_explain.lower(*arguments([]), job.method, job.micro_batch).compile()
     return lambda batch: jax.device_get(program(*arguments(batch)))
 
 
-def _explained(batch: list[Item], result: Explanation, job: Job, out: Path) -> list[dict[str, Any]]:
-    """Writes the files of a batch and returns its lines."""
-    rows = []
+def _explained(batch: list[Item], result: Explanation, job: Job, out: Path) -> dict[str, list[dict[str, Any]]]:
+    """Writes the files of a batch and returns the lines of each image."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    each = job.rows_per_image
     for place, item in enumerate(batch):
-        row = result_row(result, place, job.classifier)
-        row = {"path": str(item.path), "sha256": item.sha256, "crop": item.crop, **row, "seed": job.seed}
-        if Status(int(result.status[place])).is_failure:
-            rows.append({"path": row["path"], "sha256": item.sha256, "seed": job.seed, "error": row["status"]})
-            continue
         assert item.pixels is not None
-        write_files(out, file_stem(item.index, item.path), item.pixels, result, place, row, job.save)
-        rows.append(row)
+        rows[str(item.path)] = lines = []
+        for row in range(place * each, (place + 1) * each):
+            found = result_row(result, row, job.classifier)
+            if getattr(job.method, "game", "preservation") == "deletion":
+                found["game"] = "deletion"
+            if found["target"] == int(result.against[row]):
+                found["error"] = "The class explained is the one that it was to be told from; name another."
+            elif Status(int(result.status[row])).is_failure:
+                found["error"] = found["status"]
+            if "error" in found:
+                told = {"target": found["target"]} if each > 1 else {}
+                lines.append(_failure(item, job.seed, found["error"]) | told)
+                continue
+            stem = file_stem(item.index * each + row % each, item.path)
+            line = {"path": str(item.path), "sha256": item.sha256, "crop": item.crop, **found, "seed": job.seed}
+            write_files(out, stem, item.pixels, result, row, line, job.save)
+            lines.append(line | {"files": stem})
     return rows
 
 
@@ -192,7 +223,11 @@ def result_row(result: Explanation, place: int, classifier: Classifier) -> dict[
     }
     counts = {name: int(getattr(result, name)[place]) for name in ("evaluations", "generations")}
     status = Status(int(result.status[place])).message
-    return {"target": target, "label": classifier.label(target), **figures, **counts, "status": status}
+    named = {"target": target, "label": classifier.label(target)}
+    against = int(result.against[place])
+    if against >= 0:
+        named |= {"against": against, "against_label": classifier.label(against)}
+    return {**named, **figures, **counts, "status": status}
 
 
 def write_files(
@@ -216,11 +251,7 @@ def write_files(
 
 def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str, Any]) -> Image.Image:
     """Draws one explanation with its figures."""
-    figures = (
-        f"probability {row['original_probability']:.3f} on the whole image, {row['probability']:.3f} on "
-        f"{row['area']:.0%} of its pixels; CP score {row['cp_score']:.2f}; {row['evaluations']} evaluations"
-    )
-    return panel(pixels, mask, score, title=row["label"], figures=figures)
+    return panel(pixels, mask, score, title=title(row), figures=figures(row))
 
 
 def file_stem(index: int, path: Path) -> str:
@@ -228,5 +259,6 @@ def file_stem(index: int, path: Path) -> str:
     return f"{index:06d}_{path.stem}"
 
 
-def _failure(item: Item, seed: int) -> dict[str, Any]:
-    return {"path": str(item.path), "seed": seed, "error": item.error}
+def _failure(item: Item, seed: int, error: str) -> dict[str, Any]:
+    digest = {"sha256": item.sha256} if item.sha256 else {}
+    return {"path": str(item.path), **digest, "seed": seed, "error": error}

@@ -6,14 +6,41 @@ import re
 from xaijax.classifier import Classifier
 
 
-def find_target(target: str, classifier: Classifier) -> int:
-    """Returns the class that `target` names: "predicted" (-1), a number, or a label in any case.
+def find_target(target: str, classifier: Classifier) -> int | str:
+    """Returns what `target` names: "predicted" (-1), "top3" (itself; any number), or one class as `find_class` does.
+
+    Raises:
+        ValueError: the classifier has no such class, or not so many.
+    """
+    if target == "predicted":
+        return -1
+    top = re.fullmatch(r"top(\d+)", target)
+    if top is None:
+        return find_class(target, classifier)
+    if not 1 <= int(top[1]) <= classifier.num_classes:
+        raise ValueError(
+            f"target {target!r} asks for more classes than there are; give top1 to top{classifier.num_classes}."
+        )
+    return target
+
+
+def find_against(against: str, classifier: Classifier) -> int | str | None:
+    """Returns what `against` names: "others" (None), "runner-up" (itself), or one class as `find_class` does.
+
+    Raises:
+        ValueError: the classifier has no such class.
+    """
+    if against == "others":
+        return None
+    return against if against == "runner-up" else find_class(against, classifier)
+
+
+def find_class(target: str, classifier: Classifier) -> int:
+    """Returns the class that a number names, or a label in any case.
 
     Raises:
         ValueError: the classifier has no such class; the nearest labels are named.
     """
-    if target == "predicted":
-        return -1
     if re.fullmatch(r"-?\d+", target):
         number = int(target)
         if not 0 <= number < classifier.num_classes:

@@ -1,0 +1,57 @@
+"""Nested masks of the score so far, against NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.fitness import RESPONSE, Response
+from xaijax.genetic import archive as archives
+from xaijax.genetic.genome import pack, unpack
+from xaijax.methods.nested import nested_masks
+
+SEGMENTS, EVALUATED = 12, 40
+
+
+def make_archive(seed):
+    """An archive whose log-odds are a sum over segments, with an answer that is not finite, and its segments' worth."""
+    random = np.random.default_rng(seed)
+    worth = random.normal(0, 2, SEGMENTS)
+    bits = random.random((EVALUATED, SEGMENTS)) < 0.5
+    log_odds = bits @ worth
+    log_odds[3] = np.nan
+    values = Response(
+        log_odds=jnp.asarray(log_odds, jnp.float32),
+        area=jnp.zeros(EVALUATED),
+        predicted=jnp.zeros(EVALUATED, jnp.int32),
+    )
+    empty = archives.empty(60, 2, RESPONSE)
+    return archives.insert(empty, pack(jnp.pad(bits, ((0, 0), (0, 52)))), values, jnp.ones(EVALUATED, bool)), worth
+
+
+def test_masks_keep_the_most_worth_up_to_an_area_of_each_part():
+    archive, worth = make_archive(0)
+    sizes = np.zeros(40, np.float32)
+    sizes[:SEGMENTS] = np.random.default_rng(1).integers(5, 90, SEGMENTS)
+    genomes = nested_masks(jax.random.key(0), archive, jnp.int32(SEGMENTS), jnp.asarray(sizes), count=6)
+    bits = np.asarray(unpack(genomes, 64))
+    order = np.argsort(-worth / np.sqrt(sizes[:SEGMENTS]))
+    kept = bits.sum(axis=1)
+    assert np.all((kept >= 1) & (kept <= SEGMENTS - 1))
+    areas = np.cumsum(sizes[order]) / sizes.sum()
+    for part, row in enumerate(bits):
+        assert set(np.flatnonzero(row)) == set(order[: kept[part]])
+        # The area wanted is within the part; the mask is the first that reaches it.
+        assert areas[kept[part] - 1] >= part / 6 or kept[part] == SEGMENTS - 1
+        assert kept[part] == 1 or areas[kept[part] - 2] < (part + 1) / 6
+
+
+def test_a_batch_gives_each_image_what_it_gets_alone():
+    made = [make_archive(seed)[0] for seed in range(3)]
+    sizes = jnp.where(jnp.arange(40) < SEGMENTS, 10.0, 0.0)
+    keys = jax.random.split(jax.random.key(1), 3)
+    together = jax.jit(jax.vmap(lambda key, archive: nested_masks(key, archive, jnp.int32(SEGMENTS), sizes, count=4)))(
+        keys, jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
+    )
+    for image in range(3):
+        alone = nested_masks(keys[image], made[image], jnp.int32(SEGMENTS), sizes, count=4)
+        np.testing.assert_array_equal(together[image], alone)

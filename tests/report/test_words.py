@@ -1,0 +1,15 @@
+"""What is said beside a picture."""
+
+from xaijax.report.words import figures, title
+
+ROW = {"label": "cat", "original_probability": 0.9, "probability": 0.1, "area": 0.2, "cp_score": 0.5, "evaluations": 60}
+
+
+def test_a_contrast_names_both_classes():
+    assert title(ROW) == "cat"
+    assert title({**ROW, "against_label": "dog"}) == "cat rather than dog"
+
+
+def test_a_mask_that_was_removed_is_said_to_be_missing():
+    assert figures(ROW).startswith("probability 0.900 on the whole image, 0.100 on 20% of its pixels; CP score 0.50")
+    assert "0.100 without 20% of its pixels" in figures({**ROW, "game": "deletion"})

@@ -1,0 +1,19 @@
+"""What is said of an explanation beside its picture, from its line of `results.jsonl`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def title(row: Mapping[str, Any]) -> str:
+    """Returns the class explained, and the one that it is told from, if any."""
+    rival = f" rather than {row['against_label']}" if "against_label" in row else ""
+    return f"{row['label']}{rival}"
+
+
+def figures(row: Mapping[str, Any]) -> str:
+    """Returns the figures in one line."""
+    where = "without" if row.get("game") == "deletion" else "on"
+    return (
+        f"probability {row['original_probability']:.3f} on the whole image, {row['probability']:.3f} {where} "
+        f"{row['area']:.0%} of its pixels; CP score {row['cp_score']:.2f}; {row['evaluations']} evaluations"
+    )
