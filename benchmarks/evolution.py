@@ -1,0 +1,166 @@
+"""What evolution finds: the front against plain NSGA-II's, the default mask, the published objective, and many seeds.
+
+    python -m benchmarks.evolution IMAGES... --weights FILE
+    python -m benchmarks.evolution IMAGES... --model resnet18 --weights FILE --count 12 --parts front pick
+
+Images, segments and fill are equal in each comparison; each mean over images comes with its bootstrap interval.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import numpy as np
+import tyro
+
+import xaijax
+from benchmarks.gap import gap_figures
+from benchmarks.record import write_record
+from xaijax import ELIME, Explanation
+from xaijax.metrics import hypervolume, summarise
+from xaijax.models.preprocessing import preprocess
+from xaijax.runtime.reading import find_images, read_image
+
+PLAIN = {"designed": 0.0, "guided": 0.0, "foldover": False}
+"""NSGA-II by the book: one random population, and children of crossover and mutation alone."""
+
+Part = Literal["front", "pick", "probability", "stability"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measures what evolution finds in photographs.
+
+    Attributes:
+        images: files, and folders of them.
+        model: a name that `xaijax models` lists.
+        weights: of the model.
+        count: images at most: evenly spaced ones of those that are found.
+        parts: what to measure.
+        evaluations: of the front.
+        plain_evaluations: of plain NSGA-II's front.
+        seeds: of the stability.
+        seed_images: images of the stability.
+        seed_evaluations: its budgets.
+        segmentation: of all.
+        fill: of all but the comparison with black.
+        batch: images explained at a time.
+        seed: of all.
+    """
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    model: str = "mobilenet_v2"
+    weights: str | None = None
+    count: int = 50
+    parts: tuple[Part, ...] = ("front", "pick", "probability", "stability")
+    evaluations: int = 400
+    plain_evaluations: int = 1000
+    seeds: int = 30
+    seed_images: int = 10
+    seed_evaluations: tuple[int, ...] = (120, 250, 500)
+    segmentation: str = "quickshift"
+    fill: str = "blur"
+    batch: int = 10
+    seed: int = 0
+
+
+Explain = Callable[..., Explanation]
+"""`explain(method, **arguments)`, of all images."""
+
+
+def explain_all(
+    classifier: xaijax.Classifier, images: np.ndarray, options: Options, method: ELIME, **arguments: Any
+) -> Explanation:
+    """Explains images in batches of one size."""
+    size = min(options.batch, len(images))
+    parts = []
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        full = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
+        found = xaijax.explain(jax.random.key(options.seed), classifier, full, method=method, **arguments)
+        used = len(batch)
+        parts.append(jax.tree.map(lambda leaf, used=used: np.asarray(leaf)[:used], found))
+        print(f"{min(start + size, len(images))} of {len(images)}", flush=True)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def told(values: np.ndarray) -> list[float]:
+    """Returns the mean over images and the ends of its 95% interval."""
+    summary = summarise(values)
+    return [round(figure, 4) for figure in (summary.mean, summary.low, summary.high)]
+
+
+def front(explain: Explain, method: Callable[..., ELIME], options: Options) -> dict[str, Any]:
+    """Compares the hypervolume of the front with that of plain NSGA-II, at fewer evaluations."""
+    ours = explain(method(evaluations=options.evaluations))
+    plain = explain(method(evaluations=options.plain_evaluations, **PLAIN))
+    volumes = [hypervolume(result.front.probability, result.front.area) for result in (ours, plain)]
+    return {
+        "evaluations": [float(result.evaluations.mean()) for result in (ours, plain)],
+        "hypervolume": [told(volume) for volume in volumes],
+        "ratio": told(volumes[0] / volumes[1]),
+    }
+
+
+def pick(explain: Explain, method: Callable[..., ELIME], options: Options) -> dict[str, Any]:
+    """Tells the default's mask of every image, and with black in place of the fill."""
+    figures = {}
+    for fill in dict.fromkeys((options.fill, "black")):
+        result = explain(method(fill=fill))
+        enough = result.probability >= 0.9 * result.original_probability
+        figures[fill] = {
+            "evaluations": method().evaluations,
+            "share kept at 0.9": told(enough.astype(float)),
+            "area": told(result.area),
+            "probability of each": [round(float(value), 4) for value in result.probability],
+            "area of each": [round(float(value), 4) for value in result.area],
+        }
+    return figures
+
+
+def probability(explain: Explain, method: Callable[..., ELIME], options: Options) -> dict[str, Any]:
+    """Tells how far the published objective raises the probability, of all and of those below 0.95."""
+    result = explain(method(objective="probability", evaluations=options.plain_evaluations))
+    below = result.original_probability < 0.95
+    figures = {"all": gap_figures(result)}
+    if below.any():
+        figures["p0 below 0.95"] = gap_figures(jax.tree.map(lambda leaf: leaf[below], result))
+    return figures
+
+
+def stability(explain: Explain, method: Callable[..., ELIME], options: Options) -> dict[str, Any]:
+    """Tells how the masks of many seeds agree."""
+    figures = {}
+    for evaluations in options.seed_evaluations:
+        result = explain(method(evaluations=evaluations), repeats=options.seeds)
+        figures[str(evaluations)] = {
+            "overlap above chance": told(result.stability.overlap),
+            "of each": [round(float(value), 4) for value in result.stability.overlap],
+            "area": told(result.stability.area.mean(axis=1)),
+            "spread of the probability": told(result.stability.probability.std(axis=1)),
+        }
+    return figures
+
+
+def main(options: Options) -> None:
+    classifier = xaijax.models.load(options.model, options.weights)
+    paths = find_images(options.images)
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(options.count, len(paths))).round().astype(int))
+    images = np.stack([preprocess(read_image(paths[place]), classifier) for place in chosen])
+    method = functools.partial(ELIME, segmentation=options.segmentation, fill=options.fill)
+    figures: dict[str, Any] = {"options": {name: str(value) for name, value in vars(options).items()}}
+    figures["names"] = [paths[place].name for place in chosen]
+    measures = {"front": front, "pick": pick, "probability": probability, "stability": stability}
+    for part in options.parts:
+        print(part, flush=True)
+        used = images[: options.seed_images] if part == "stability" else images
+        explain = functools.partial(explain_all, classifier, used, options)
+        figures[part] = measures[part](explain, method, options)
+    write_record(f"evolution_{options.model}", figures)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
