@@ -25,6 +25,7 @@ import tyro
 
 import xaijax
 from benchmarks.budget_report import write_report
+from benchmarks.photographs import choose_photographs, read_photographs
 from benchmarks.record import RESULTS
 from xaijax.cli import METHODS
 from xaijax.evaluation import micro_batch_size
@@ -35,8 +36,6 @@ from xaijax.methods.attribution import attribute
 from xaijax.methods.batch import Batch
 from xaijax.methods.plan import Attribution, Plan, Samples
 from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, smallest_area
-from xaijax.models.preprocessing import preprocess
-from xaijax.runtime.reading import find_images, read_image
 
 NESTED = (("lime",), ("kernel-shap",), ("rise",), ("designed-masks", "random-search"))
 """Methods whose first samples do not depend on how many there are, those together that draw and fit alike."""
@@ -168,9 +167,7 @@ def measure(classifier: xaijax.Classifier, images: np.ndarray, result: Any, scor
 
 def main(options: Options) -> None:
     classifier = xaijax.models.load(options.model, options.weights)
-    paths = find_images(options.images)
-    chosen = np.unique(np.linspace(0, len(paths) - 1, min(options.count, len(paths))).round().astype(int))
-    paths = [paths[place] for place in chosen]
+    paths = choose_photographs(options.images, options.count)
     RESULTS.mkdir(exist_ok=True)
     journal = RESULTS / f"{options.stem}.jsonl"
     rows = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
@@ -181,7 +178,7 @@ def main(options: Options) -> None:
             wanted = set(itertools.product(names, budgets, [path.name for path in batch]))
             if wanted <= {(row["method"], row["budget"], row["image"]) for row in rows}:
                 continue
-            images = np.stack([preprocess(read_image(path), classifier) for path in batch])
+            images = read_photographs(batch, classifier)
             for name, budget, result, scores, seconds in score_maps(names, classifier, images, options):
                 metrics = measure(classifier, images, result, scores, options.steps)
                 fresh = [

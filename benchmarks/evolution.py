@@ -18,11 +18,10 @@ import tyro
 
 import xaijax
 from benchmarks.gap import gap_figures
+from benchmarks.photographs import choose_photographs, read_photographs
 from benchmarks.record import write_record
 from xaijax import ELIME, Explanation
 from xaijax.metrics import hypervolume, summarise
-from xaijax.models.preprocessing import preprocess
-from xaijax.runtime.reading import find_images, read_image
 
 PLAIN = {"designed": 0.0, "guided": 0.0, "foldover": False}
 """NSGA-II by the book: one random population, and children of crossover and mutation alone."""
@@ -147,12 +146,11 @@ def stability(explain: Explain, method: Callable[..., ELIME], options: Options) 
 
 def main(options: Options) -> None:
     classifier = xaijax.models.load(options.model, options.weights)
-    paths = find_images(options.images)
-    chosen = np.unique(np.linspace(0, len(paths) - 1, min(options.count, len(paths))).round().astype(int))
-    images = np.stack([preprocess(read_image(paths[place]), classifier) for place in chosen])
+    paths = choose_photographs(options.images, options.count)
+    images = read_photographs(paths, classifier)
     method = functools.partial(ELIME, segmentation=options.segmentation, fill=options.fill)
     figures: dict[str, Any] = {"options": {name: str(value) for name, value in vars(options).items()}}
-    figures["names"] = [paths[place].name for place in chosen]
+    figures["names"] = [path.name for path in paths]
     measures = {"front": front, "pick": pick, "probability": probability, "stability": stability}
     for part in options.parts:
         print(part, flush=True)

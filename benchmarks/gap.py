@@ -16,11 +16,10 @@ import numpy as np
 import tyro
 
 import xaijax
+from benchmarks.photographs import choose_photographs, read_photographs
 from benchmarks.record import write_record
 from xaijax.metrics import overlap, summarise
-from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.demo import METHOD
-from xaijax.runtime.reading import find_images, read_image
 from xaijax.scenes.generator import generate
 
 CHUNK = 256  # scenes generated at a time
@@ -102,8 +101,8 @@ def overlap_figures(classifier: xaijax.Classifier, count: int, seed: int) -> dic
 def main(options: Options) -> None:
     classifier = xaijax.models.load(options.model, options.weights)
     if options.images:
-        paths = find_images(options.images)[: options.count]
-        images = np.stack([preprocess(read_image(path), classifier) for path in paths])
+        paths = choose_photographs(options.images, options.count)
+        images = read_photographs(paths, classifier)
         fill, name = options.fill, f"gap_{options.model}"
     else:
         images = uncertain_scenes(classifier, options.count, options.seed)

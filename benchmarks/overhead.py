@@ -19,12 +19,11 @@ import numpy as np
 import tyro
 
 import xaijax
+from benchmarks.photographs import choose_photographs, read_photographs
 from benchmarks.record import write_record
 from xaijax.classifier import to_unit_range
 from xaijax.cli import METHODS
 from xaijax.evaluation import micro_batch_size
-from xaijax.models.preprocessing import preprocess
-from xaijax.runtime.reading import find_images, read_image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,8 +90,8 @@ def compare(name: str, classifier: xaijax.Classifier, images: np.ndarray, option
 
 def main(options: Options) -> None:
     classifier = xaijax.models.load(options.model, options.weights)
-    paths = find_images(options.images)[: options.count]
-    images = np.stack([preprocess(read_image(path), classifier) for path in paths])
+    paths = choose_photographs(options.images, options.count)
+    images = read_photographs(paths, classifier)
     rows = [compare(name, classifier, images, options) for name in options.methods]
     write_record(options.name, {"model": options.model, "images": len(images), "rows": rows})
 
