@@ -27,6 +27,7 @@ from xaijax.methods.rise import RISE
 from xaijax.models.zoo import is_embedded, load, names
 from xaijax.report.page import write_page
 from xaijax.runtime import evaluate
+from xaijax.runtime.cache import keep_compiled
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.reading import find_images
 from xaijax.runtime.run import Job, Save, run
@@ -68,6 +69,7 @@ class Explain:
         seed: the same seed gives the same answer.
         batch_size: images searched at a time.
         save: what to write beside results.jsonl.
+        cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
     """
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -85,6 +87,7 @@ class Explain:
     seed: int = 0
     batch_size: int | Literal["auto"] = "auto"
     save: tuple[Save, ...] = ("masks", "scores", "overlays")
+    cache: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,12 +99,14 @@ class Demo:
         model: the classifier.
         images: scenes to explain.
         seed: of the scenes and the search.
+        cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
     """
 
     out: Path = Path("xaijax-demo")
     model: Literal[tuple(name for name in names() if is_embedded(name))] = "scenes-resnet"  # type: ignore[valid-type]
     images: int = 16
     seed: int = 0
+    cache: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,6 +229,8 @@ def _with_options(options: type, command: Any) -> Any:
 def _demo(options: Demo) -> int:
     if options.images < 1:
         raise ValueError(f"images is {options.images} but must be at least 1.")
+    if options.cache:
+        keep_compiled()
     print(f"explaining {options.images} generated scenes ...", file=sys.stderr)
     print(table(demo(options.out, images=options.images, seed=options.seed, model=options.model)))
     print(f"pictures: {options.out / 'index.html'}")
@@ -237,6 +244,8 @@ def _explain(options: Explain, search: Any) -> int:
     paths = find_images(options.images)
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
+    if options.cache:
+        keep_compiled()
     classifier = load(
         options.model,
         options.weights,
@@ -247,8 +256,10 @@ def _explain(options: Explain, search: Any) -> int:
         labels=options.labels,
     )
     batch_size = min(len(paths), 8) if options.batch_size == "auto" else options.batch_size
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-    settings = {key: value for key, value in settings.items() if key not in ("images", "out", "save", "batch_size")}
+    free = ("images", "out", "save", "batch_size", "cache")  # what a resumed run may change
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in free
+    }
     job = Job(
         classifier=classifier,
         method=method,
