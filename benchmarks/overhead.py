@@ -22,8 +22,8 @@ import xaijax
 from benchmarks.photographs import choose_photographs, read_photographs
 from benchmarks.record import write_record
 from xaijax.classifier import to_unit_range
-from xaijax.cli import METHODS
 from xaijax.evaluation import micro_batch_size
+from xaijax.methods.names import METHODS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import xaijax
-from xaijax.cli import METHODS
+from xaijax.methods.names import METHODS
 
 MODULES = [
     importlib.import_module(module.name)

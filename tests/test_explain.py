@@ -7,7 +7,7 @@ import pytest
 
 import xaijax
 from tests.conftest import CLASSES, mean_logits
-from xaijax import ELIME, LIME, SLIC, Classifier, Grid, Status, explain, image_id
+from xaijax import ELIME, LIME, RISE, SLIC, Classifier, Grid, Status, explain, image_id
 from xaijax.explain import compiled_explain
 from xaijax.fitness import Targets
 from xaijax.methods.batch import Batch
@@ -167,6 +167,7 @@ def test_bad_images_get_a_sentence(toy_classifier, name):
         explain(KEY, toy_classifier, images_with(change), method=METHOD)
 
 
+HEAT = np.zeros((2, 16, 16))
 BAD_ARGUMENTS = {
     "target": ({"targets": [0, 5]}, "targets holds 5, which is not a class of this classifier: it has 5"),
     "targets' shape": ({"targets": [0]}, "one an image"),
@@ -182,8 +183,13 @@ BAD_ARGUMENTS = {
     "background's size": ({"background": np.zeros((8, 8, 3))}, "resize it"),
     "background's range": ({"background": np.full((16, 16, 3), 9.0)}, "divide by 255"),
     "start's shape": ({"start": np.zeros((16, 16))}, r"a heat map \[2, 16, 16\]"),
+    "background's name": ({"background": np.full((16, 16, 3), -1.0)}, "^background range"),
     "start's type": ({"start": np.zeros((2, 3, 16, 16))}, "of bool"),
     "start's values": ({"start": np.full((2, 16, 16), np.nan)}, "NaN or infinity"),
+    "against's shape": ({"targets": [1, 2], "against": [[0, 3], [0, 3]]}, "one a target"),
+    "too many starts": ({"start": np.ones((2, 99, 16, 16), bool)}, "has room for"),
+    "start of a method that does not search": ({"method": LIME(evaluations=20), "start": HEAT}, "has no start"),
+    "segments of a method on pixels": ({"method": RISE(evaluations=20), "segments": HEAT.astype(int)}, "takes no seg"),
     "repeats": ({"repeats": 0}, "at least 1"),
     "report of a method that does not search": ({"method": LIME(evaluations=20), "report": print}, "choose ELIME"),
     "micro-batch": ({"micro_batch": 0}, "at least 1"),

@@ -14,8 +14,8 @@ AREAS = np.linspace(0, 1, 6, dtype=np.float32)
 answer = jax.jit(lambda classifier, logits, targets, areas: respond(classifier, logits, Targets.of(targets), areas))
 
 
-def classifier(activation):
-    return Classifier.from_function(identity, None, num_classes=4, activation=activation)
+def classifier(activation, num_classes=4):
+    return Classifier.from_function(identity, None, num_classes=num_classes, activation=activation)
 
 
 def identity(params, images):
@@ -54,7 +54,7 @@ def test_sigmoid_of_several_labels():
 def test_sigmoid_of_one_logit_has_the_classes_no_and_yes():
     logits = np.array([[2.0], [2.0], [2.0], [-3.0]], np.float32)
     targets = np.array([1, 0, -1, -1], np.int32)
-    response = answer(classifier("sigmoid"), logits, targets, AREAS[:4])
+    response = answer(classifier("sigmoid", 1), logits, targets, AREAS[:4])
     yes = 1 / (1 + np.exp(-2.0))
     np.testing.assert_array_equal(response.predicted, [1, 1, 1, 0])
     np.testing.assert_allclose(response.probability, [yes, 1 - yes, yes, 1 / (1 + np.exp(-3.0))], rtol=1e-6)
@@ -62,18 +62,23 @@ def test_sigmoid_of_one_logit_has_the_classes_no_and_yes():
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_one_class_against_another_is_the_difference_of_their_logits(activation):
+def test_one_class_against_another_is_its_share_of_the_two(activation):
     against = np.array([1, -1, 0, 0, 1, 2], np.int32)
-    targets = Targets(explained=TARGETS, against=against)
-    response = respond(classifier(activation), LOGITS, targets, AREAS)
+    response = respond(classifier(activation), LOGITS, Targets(explained=TARGETS, against=against), AREAS)
     plain = answer(classifier(activation), LOGITS, TARGETS, AREAS)
-    difference = chosen(LOGITS) - LOGITS[np.arange(6), against]
-    expected = np.where(against < 0, plain.log_odds, difference)
-    np.testing.assert_allclose(response.log_odds, expected, rtol=1e-6)
-    if activation == "softmax":
-        odds = np.exp(LOGITS.astype(np.float64))
-        share = chosen(odds) / (chosen(odds) + odds[np.arange(6), against])
-        np.testing.assert_allclose(response.probability[against >= 0], share[against >= 0], rtol=1e-5)
+    logits = LOGITS.astype(np.float64)
+    # What a softmax divides by does not change a share.
+    probability = np.exp(logits) if activation == "softmax" else 1 / (1 + np.exp(-logits))
+    ours, other = chosen(probability), probability[np.arange(6), against]
+    told = against >= 0
+    np.testing.assert_allclose(response.probability[told], (ours / (ours + other))[told], rtol=1e-5)
+    np.testing.assert_allclose(response.log_odds[told], np.log(ours / other)[told], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(response.log_odds[~told], plain.log_odds[~told], rtol=1e-6)
+
+
+def test_logits_of_another_number_of_classes_are_refused():
+    with pytest.raises(ValueError, match="returned 4 logits an image but num_classes is 5"):
+        answer(classifier("softmax", 5), LOGITS, TARGETS, AREAS)
 
 
 def test_the_deletion_game_sees_what_is_lost():

@@ -1,49 +1,24 @@
 """The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `models`."""
 
-import collections.abc
 import dataclasses
-import functools
-import operator
 import sys
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import docstring_parser
 import tyro
 
-from xaijax.explain import Method
-from xaijax.masks.segmentation import SEGMENTATIONS
-from xaijax.methods.designed_masks import DesignedMasks
-from xaijax.methods.elime import ELIME
-from xaijax.methods.extremal_perturbation import ExtremalPerturbation
-from xaijax.methods.grad_cam import GradCAM
-from xaijax.methods.kernel_shap import KernelSHAP
-from xaijax.methods.lime import LIME
-from xaijax.methods.occlusion import Occlusion
-from xaijax.methods.random_search import RandomSearch
-from xaijax.methods.rise import RISE
+from xaijax.methods.names import METHODS
 from xaijax.models.zoo import is_embedded, load, names
 from xaijax.report.page import write_page
 from xaijax.runtime import evaluate
 from xaijax.runtime.cache import keep_compiled
 from xaijax.runtime.demo import demo, table
+from xaijax.runtime.options import method_options
 from xaijax.runtime.reading import find_images
-from xaijax.runtime.run import Job, Save, run
+from xaijax.runtime.rows import Save
+from xaijax.runtime.run import Job, run
 from xaijax.runtime.targets import find_against, find_target
-
-METHODS: dict[str, type] = {
-    "elime": ELIME,
-    "lime": LIME,
-    "kernel-shap": KernelSHAP,
-    "rise": RISE,
-    "occlusion": Occlusion,
-    "grad-cam": GradCAM,
-    "extremal-perturbation": ExtremalPerturbation,
-    "random-search": RandomSearch,
-    "designed-masks": DesignedMasks,
-}
 
 EXPLAINED, SOME_FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 """The exit codes."""
@@ -173,41 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def method_options(name: str) -> type:
-    """Returns a dataclass of the options of a method that a command line can carry; `make()` builds the method."""
-    method = METHODS.get(name, ELIME)
-    hints = typing.get_type_hints(method)
-    fields = [
-        (field.name, _simple(field.name, hints[field.name]), dataclasses.field(default=field.default))
-        for field in dataclasses.fields(method)
-    ]
-
-    def make(self: Any) -> Method:
-        return method(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
-
-    made = dataclasses.make_dataclass(method.__name__, fields, namespace={"make": make}, frozen=True, kw_only=True)
-    made.__doc__ = _documentation(method)
-    return made
-
-
-def _documentation(method: type) -> str:
-    """Returns the method's summary, and what its class and those that it builds on say of their options."""
-    families = [family for family in reversed(method.__mro__) if dataclasses.is_dataclass(family)]
-    told = [param for family in families for param in docstring_parser.parse(family.__doc__ or "").params]
-    summary = docstring_parser.parse(method.__doc__ or "").short_description
-    lines = [f"    {param.arg_name}: {param.description}" for param in told]
-    return "\n".join([summary or "", "", "Attributes:", *lines])
-
-
-def _simple(name: str, hint: Any) -> Any:
-    """Returns a type a command line can parse: what can be an object or a function is named by its shorthand there."""
-    if name == "segmentation":
-        return Literal[tuple(SEGMENTATIONS)]
-    choices = [choice for choice in typing.get_args(hint) if typing.get_origin(choice) is not collections.abc.Callable]
-    is_either = len(choices) < len(typing.get_args(hint))
-    return functools.reduce(operator.or_, choices) if is_either else hint
-
-
 def _method_name(arguments: Sequence[str]) -> str:
     for index, argument in enumerate(arguments):
         if argument.startswith("--method="):
@@ -260,11 +200,14 @@ def _explain(options: Explain, search: Any) -> int:
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in free
     }
+    target, against = find_target(options.target, classifier), find_against(options.against, classifier)
+    if target == against:
+        raise ValueError(f"against {options.against!r} is the target itself; name another class, or runner-up.")
     job = Job(
         classifier=classifier,
         method=method,
-        target=find_target(options.target, classifier),
-        against=find_against(options.against, classifier),
+        target=target,
+        against=against,
         seed=options.seed,
         batch_size=batch_size,
         save=options.save,
@@ -274,14 +217,15 @@ def _explain(options: Explain, search: Any) -> int:
     failed = [row for row in rows if "error" in row]
     for row in failed[:10]:
         print(f"xaijax: {row['path']}: {row['error']}", file=sys.stderr)
-    print(f"{len(rows) - len(failed)} of {len(rows)} images explained: {options.out / 'index.html'}")
+    explained = {row["path"] for row in rows if "error" not in row}
+    print(f"{len(explained)} of {len(paths)} images explained: {options.out / 'index.html'}")
     return SOME_FAILED if failed else EXPLAINED
 
 
 def _evaluate(options: Evaluate) -> int:
     arguments = {name: value for name, value in vars(options).items() if name != "folder"}
     found = evaluate.evaluate_run(options.folder, **arguments)
-    for path, error in list(found.skipped.items())[:10]:
+    for path, error in found.skipped[:10]:
         print(f"xaijax: {path}: {error}", file=sys.stderr)
     print(evaluate.table(found))
     print(f"figures of every image: {options.folder / evaluate.METRICS}")

@@ -48,8 +48,7 @@ _MESSAGES = {
     "check its weights or choose another fill.",
     Status.STALLED: "The search found nothing better for as many generations as its patience allows.",
     Status.REACHED: "The search reached the target probability.",
-    Status.NOT_KEPT: "No mask kept the wanted share of the whole image's probability; the mask of highest probability "
-    "is given.",
+    Status.NOT_KEPT: "No mask did to the probability what was wanted; the one that came nearest is given.",
 }
 
 
@@ -64,7 +63,7 @@ class Front:
     """The evaluated masks that no other beats in both probability and area, by rising area; NaN past the last.
 
     Attributes:
-        probability: `[B, F]` float32, rising.
+        probability: `[B, F]` float32, rising; in the deletion game that of losing the class.
         area: `[B, F]` float32, rising.
         genome: `[B, F, W]` uint32, packed bits over segments; see `xaijax.masks.superpixels.decode`.
     """
@@ -81,7 +80,8 @@ class Stability:
 
     Attributes:
         overlap: `[B]` float32, mean pairwise overlap of the masks above chance; see
-            `xaijax.metrics.overlap_above_chance`. 1 is equal masks, 0 what chance gives masks of these areas.
+            `xaijax.metrics.overlap_above_chance`. 1 is equal masks, 0 what chance gives masks of these areas, NaN where
+            a seed found nothing.
         frequency: `[B, H, W]` float32 in [0, 1], the share of the seeds whose mask keeps the pixel.
         probability: `[B, R]` float32, of each seed, NaN where it found nothing; the first is the row's own.
         area: `[B, R]` float32.
@@ -103,22 +103,24 @@ class Explanation:
     A failed row (`Status.is_failure`) has an empty mask, zero scores and NaN figures.
 
     Attributes:
-        mask: `[B, H, W]` bool, kept pixels.
+        mask: `[B, H, W]` bool, kept pixels; in the deletion game (see `ELIME`) those removed, whose share the area is.
         score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds.
         image_index: `[B]` int32, the image that the row is about.
         target: `[B]` int32, the class explained.
         against: `[B]` int32, the class that it is told from, -1 for all others. Where there is one, the probability is
             the target's share of the two, p(target) / (p(target) + p(against)), here and in the fields below.
         original_probability: `[B]` float32, of the class on the whole image.
-        probability: `[B]` float32, of the class on the masked image.
+        probability: `[B]` float32, of the class on the masked image, in the deletion game on what is left.
         area: `[B]` float32, kept pixels / all pixels.
-        cp_score: `[B]` float32, probability / area; it rewards tiny masks, so read it beside both.
+        cp_score: `[B]` float32, probability / area (in the deletion game, that of losing the class / area); it rewards
+            tiny masks, so read it beside both.
         genome: `[B, ...]`, the evolved genome.
         segments: `[B, H, W]` int32, or None for a method without segments.
         segment_score: `[B, S]` float32, signed contribution of each segment in log-odds, or None.
         front: `Front`, or None for a method that keeps no archive.
         stability: `Stability`, or None where `explain` was not asked for repeats.
-        evaluations: `[B]` int32, forward passes that the row cost, the whole image's included.
+        evaluations: `[B]` int32, forward passes that the row cost, the whole image's included; not the pass over the
+            whole image that ranks the classes for "topK" and `against`.
         generations: `[B]` int32.
         status: `[B]` int32; `Status(code).message` says it in words.
         history: `[B, G]` float32, fitness of the best survivor after each generation, or the hypervolume of the

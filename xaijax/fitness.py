@@ -64,6 +64,11 @@ def respond(classifier: Classifier, logits: jax.Array, targets: Targets, areas: 
     logits = class_logits(classifier, logits)
     predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
     classes = logits.shape[1]
+    if classes != classifier.num_classes:
+        raise ValueError(
+            f"the classifier returned {classes} logits an image but num_classes is {classifier.num_classes}; give it "
+            "the number that it returns."
+        )
     chosen = jax.nn.one_hot(targets.resolved(predicted).explained, classes, dtype=jnp.bool_)
     other = jax.nn.one_hot(targets.against, classes, dtype=jnp.bool_)  # none for -1
     logit = jnp.sum(jnp.where(chosen, logits, 0), axis=1)
@@ -71,7 +76,8 @@ def respond(classifier: Classifier, logits: jax.Array, targets: Targets, areas: 
         rest = jnp.where((targets.against < 0)[:, None], ~chosen, other)
         log_odds = logit - jax.nn.logsumexp(jnp.where(rest, logits, -jnp.inf), axis=1)
     else:
-        log_odds = logit - jnp.sum(jnp.where(other, logits, 0), axis=1)
+        rival = jnp.sum(jnp.where(other, logits, 0), axis=1)
+        log_odds = jnp.where(targets.against < 0, logit, jax.nn.log_sigmoid(logit) - jax.nn.log_sigmoid(rival))
     finite = jnp.all(jnp.isfinite(logits), axis=1)
     return Response(log_odds=jnp.where(finite, log_odds, jnp.nan), area=areas, predicted=predicted)
 

@@ -209,7 +209,7 @@ def test_every_other_child_is_the_complement_of_the_one_before(population):
 
 def test_guided_children_stand_first_and_those_that_are_known_are_mutated():
     fresh = np.array([[0xF0F0, 1], [0x0F0F, 2], [0xFFFF, 3]], np.uint32)
-    settings = dataclasses.replace(SETTINGS, guide=lambda key, archive, length, context: jnp.asarray(fresh))
+    settings = dataclasses.replace(SETTINGS, guide=lambda key, archive, length, needed, context: jnp.asarray(fresh))
     first, second = generations(settings, LONG, 3)[1:]
     np.testing.assert_array_equal(first[1][:3], fresh)
     assert not any(np.array_equal(genome, known) for genome, known in zip(second[1][:3], fresh, strict=True))
@@ -218,7 +218,7 @@ def test_guided_children_stand_first_and_those_that_are_known_are_mutated():
 
 
 def test_a_guide_sees_the_archive_and_the_context():
-    def guide(key, archive, length, context):
+    def guide(key, archive, length, needed, context):
         best = jnp.argmax(jnp.where(jnp.arange(len(archive.values)) < archive.count, archive.values, -jnp.inf))
         return (archive.genomes[best] ^ context)[None]
 

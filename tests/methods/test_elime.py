@@ -219,3 +219,15 @@ def test_patience_and_a_target_end_the_search(toy_classifier, toy_images):
         else:
             assert result.probability[row] < 0.5
     assert any(Status.REACHED in Status(int(status)) for status in result.status)
+
+
+def test_a_front_that_reached_its_target_is_picked_from_there(toy_classifier, toy_images):
+    method = ELIME(evaluations=240, segmentation=Grid(3, 4), fill="black", keep=0.2, target_probability=0.8)
+    result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))
+    reached = [Status.REACHED in Status(int(status)) for status in result.status]
+    assert any(reached)
+    assert np.all(result.probability[reached] >= 0.8)
+
+
+def test_a_number_of_generations_leaves_room_for_children():
+    assert ELIME(evaluations=240, population=24, generations=4).settings.designed == 2

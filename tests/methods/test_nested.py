@@ -28,11 +28,15 @@ def make_archive(seed):
     return archives.insert(empty, pack(jnp.pad(bits, ((0, 0), (0, 52)))), values, jnp.ones(EVALUATED, bool)), worth
 
 
+def propose(key, archive, sizes, *, count, needed=True, **options):
+    return nested_masks(key, archive, jnp.int32(SEGMENTS), jnp.bool_(needed), sizes, count=count, **options)
+
+
 def test_masks_keep_the_most_worth_up_to_an_area_of_each_part():
     archive, worth = make_archive(0)
     sizes = np.zeros(40, np.float32)
     sizes[:SEGMENTS] = np.random.default_rng(1).integers(5, 90, SEGMENTS)
-    genomes = nested_masks(jax.random.key(0), archive, jnp.int32(SEGMENTS), jnp.asarray(sizes), count=6)
+    genomes = propose(jax.random.key(0), archive, jnp.asarray(sizes), count=6)
     bits = np.asarray(unpack(genomes, 64))
     order = np.argsort(-worth / np.sqrt(sizes[:SEGMENTS]))
     kept = bits.sum(axis=1)
@@ -49,9 +53,15 @@ def test_a_batch_gives_each_image_what_it_gets_alone():
     made = [make_archive(seed)[0] for seed in range(3)]
     sizes = jnp.where(jnp.arange(40) < SEGMENTS, 10.0, 0.0)
     keys = jax.random.split(jax.random.key(1), 3)
-    together = jax.jit(jax.vmap(lambda key, archive: nested_masks(key, archive, jnp.int32(SEGMENTS), sizes, count=4)))(
-        keys, jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
-    )
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
+    together = jax.jit(jax.vmap(lambda key, archive: propose(key, archive, sizes, count=4)))(keys, stacked)
     for image in range(3):
-        alone = nested_masks(keys[image], made[image], jnp.int32(SEGMENTS), sizes, count=4)
-        np.testing.assert_array_equal(together[image], alone)
+        np.testing.assert_array_equal(together[image], propose(keys[image], made[image], sizes, count=4))
+
+
+def test_what_is_to_be_removed_is_the_complement_and_what_is_not_needed_is_empty():
+    archive, _ = make_archive(0)
+    sizes = jnp.where(jnp.arange(40) < SEGMENTS, 10.0, 0.0)
+    kept, removed = (propose(jax.random.key(0), archive, sizes, count=4, removed=flag) for flag in (False, True))
+    np.testing.assert_array_equal(kept ^ removed, np.broadcast_to([2**SEGMENTS - 1, 0], (4, 2)))
+    assert not np.any(propose(jax.random.key(0), archive, sizes, count=4, needed=False))

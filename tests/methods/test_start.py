@@ -1,5 +1,7 @@
 """Where a search starts: the user's masks and heat maps as genomes."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,5 +44,10 @@ def test_a_search_that_starts_at_the_answer_is_told_it_at_once(toy_classifier, t
     first = np.asarray(warm.history)[:, 0]
     assert np.all(first >= reached - 1e-5)
     assert np.mean(first - np.asarray(cold.history)[:, 0]) > 0
+    deletion = dataclasses.replace(method, game="deletion")
+    gone = explain(key, toy_classifier, toy_images, method=dataclasses.replace(deletion, evaluations=600))
+    again = explain(key, toy_classifier, toy_images, start=np.asarray(gone.mask)[:, None], method=deletion)
+    lost = 1 - np.asarray(gone.probability) - 0.2 * np.asarray(gone.area)
+    assert np.all(np.asarray(again.history)[:, 0] >= lost - 1e-5)
     heated = explain(key, toy_classifier, toy_images, start=np.asarray(best.score), method=method)
     assert np.mean(np.asarray(heated.history)[:, 0] - np.asarray(cold.history)[:, 0]) > 0

@@ -63,6 +63,14 @@ def test_a_black_box_cannot_be_compiled_and_says_so(toy_images):
         explain(KEY, wrong, toy_images, method=METHOD, micro_batch=8)
 
 
+def test_what_is_no_probability_is_refused(toy_images):
+    percent = Classifier.from_black_box(
+        lambda images: np.full((len(images), 3), 33.0), outputs="probabilities", num_classes=3
+    )
+    with pytest.raises(ValueError, match="from 33 to 33, which are no probabilities"):
+        explain(KEY, percent, toy_images, method=METHOD)
+
+
 def test_a_pytorch_module_is_a_black_box(toy_images):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     torch.manual_seed(0)

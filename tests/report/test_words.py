@@ -1,6 +1,6 @@
 """What is said beside a picture."""
 
-from xaijax.report.words import figures, title
+from xaijax.report.words import figures, shown, title
 
 ROW = {"label": "cat", "original_probability": 0.9, "probability": 0.1, "area": 0.2, "cp_score": 0.5, "evaluations": 60}
 
@@ -12,4 +12,5 @@ def test_a_contrast_names_both_classes():
 
 def test_a_mask_that_was_removed_is_said_to_be_missing():
     assert figures(ROW).startswith("probability 0.900 on the whole image, 0.100 on 20% of its pixels; CP score 0.50")
+    assert (shown(ROW), shown({**ROW, "game": "deletion"})) == ("kept pixels", "removed pixels")
     assert "0.100 without 20% of its pixels" in figures({**ROW, "game": "deletion"})

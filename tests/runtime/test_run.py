@@ -169,3 +169,23 @@ def test_what_a_mask_takes_away_is_said_to_be_missing(files, job, tmp_path):
     method = dataclasses.replace(job.method, game="deletion")
     run(files[:1], dataclasses.replace(job, method=method), tmp_path)
     assert " without " in (tmp_path / "index.html").read_text()
+
+
+def test_an_image_of_one_segment_says_so(job, tmp_path):
+    Image.fromarray(np.full((16, 16, 3), 90, np.uint8)).save(tmp_path / "flat.png")
+    method = dataclasses.replace(job.method, segmentation="quickshift")
+    (row,) = run([tmp_path / "flat.png"], dataclasses.replace(job, method=method, batch_size=1), tmp_path / "out")
+    assert "single segment" in row["error"]
+
+
+def test_a_longer_list_of_images_overwrites_no_files(files, job, tmp_path):
+    other = tmp_path / "photos" / files[0].name
+    other.parent.mkdir()
+    Image.open(files[2]).save(other)
+    out = tmp_path / "out"
+    (first,) = run([files[0]], job, out)
+    kept = (out / "masks" / f"{first['files']}.png").read_bytes()
+    rows = run([other, files[0]], job, out)
+    assert rows[1] == json.loads(json.dumps(first))
+    assert rows[0]["files"] != rows[1]["files"]
+    assert (out / "masks" / f"{rows[1]['files']}.png").read_bytes() == kept

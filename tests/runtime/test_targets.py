@@ -47,7 +47,7 @@ def test_a_name_needs_labels():
 def test_the_most_probable_classes_are_asked_for_by_number():
     assert find_target("top3", NAMED) == "top3"
     for wrong in ("top0", "top6"):
-        with pytest.raises(ValueError, match=f"target '{wrong}' asks for more classes than"):
+        with pytest.raises(ValueError, match=f"target '{wrong}' must be top1 to top5"):
             find_target(wrong, NAMED)
 
 
@@ -55,5 +55,5 @@ def test_what_a_class_is_told_from():
     assert find_against("others", NAMED) is None
     assert find_against("runner-up", NAMED) == "runner-up"
     assert find_against("beagle", NAMED) == 2
-    with pytest.raises(ValueError, match="did you mean beagle"):
+    with pytest.raises(ValueError, match="against 'beagel' is not a class of this classifier; did you mean beagle"):
         find_against("beagel", NAMED)

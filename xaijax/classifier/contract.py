@@ -211,6 +211,8 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     if facts["num_classes"] == 1 and facts.get("activation") == "sigmoid":
         facts["num_classes"] = 2
     labels, classes = facts.get("labels", ()), facts["num_classes"]
+    if classes < 2:
+        raise ValueError(f"num_classes is {classes}, which a softmax always answers with 1; say activation='sigmoid'.")
     if labels and len(labels) != classes:
         raise ValueError(f"{len(labels)} labels were given for {classes} classes; give each a name, in their order.")
     return facts

@@ -167,6 +167,12 @@ class BlackBoxApply(Forward):
             )
         if self.outputs == "logits":
             return answers.astype(np.float32)
+        finite = answers[np.isfinite(answers)]
+        if finite.size and (finite.min() < -1e-3 or finite.max() > 1 + 1e-3):
+            raise ValueError(
+                f"the black box returned numbers from {finite.min():g} to {finite.max():g}, which are no "
+                "probabilities; return numbers in [0, 1], or say outputs='logits'."
+            )
         with np.errstate(divide="ignore", invalid="ignore"):
             log = np.log(np.clip(answers.astype(np.float64), 1e-30, 1))
             other = np.log(np.clip(1 - answers.astype(np.float64), 1e-30, 1)) if activation == "sigmoid" else 0.0

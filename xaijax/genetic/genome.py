@@ -64,8 +64,12 @@ def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int)
 
 def with_complements(genomes: jax.Array, length: jax.Array) -> jax.Array:
     """Returns genomes `[2 P, W]`: each of `genomes` `[P, W]`, followed by the one that sets the other genes in use."""
-    words = genomes.shape[1]
-    return jnp.stack([genomes, whole(length, words)[None] & ~genomes], axis=1).reshape(-1, words)
+    return jnp.stack([genomes, complement(genomes, length)], axis=1).reshape(-1, genomes.shape[1])
+
+
+def complement(genomes: jax.Array, length: jax.Array) -> jax.Array:
+    """Returns genomes `[P, W]` that set the other genes in use."""
+    return whole(length, genomes.shape[1])[None] & ~genomes
 
 
 def enumerate_masks(start: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:

@@ -10,100 +10,24 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from xaijax.genetic import archive as archives
-from xaijax.genetic.archive import Archive
-from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole, with_complements
-from xaijax.genetic.selection import Selection
-from xaijax.genetic.survival import Preference, by_fitness, generational
-
-ENUMERATED = 8  # genomes of at most so many genes are not evolved, where the budget holds all their masks
-
-RUNNING, SPENT, ENDED, EXHAUSTED, STALLED, REACHED = range(6)  # why a search has ended, if it has
-
-Crossover = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
-Mutation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-Guide = Callable[[jax.Array, Archive, jax.Array, Any], jax.Array]
-"""`guide(key, archive, length, context) -> genomes [N, W]`: children that follow from all that is known."""
-
-
-def first(fitness: jax.Array) -> jax.Array:
-    """The quality of a population with a single objective: the fitness of its best."""
-    return fitness[0]
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is fixed about a search; hashable.
-
-    Attributes:
-        evaluations: the most evaluations an image, the whole mask's included.
-        population: genomes a generation.
-        generations: the most generations after the whole mask's.
-        words: words a genome.
-        selection: `select(key, preference[P], count=)` draws parents; see `xaijax.genetic.selection`.
-        elites: see `generational`.
-        crossover: see `xaijax.genetic.crossover.uniform`.
-        mutation: see `xaijax.genetic.mutation.bit_flip`, its options bound.
-        fitness: maps the pytree of `[P]` values that evaluations return to `[P]` float32, higher is better, or to
-            `[P, M]` objectives.
-        preference: orders individuals by their fitness.
-        quality: maps a population's fitness, the preferred individual first, to the number that the history tells.
-        patience: generations without gain in quality after which the search ends; None for never.
-        goal: maps values to `[P]` bool, the individuals that end the search; None for none.
-        designed: generations whose genomes are drawn beforehand, at least 1; see `varied_density`.
-        guide: makes the first children of a generation, as many as it returns; None for none.
-        foldover: whether every other child is the complement of the one before it. A search that looks for small masks
-            then still learns what their removal does, and its archive stays a good experiment.
-        retries: how often a child that repeats a known genome is mutated again.
-    """
-
-    evaluations: int
-    population: int
-    generations: int
-    words: int
-    selection: Selection
-    elites: int
-    crossover: Crossover
-    mutation: Mutation
-    fitness: Callable[[Any], jax.Array]
-    preference: Preference = by_fitness
-    quality: Callable[[jax.Array], jax.Array] = first
-    patience: int | None = None
-    goal: Callable[[Any], jax.Array] | None = None
-    designed: int = 1
-    guide: Guide | None = None
-    foldover: bool = False
-    retries: int = 3
-
-    @property
-    def enumerated(self) -> int:
-        """Genes of the longest genome that is not evolved, because all its masks are evaluated."""
-        masks = min(self.evaluations - 1, self.population * self.generations)  # beside the whole one
-        return min(ENUMERATED, (masks + 2).bit_length() - 1)
-
-
-@chex.dataclass(frozen=True)
-class SearchState:
-    """The search of one image after some generations."""
-
-    key: jax.Array
-    length: jax.Array  # [] int32, genes in use
-    context: Any  # pytree, what the guide needs to know of the image
-    drawn: jax.Array  # [D P, W] uint32, the genomes of the designed generations
-    population: jax.Array  # [P, W] uint32, the fittest first; before any is evaluated, of no fitness
-    fitness: jax.Array  # [P] or [P, M] float32, -inf for what was not evaluated or not finite
-    pending: jax.Array  # [P, W] uint32, the genomes that were asked for
-    new: jax.Array  # [P] bool, which of them must be evaluated
-    archive: Archive
-    generation: jax.Array  # [] int32, 0 before the whole mask is known
-    history: jax.Array  # [G] float32, quality of the population after each generation, NaN for those to come
-    best: jax.Array  # [] float32, highest quality so far
-    stalled: jax.Array  # [] int32, generations since
-    ended: jax.Array  # [] int32, RUNNING or why it ended
+from xaijax.genetic.breeding import breed
+from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole
+from xaijax.genetic.state import (
+    ENDED,
+    ENUMERATED,
+    EXHAUSTED,
+    REACHED,
+    RUNNING,
+    SPENT,
+    STALLED,
+    SearchState,
+    Settings,
+)
+from xaijax.genetic.survival import generational
 
 
 def init(
@@ -124,7 +48,7 @@ def init(
         length: `[]` int32, genes in use.
         active: `[]` bool; False for a place in the batch that holds no image.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
-        start: `[N, W]`, N at most the population, genomes to start from in place of as many random ones.
+        start: `[N, W]`, N at most the designed genomes, to start from in place of as many of these.
         context: pytree, what the guide needs to know of the image.
     """
     first_key, repair_key, key = jax.random.split(key, 3)
@@ -165,7 +89,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
     size = {"count": settings.population, "words": settings.words}
     first = (state.generation - 1) * settings.population
     designed = jax.lax.dynamic_slice_in_dim(state.drawn, first, settings.population)
-    evolved = jnp.where(state.generation <= settings.designed, designed, _children(settings, child_key, state))
+    evolved = jnp.where(state.generation <= settings.designed, designed, breed(settings, child_key, state))
     counted = enumerate_masks(first, state.length, **size)
     genomes = jnp.where(state.length <= settings.enumerated, counted, evolved)
     genomes = jnp.where(state.generation == 0, whole(state.length, settings.words)[None], genomes)
@@ -207,7 +131,7 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     # The slot that the whole mask's generation would take lies outside the history and is dropped.
     slot = jnp.where(is_whole, settings.generations, state.generation - 1)
     quality = settings.quality(fitness)
-    gains = is_whole | (quality > state.best)
+    gains = (state.generation <= settings.designed) | (quality > state.best)
     stalled = jnp.where(gains, 0, state.stalled + 1)
     masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.length, 0, ENUMERATED + 1)) - 2
     exhausted = (state.length <= settings.enumerated) & (archive.count > masks)
@@ -266,30 +190,6 @@ def run(
         return jax.lax.while_loop(lambda states: jnp.any(states.ended == RUNNING), body, states)
     # A search that has ended stays as it is, and costs no evaluation.
     return jax.lax.fori_loop(0, generations, lambda _, states: body(states), states)
-
-
-def _children(settings: Settings, key: jax.Array, state: SearchState) -> jax.Array:
-    """Makes a generation; a child that repeats a known genome is mutated, a few times at most."""
-    parent_key, cross_key, mutation_key, guide_key = jax.random.split(key, 4)
-    count = -(-settings.population // 2) if settings.foldover else settings.population
-    parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count)
-    mothers, fathers = state.population[parents.reshape(2, -1)]
-    children = settings.crossover(cross_key, mothers, fathers, state.length)
-    bred = jnp.ones((count,), jnp.bool_)
-    if settings.guide is not None:
-        guided = settings.guide(guide_key, state.archive, state.length, state.context)[:count]
-        children = jnp.concatenate([guided, children[len(guided) :]])
-        bred = jnp.arange(count) >= len(guided)
-
-    def mutate(attempt: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        children, chosen = carry
-        flip_key, repair_key = jax.random.split(jax.random.fold_in(mutation_key, attempt))
-        changed = repair(repair_key, settings.mutation(flip_key, children, state.length), state.length)
-        children = jnp.where(chosen[:, None], changed, children)
-        return children, archives.is_repeat(state.archive, children)
-
-    children = jax.lax.fori_loop(0, settings.retries + 1, mutate, (children, bred))[0]
-    return with_complements(children, state.length)[: settings.population] if settings.foldover else children
 
 
 def _where_finite(fitness: jax.Array, known: jax.Array) -> jax.Array:

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 
 
 def ranks(score: jax.Array) -> jax.Array:
-    """Returns the place of each pixel in the order of falling score, ties in raster order.
+    """Returns the place of each pixel, or segment, in the order of falling score, ties in raster order.
 
     Args:
-        score: `[H, W]` float32.
+        score: `[H, W]` or `[S]` float32.
 
     Returns:
-        `[H, W]` int32, a permutation of 0 to H W - 1; 0 is the pixel of highest score.
+        int32 of the same shape, a permutation of 0 to H W - 1; 0 is the place of the highest score.
     """
     order = jnp.argsort(score.reshape(-1), stable=True, descending=True)
     places = jnp.arange(score.size, dtype=jnp.int32)

@@ -26,33 +26,33 @@ def image_id(image: Any) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def check_images(images: Any, channels: int) -> Any:
-    """Returns `images` as uint8 or float32, or raises ValueError."""
+def check_images(images: Any, channels: int, name: str = "images") -> Any:
+    """Returns `images` as uint8 or float32, or raises ValueError about what is called `name`."""
     array = images if isinstance(images, jax.Array) else np.asarray(images)
     if array.ndim != 4:
         raise ValueError(
-            f"images have shape {tuple(array.shape)} but must be [batch, height, width, channels]; "
+            f"{name} have shape {tuple(array.shape)} but must be [batch, height, width, channels]; "
             "a single image goes in as image[None]."
         )
     if 0 in array.shape:
-        raise ValueError(f"images have shape {tuple(array.shape)}, which holds no pixels; pass at least one image.")
+        raise ValueError(f"{name} have shape {tuple(array.shape)}, which holds no pixels; pass at least one image.")
     if array.shape[3] != channels:
         raise ValueError(
-            f"images have {array.shape[3]} channels in their last axis but the classifier takes {channels}; "
+            f"{name} have {array.shape[3]} channels in their last axis but the classifier takes {channels}; "
             "convert them, or move the channels last."
         )
     if array.dtype == np.uint8:
         return array
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(
-            f"images are {array.dtype} but must be uint8, or float in [0, 1]; divide by their largest value."
+            f"{name} are {array.dtype} but must be uint8, or float in [0, 1]; divide by their largest value."
         )
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("images hold NaN or infinity; replace them by pixels in [0, 1].")
+        raise ValueError(f"{name} hold NaN or infinity; replace them by pixels in [0, 1].")
     if low < 0 or high > 1:
         raise ValueError(
-            f"images range from {low:g} to {high:g} but floats must be in [0, 1]; divide by 255, or undo the "
+            f"{name} range from {low:g} to {high:g} but floats must be in [0, 1]; divide by 255, or undo the "
             "normalisation, which is the classifier's part."
         )
     return array.astype(np.float32)
@@ -68,6 +68,12 @@ def name_images(images: Any, ids: Any) -> np.ndarray:
     return np.array([split_id(int(name)) for name in ids], np.uint32)
 
 
+def parse_top(targets: Any) -> int | None:
+    """Returns the K of "topK", or None for anything else."""
+    top = re.fullmatch(r"top(\d+)", targets) if isinstance(targets, str) else None
+    return int(top[1]) if top else None
+
+
 def find_targets(targets: Any, against: Any, classifier: Classifier, images: Any, micro_batch: int) -> tuple[Any, Any]:
     """Returns the classes to explain, and those that they are told from, `[B K]` int32 each; see `explain`.
 
@@ -75,8 +81,8 @@ def find_targets(targets: Any, against: Any, classifier: Classifier, images: Any
         ValueError: they are no classes of the classifier, or do not fit the images.
     """
     count, classes = len(images), classifier.num_classes
-    top = re.fullmatch(r"top(\d+)", targets) if isinstance(targets, str) else None
-    if isinstance(targets, str) and not (top and 1 <= int(top[1]) <= classes):
+    top = parse_top(targets)
+    if isinstance(targets, str) and not (top and 1 <= top <= classes):
         raise ValueError(f"targets is {targets!r} but must be 'topK', K from 1 to {classes}, or classes.")
     if isinstance(against, str) and against != "runner-up":
         raise ValueError(f"against is {against!r} but must be 'runner-up', or classes.")
@@ -88,7 +94,7 @@ def find_targets(targets: Any, against: Any, classifier: Classifier, images: Any
 
     ranked = _rank_classes(classifier, images, micro_batch)
     if top:
-        explained = ranked[:, : int(top[1])]
+        explained = ranked[:, :top]
     if against is None:
         return explained.reshape(-1), np.full((explained.size,), -1, np.int32)
     explained = np.where(explained < 0, ranked[:, :1], explained)
@@ -98,6 +104,11 @@ def find_targets(targets: Any, against: Any, classifier: Classifier, images: Any
         others = _check_classes(
             "against", np.broadcast_to(against, (count,)) if np.ndim(against) == 0 else against, count, classes
         )
+        if others.shape[1] not in (1, explained.shape[1]):
+            raise ValueError(
+                f"against have shape {others.shape} but must be [{count}], one an image, or {list(explained.shape)}, "
+                "one a target."
+            )
         others = np.broadcast_to(others, explained.shape)
     if np.any(others < 0):
         raise ValueError("against holds -1 but must name a class in each row; 'runner-up' finds one.")
@@ -153,7 +164,7 @@ def check_background(background: Any, shape: tuple[int, ...]) -> Any:
             f"background has shape {np.shape(background)} but the images need {list(shape)} or {list(shape[1:])}; "
             "resize it."
         )
-    array = check_images(np.reshape(background, (-1, *shape[1:])), shape[3])
+    array = check_images(np.reshape(background, (-1, *shape[1:])), shape[3], "background")
     array = array.astype(np.float32) / np.float32(255) if array.dtype == np.uint8 else array
     return np.broadcast_to(array, shape)
 

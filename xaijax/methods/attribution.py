@@ -35,7 +35,7 @@ class Planned:
         raise NotImplementedError
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
-        """Explains a batch; see `ELIME.explain`."""
+        """Explains a batch; see `EvolvingMethod.explain`."""
         result = attribute(self.plan(keys, classifier, batch), classifier, batch.targets, micro_batch=micro_batch)
         return dataclasses.replace(result, image_index=batch.image_index)
 

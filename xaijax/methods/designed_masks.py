@@ -44,7 +44,7 @@ class DesignedMasks(OnSegments, AttributionMethod):
         check_option("prefixes", fits, self.prefixes, "at least 1 and 5 below evaluations")
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """See `AttributionMethod.plan`."""
+        """See `Planned.plan`."""
         segmented = self.segment(classifier, batch)
         count = self.evaluations - 1 - self.prefixes
         draw = functools.partial(varied_density, count=count, words=count_words(self.max_segments))

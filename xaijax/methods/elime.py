@@ -21,7 +21,7 @@ from xaijax.fitness import (
     probability_and_area,
 )
 from xaijax.genetic import search
-from xaijax.genetic.genome import count_words, whole
+from xaijax.genetic.genome import complement, count_words
 from xaijax.genetic.pareto import crowded_preference, hypervolume
 from xaijax.masks import superpixels
 from xaijax.methods.batch import Batch
@@ -106,8 +106,8 @@ class ELIME(OnSegments, EvolvingMethod):
             words=count_words(self.max_segments),
             fitness=functools.partial(_worth, self.game, measure),
             goal=goal,
-            designed=max(1, round(designed * (self.evaluations - 1) / common.population)),
-            guide=functools.partial(nested_masks, count=guides) if guides else None,
+            designed=max(1, round(designed * min((self.evaluations - 1) / common.population, common.generations))),
+            guide=functools.partial(nested_masks, count=guides, removed=self.game == "deletion") if guides else None,
             foldover=foldover,
         )
         if not pareto:
@@ -126,6 +126,12 @@ class ELIME(OnSegments, EvolvingMethod):
     def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
         """See `EvolvingMethod.begin`."""
         settings = self.settings
+        room = settings.designed * settings.population
+        if batch.start is not None and batch.start.ndim == 4 and batch.start.shape[1] > room:
+            raise ValueError(
+                f"start holds {batch.start.shape[1]} masks an image but the first population has room for {room}; give "
+                "fewer, or more evaluations."
+            )
         segmented = self.segment(classifier, batch)
         active = batch.active & (segmented.length > 1)
 
@@ -135,8 +141,9 @@ class ELIME(OnSegments, EvolvingMethod):
             sizes = superpixels.segment_sizes(segments, max_segments=self.max_segments)
             genomes = None
             if start is not None:
-                count = settings.population // 2 if start.ndim == 2 else settings.population
+                count = settings.population // 2 if start.ndim == 2 else start.shape[0]
                 genomes = start_genomes(start, segments, count=count, max_segments=self.max_segments)
+                genomes = self._in_game(genomes, length)
             return search.init(settings, key, length, active, RESPONSE, start=genomes, context=sizes)
 
         start = batch.of_rows(batch.start)
@@ -159,7 +166,11 @@ class ELIME(OnSegments, EvolvingMethod):
         masks = finite.at[0].set(False)  # the whole image is no mask
         works = finite[0] & jnp.any(masks)
         if self.objective == "pareto":
-            best, is_kept = pick_smallest(seen, masks, self._enough(archive.values.probability[0]))
+            least = self._enough(archive.values.probability[0])
+            if self.target_probability is not None:
+                reached = jnp.maximum(least, self.target_probability)
+                least = jnp.where(state.ended == search.REACHED, reached, least)
+            best, is_kept = pick_smallest(seen, masks, least)
             weaker = {Status.NOT_KEPT: works & ~is_kept}
         else:
             fitness = self.settings.fitness(archive.values)
@@ -169,9 +180,7 @@ class ELIME(OnSegments, EvolvingMethod):
         weight = finite.astype(jnp.float32)
         coefficients, density = contributions(archive.genomes, archive.values, weight, state.context)
         several = state.length > 1
-        genomes = archive.genomes
-        if self.game == "deletion":
-            genomes = whole(state.length, genomes.shape[1])[None] & ~genomes
+        genomes = self._in_game(archive.genomes, state.length)
         told, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
         return conclude(
             works,
@@ -198,6 +207,10 @@ class ELIME(OnSegments, EvolvingMethod):
             generations=jnp.maximum(state.generation - 1, 0),
             history=state.history,
         )
+
+    def _in_game(self, genomes: jax.Array, length: jax.Array) -> jax.Array:
+        """Turns genomes `[N, W]` of what is kept into those of the mask that the game is about, and back."""
+        return genomes if self.game == "preservation" else complement(genomes, length)
 
     def _enough(self, original: jax.Array) -> jax.Array:
         """Returns the probability, as the game has it, that is enough where the whole image has `original`."""

@@ -18,6 +18,7 @@ from xaijax.genetic import search
 from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
+from xaijax.genetic.state import Crossover, Mutation
 from xaijax.genetic.survival import by_fitness
 from xaijax.methods.batch import Batch
 from xaijax.methods.on_segments import check_option
@@ -36,9 +37,9 @@ ENDED = {
 class Evolution:
     """A batch that is being searched."""
 
-    states: search.SearchState  # [B]
+    states: search.SearchState  # [R]
     scenario: Scenario
-    merged: jax.Array  # [B] bool, see `Status.MERGED`
+    merged: jax.Array  # [R] bool, see `Status.MERGED`
 
     @property
     def is_running(self) -> jax.Array:
@@ -73,8 +74,8 @@ class EvolvingMethod:
     selection: Literal["tournament", "universal"] | Selection = "tournament"
     tournament_size: int = 3
     pressure: float = 1.8
-    crossover: Literal["uniform", "one-point", "two-point"] | search.Crossover = "uniform"
-    mutation: Literal["bit-flip"] | search.Mutation = "bit-flip"
+    crossover: Literal["uniform", "one-point", "two-point"] | Crossover = "uniform"
+    mutation: Literal["bit-flip"] | Mutation = "bit-flip"
     flips: float = 1.0
     survival: Literal["generational", "mu+lambda"] = "generational"
     elites: int | None = None
@@ -156,7 +157,7 @@ class EvolvingMethod:
         """Explains a batch; traceable. See `xaijax.explain`, which checks the arguments.
 
         Args:
-            keys: `[B]`, one an image.
+            keys: `[R]`, one a row.
             classifier: any.
             batch: what to explain.
             micro_batch: masked images a forward pass.
@@ -193,12 +194,12 @@ class EvolvingMethod:
         return dataclasses.replace(evolution, states=states)
 
     def ask(self, evolution: Evolution) -> tuple[Evolution, jax.Array]:
-        """Proposes genomes `[B, P, W]`, of which `states.new` are to be evaluated; traceable."""
+        """Proposes genomes `[R, P, W]`, of which `states.new` are to be evaluated; traceable."""
         states, genomes = jax.vmap(functools.partial(search.ask, self.settings))(evolution.states)
         return dataclasses.replace(evolution, states=states), genomes
 
     def tell(self, evolution: Evolution, answers: Response) -> Evolution:
-        """Learns the answers `[B, P]` to what was asked, read only where `states.new`; traceable."""
+        """Learns the answers `[R, P]` to what was asked, read only where `states.new`; traceable."""
         states = jax.vmap(functools.partial(search.tell, self.settings))(evolution.states, answers)
         return dataclasses.replace(evolution, states=states)
 

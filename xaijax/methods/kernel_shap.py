@@ -42,7 +42,7 @@ class KernelSHAP(OnSegments, FixedArea):
         return min(24, (self.evaluations - 1).bit_length() - 1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """See `AttributionMethod.plan`."""
+        """See `Planned.plan`."""
         segmented = self.segment(classifier, batch)
         return Plan.of_segments(segmented, keys, self._draw, self._fit, active=batch.active)
 

@@ -42,7 +42,7 @@ class LIME(OnSegments, FixedArea):
         check_option("penalty", self.penalty > 0, self.penalty, "above 0")
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """See `AttributionMethod.plan`."""
+        """See `Planned.plan`."""
         segmented = self.segment(classifier, batch)
         draw = functools.partial(draw_halves, count=self.evaluations - 2, words=count_words(self.max_segments))
         return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active)

@@ -40,7 +40,7 @@ class Occlusion(OnPixels, FixedArea):
         check_option("window", 0 < self.window < 1, self.window, "above 0 and below 1")
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """See `AttributionMethod.plan`."""
+        """See `Planned.plan`."""
         height, width = batch.images.shape[1:3]
         side = max(1, round(self.window * min(height, width)))
         corners = window_corners(height, width, side, most=self.evaluations - 2)

@@ -37,7 +37,7 @@ class RandomSearch(OnSegments, AttributionMethod):
         check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """See `AttributionMethod.plan`."""
+        """See `Planned.plan`."""
         segmented = self.segment(classifier, batch)
         draw = functools.partial(varied_density, count=self.evaluations - 1, words=count_words(self.max_segments))
         pick = functools.partial(pick_fittest, area_weight=self.area_weight)

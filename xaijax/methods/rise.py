@@ -54,7 +54,7 @@ class RISE(OnPixels, FixedArea):
         check_option("keep", 0 < self.keep < 1, self.keep, "above 0 and below 1")
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """See `AttributionMethod.plan`."""
+        """See `Planned.plan`."""
         decode: Any = functools.partial(paint, height=batch.images.shape[1], width=batch.images.shape[2])
         draw = functools.partial(draw_cells, count=self.evaluations - 2, cells=self.cells, keep=self.keep)
         return Plan(

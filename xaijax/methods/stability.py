@@ -27,6 +27,7 @@ def join_repeats(result: Explanation, repeats: int) -> Explanation:
     first = jax.tree.map(lambda leaf: leaf[:, 0], by_seed)
     masks = np.asarray(by_seed.mask)
     overlap = overlap_above_chance(masks.swapaxes(0, 1)).astype(np.float32)
+    overlap[np.isnan(by_seed.probability).any(axis=1)] = np.nan
     stability = Stability(
         overlap=jnp.asarray(overlap),
         frequency=jnp.asarray(masks.mean(axis=1, dtype=np.float32)),

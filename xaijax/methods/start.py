@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.genetic.genome import pack
+from xaijax.masks.ranked import ranks
 from xaijax.masks.superpixels import segment_means
 
 
@@ -28,7 +29,6 @@ def start_genomes(start: jax.Array, segments: jax.Array, *, count: int, max_segm
         return pack(means >= 0.5)
     length = jnp.max(segments) + 1
     present = jnp.arange(max_segments) < length
-    order = jnp.argsort(jnp.where(present, means[0], -jnp.inf), stable=True, descending=True)
-    place = jnp.zeros((max_segments,), jnp.int32).at[order].set(jnp.arange(max_segments, dtype=jnp.int32))
+    place = ranks(jnp.where(present, means[0], -jnp.inf))
     steps = jnp.arange(count, dtype=jnp.int32) * jnp.maximum(length - 2, 0) // max(count - 1, 1)
     return pack((place[None] <= steps[:, None]) & present[None])

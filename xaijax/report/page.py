@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from xaijax.report.words import figures, title
+from xaijax.report.words import figures, shown, title
 from xaijax.runtime.folder import RESULTS, RUN, write_whole
 
 _STYLE = """
@@ -52,11 +52,12 @@ def write_page(folder: Path) -> Path:
 
 def _summary(rows: list[dict[str, Any]]) -> str:
     good = [row for row in rows if "error" not in row]
-    parts = [f"{len(good)} of {len(rows)} images explained"]
+    parts = [f"{len({row['path'] for row in good})} of {len({row['path'] for row in rows})} images explained"]
     if good:
-        raised = sum(row["probability"] > row["original_probability"] for row in good)
+        removes = good[0].get("game") == "deletion"
+        changed = sum((row["probability"] > row["original_probability"]) != removes for row in good)
         area = sum(row["area"] for row in good) / len(good)
-        parts += [f"probability raised in {raised}", f"mean area {area:.0%}"]
+        parts += [f"probability {'lowered' if removes else 'raised'} in {changed}", f"mean area {area:.0%}"]
     return html.escape("; ".join(parts) + ".")
 
 
@@ -73,6 +74,6 @@ def _entry(index: int, row: dict[str, Any], picture: Path | None) -> str:
     image = ""
     if picture:
         source = f"overlays/{quote(os.fsencode(picture.name))}"
-        image = f'<img loading="lazy" src="{source}" alt="{label}: original, kept pixels, score map, overlay">'
+        image = f'<img loading="lazy" src="{source}" alt="{label}: original, {shown(row)}, score map, overlay">'
     told = f"<b>{label}</b>: {html.escape(figures(row))}. {html.escape(row['status'])}"
     return f"<figure>{image}<figcaption>{told}<br>{index}: {path}</figcaption></figure>\n"

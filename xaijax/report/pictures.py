@@ -50,8 +50,10 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return picture
 
 
-def panel(image: np.ndarray, mask: np.ndarray, score: np.ndarray, *, title: str, figures: str) -> Image.Image:
-    """Draws the original, the kept pixels, the score map and the overlay side by side, with captions.
+def panel(
+    image: np.ndarray, mask: np.ndarray, score: np.ndarray, *, title: str, figures: str, shown: str = "kept pixels"
+) -> Image.Image:
+    """Draws the original, the pixels of the mask, the score map and the overlay side by side, with captions.
 
     Args:
         image: `[H, W, C]` uint8, C 1 or 3.
@@ -59,9 +61,10 @@ def panel(image: np.ndarray, mask: np.ndarray, score: np.ndarray, *, title: str,
         score: `[H, W]` float.
         title: the class.
         figures: a line of figures under it.
+        shown: what the pixels of the mask are.
     """
     pictures = [_rgb(image), kept_pixels(image, mask), score_colours(score), None]
-    captions = ["original", "kept pixels", "score: orange for, blue against", "overlay"]
+    captions = ["original", shown, "score: orange for, blue against", "overlay"]
     height = max(1, round(PANEL * mask.shape[0] / mask.shape[1]))
     gap, top, bottom = 8, 52, 24
     width = 4 * PANEL + 5 * gap

@@ -10,6 +10,11 @@ def title(row: Mapping[str, Any]) -> str:
     return f"{row['label']}{rival}"
 
 
+def shown(row: Mapping[str, Any]) -> str:
+    """Returns what the pixels of the mask are."""
+    return "removed pixels" if row.get("game") == "deletion" else "kept pixels"
+
+
 def figures(row: Mapping[str, Any]) -> str:
     """Returns the figures in one line."""
     where = "without" if row.get("game") == "deletion" else "on"

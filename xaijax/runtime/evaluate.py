@@ -39,13 +39,13 @@ class Evaluation:
         summaries: of each metric that says something of an image.
         fill: what stood where the masks were 0.
         images: explanations in the run.
-        skipped: why an image was not evaluated, by its path.
+        skipped: path of each explanation that was not evaluated, and why.
     """
 
     summaries: dict[str, Summary]
     fill: str
     images: int
-    skipped: dict[str, str]
+    skipped: list[tuple[str, str]]
 
 
 def evaluate_run(
@@ -83,11 +83,11 @@ def evaluate_run(
         raise ValueError(f"{str(boxes)!r} names none of the images of the run; its names must be theirs.")
     options = {name: settings[name] for name in LOADED if settings.get(name) is not None}
     classifier = load(settings["model"], weights or settings.get("weights"), **options)
-    skipped: dict[str, str] = {}
+    skipped: list[tuple[str, str]] = []
     items = _read_all(folder, rows, classifier, places, skipped)
-    paths, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
-    if not paths:
-        raise ValueError(f"no image of the run can be evaluated; the first: {next(iter(skipped.values()), 'none')}")
+    told, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
+    if not told:
+        raise ValueError(f"no image of the run can be evaluated; the first: {skipped[0][1] if skipped else 'none'}")
     summaries = {name: summarise(values) for name, values in figures.items() if not np.isnan(values).all()}
     record = {
         "steps": steps,
@@ -98,10 +98,10 @@ def evaluate_run(
         "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "numpy")},
         "metrics": {name: {"better": BETTER[name], **vars(summary)} for name, summary in summaries.items()},
         "images": [
-            {"path": path} | {name: _number(figures[name][place]) for name in summaries}
-            for place, path in enumerate(paths)
+            {"path": item.path, "target": item.target} | {name: _number(figures[name][place]) for name in summaries}
+            for place, item in enumerate(told)
         ],
-        "skipped": [{"path": path, "error": error} for path, error in skipped.items()],
+        "skipped": [{"path": path, "error": error} for path, error in skipped],
     }
     write_json(folder / METRICS, record)
     return Evaluation(summaries, fill, len(rows), skipped)
@@ -183,14 +183,14 @@ def _read_all(
     rows: list[dict[str, Any]],
     classifier: Classifier,
     places: dict[str, np.ndarray] | None,
-    skipped: dict[str, str],
+    skipped: list[tuple[str, str]],
 ) -> Iterator[Explained]:
     """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
     for row in rows:
         try:
             yield _read(folder, row, classifier, places)
         except UnreadableImageError as error:
-            skipped[row["path"]] = str(error)
+            skipped.append((row["path"], str(error)))
 
 
 def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dict[str, np.ndarray] | None) -> Explained:
@@ -198,6 +198,11 @@ def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dic
     path = Path(row["path"])
     if "error" in row:
         raise UnreadableImageError(f"it was not explained: {row['error']}")
+    if "against" in row:
+        raise UnreadableImageError(
+            f"it tells {row['label']} from {row['against_label']}, and metrics are about a class against all others; "
+            "explain without --against."
+        )
     if not path.exists():
         raise UnreadableImageError(
             f"{path.name} is no longer at {str(path)!r}; move it back, or run the command from the folder of "
@@ -214,27 +219,29 @@ def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dic
     except (OSError, ValueError) as error:
         raise UnreadableImageError(f"the mask or score map of {path.name} cannot be read; explain it again.") from error
     boxes = None if places is None else _boxes_of(row, places)
-    return Explained(row["path"], preprocess(image, classifier), score, mask, row["target"], boxes)
+    removes = row.get("game") == "deletion"
+    return Explained(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)
 
 
 def _measure_all(
     items: Iterator[Explained], classifier: Classifier, steps: int, fill: str, batch_size: int
-) -> tuple[list[str], dict[str, np.ndarray]]:
+) -> tuple[list[Explained], dict[str, np.ndarray]]:
     """Measures batch after batch; the last one is filled up, so that all have one size and one compilation.
 
     Returns:
-        The paths of the images, and for each metric a figure an image.
+        The explanations, without their arrays, and for each metric a figure an explanation.
     """
-    paths: list[str] = []
+    told: list[Explained] = []
     found: dict[str, list[np.ndarray]] = {name: [] for name in BETTER}
+    nothing = np.zeros(0)
     with tqdm(unit="image", disable=None if sys.stderr.isatty() else True, file=sys.stderr) as bar:
         while batch := list(itertools.islice(items, batch_size)):
             full = batch + [batch[-1]] * (batch_size - len(batch))
             for name, values in measure(classifier, full, steps=steps, fill=fill).items():
                 found[name].append(values[: len(batch)])
-            paths += [item.path for item in batch]
+            told += [dataclasses.replace(item, pixels=nothing, score=nothing, mask=nothing) for item in batch]
             bar.update(len(batch))
-    return paths, {name: np.concatenate(parts) for name, parts in found.items() if parts}
+    return told, {name: np.concatenate(parts) for name, parts in found.items() if parts}
 
 
 def _number(value: float) -> float | None:

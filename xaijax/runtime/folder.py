@@ -1,8 +1,8 @@
 """The folder of a run: every file whole or not at all, and a journal that lets the same command resume.
 
-`run.json` holds the settings and figures, `results.jsonl` a line an image in the order of the input, `masks/*.png`
-1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures. While the run lasts, `journal.jsonl` holds the lines
-so far.
+`run.json` holds the settings and figures, `results.jsonl` a line an explanation in the order of the input,
+`masks/*.png` 1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures. While the run lasts, `journal.jsonl`
+holds the lines so far.
 """
 
 import io

@@ -54,6 +54,7 @@ class Explained:
         pixels: `[H, W, C]` uint8, what the classifier was shown.
         score: `[H, W]` float32.
         mask: `[H, W]` bool.
+        removes: whether the mask is of what was removed (the deletion game) rather than kept.
         target: the class explained.
         boxes: `[N, 4]` left, top, right and bottom in pixels of the crop; None where the object's place is not known.
     """
@@ -62,6 +63,7 @@ class Explained:
     pixels: np.ndarray
     score: np.ndarray
     mask: np.ndarray
+    removes: bool
     target: int
     boxes: np.ndarray | None
 
@@ -83,12 +85,14 @@ def measure(classifier: Classifier, batch: list[Explained], *, steps: int, fill:
     masks = np.stack([item.mask for item in batch])
     targets = np.array([item.target for item in batch])
     fills = _fills(fill, to_unit_range(jnp.asarray(images)), mean=classifier.mean)
-    asked = metrics.ask_masks(classifier, images, masks, targets, fills=fills)
+    removes = np.array([item.removes for item in batch])[:, None, None]
+    asked = metrics.ask_masks(classifier, images, masks != removes, targets, fills=fills)
+    area = masks.mean(axis=(1, 2))
     found: dict[str, Any] = {
         "original_probability": asked.original,
         "probability": asked.masked,
-        "area": asked.area,
-        "cp_score": metrics.cp_score(asked.masked, asked.area),
+        "area": area,
+        "cp_score": metrics.cp_score(np.where(removes[:, 0, 0], 1 - asked.masked, asked.masked), area),
         "average_drop": metrics.drop(asked.original, asked.masked),
         "average_increase": metrics.increase(asked.original, asked.masked),
         "average_gain": metrics.gain(asked.original, asked.masked),

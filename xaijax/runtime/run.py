@@ -6,14 +6,13 @@ import importlib.metadata
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from xaijax.classifier import Classifier
@@ -21,16 +20,13 @@ from xaijax.evaluation import micro_batch_size
 from xaijax.explain import Method, compiled_explain
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Targets
-from xaijax.methods.arguments import find_targets, image_id, split_id
+from xaijax.methods.arguments import find_targets, image_id, parse_top, split_id
 from xaijax.methods.batch import Batch
 from xaijax.models.preprocessing import crop_box, preprocess
 from xaijax.report.page import write_page
-from xaijax.report.pictures import panel
-from xaijax.report.words import figures, title
-from xaijax.runtime.folder import RunFolder, write_array, write_mask, write_picture
+from xaijax.runtime.folder import RunFolder
 from xaijax.runtime.reading import UnreadableImageError, read_image
-
-Save = Literal["masks", "scores", "overlays"]
+from xaijax.runtime.rows import Save, file_stem, result_row, write_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +56,7 @@ class Job:
     @property
     def rows_per_image(self) -> int:
         """Classes explained of each image."""
-        return int(self.target.removeprefix("top")) if isinstance(self.target, str) else 1
+        return parse_top(self.target) or 1
 
     @property
     def micro_batch(self) -> int:
@@ -99,6 +95,7 @@ def run(paths: Sequence[Path], job: Job, out: Path) -> list[dict[str, Any]]:
     folder = RunFolder(out, job.settings)
     rows = {str(path): folder.done[str(path)] for path in paths if _is_done(folder.done.get(str(path), []), job)}
     left = [(index, path) for index, path in enumerate(paths) if str(path) not in rows]
+    taken = {row["files"] for lines in rows.values() for row in lines if "files" in row}
     explain = _compile(job) if left else None
     compiled = time.perf_counter()
     evaluations = searched = 0
@@ -106,7 +103,7 @@ def run(paths: Sequence[Path], job: Job, out: Path) -> list[dict[str, Any]]:
         for batch, failed in _batches(_read(left, job.classifier), job.batch_size):
             new = {str(item.path): [_failure(item, job.seed, item.error)] for item in failed}
             if batch and explain is not None:
-                new |= _explained(batch, explain(batch), job, out)
+                new |= _explained(batch, explain(batch), job, out, taken)
                 evaluations += sum(row.get("evaluations", 0) for lines in new.values() for row in lines)
                 searched += len(batch)
             for lines in new.values():
@@ -188,8 +185,10 @@ def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
     return lambda batch: jax.device_get(program(*arguments(batch)))
 
 
-def _explained(batch: list[Item], result: Explanation, job: Job, out: Path) -> dict[str, list[dict[str, Any]]]:
-    """Writes the files of a batch and returns the lines of each image."""
+def _explained(
+    batch: list[Item], result: Explanation, job: Job, out: Path, taken: Set[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Writes the files of a batch and returns the lines of each image; `taken` names files of an earlier start."""
     rows: dict[str, list[dict[str, Any]]] = {}
     each = job.rows_per_image
     for place, item in enumerate(batch):
@@ -199,7 +198,7 @@ def _explained(batch: list[Item], result: Explanation, job: Job, out: Path) -> d
             found = result_row(result, row, job.classifier)
             if getattr(job.method, "game", "preservation") == "deletion":
                 found["game"] = "deletion"
-            if found["target"] == int(result.against[row]):
+            if found["target"] == int(result.against[row]) >= 0:
                 found["error"] = "The class explained is the one that it was to be told from; name another."
             elif Status(int(result.status[row])).is_failure:
                 found["error"] = found["status"]
@@ -208,55 +207,12 @@ def _explained(batch: list[Item], result: Explanation, job: Job, out: Path) -> d
                 lines.append(_failure(item, job.seed, found["error"]) | told)
                 continue
             stem = file_stem(item.index * each + row % each, item.path)
+            if stem in taken:  # by another image: the list of images has changed since
+                stem = f"{stem}_{item.sha256[:8]}"
             line = {"path": str(item.path), "sha256": item.sha256, "crop": item.crop, **found, "seed": job.seed}
             write_files(out, stem, item.pixels, result, row, line, job.save)
             lines.append(line | {"files": stem})
     return rows
-
-
-def result_row(result: Explanation, place: int, classifier: Classifier) -> dict[str, Any]:
-    """Returns the figures of one row of an explanation, as `results.jsonl` has them."""
-    target = int(result.target[place])
-    figures = {
-        name: round(float(getattr(result, name)[place]), 6)
-        for name in ("original_probability", "probability", "area", "cp_score")
-    }
-    counts = {name: int(getattr(result, name)[place]) for name in ("evaluations", "generations")}
-    status = Status(int(result.status[place])).message
-    named = {"target": target, "label": classifier.label(target)}
-    against = int(result.against[place])
-    if against >= 0:
-        named |= {"against": against, "against_label": classifier.label(against)}
-    return {**named, **figures, **counts, "status": status}
-
-
-def write_files(
-    out: Path,
-    stem: str,
-    pixels: np.ndarray,
-    result: Explanation,
-    place: int,
-    row: dict[str, Any],
-    save: Sequence[Save],
-) -> None:
-    """Writes the mask, the score map and the picture of one explanation, as far as `save` names them."""
-    mask, score = np.asarray(result.mask[place]), np.asarray(result.score[place])
-    if "masks" in save:
-        write_mask(out / "masks" / f"{stem}.png", mask)
-    if "scores" in save:
-        write_array(out / "scores" / f"{stem}.npy", score)
-    if "overlays" in save:
-        write_picture(out / "overlays" / f"{stem}.png", draw(pixels, mask, score, row))
-
-
-def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str, Any]) -> Image.Image:
-    """Draws one explanation with its figures."""
-    return panel(pixels, mask, score, title=title(row), figures=figures(row))
-
-
-def file_stem(index: int, path: Path) -> str:
-    """Returns the name of an image's files: its place in the input, and its own name."""
-    return f"{index:06d}_{path.stem}"
 
 
 def _failure(item: Item, seed: int, error: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import difflib
 import re
 
 from xaijax.classifier import Classifier
+from xaijax.methods.arguments import parse_top
 
 
 def find_target(target: str, classifier: Classifier) -> int | str:
@@ -14,13 +15,11 @@ def find_target(target: str, classifier: Classifier) -> int | str:
     """
     if target == "predicted":
         return -1
-    top = re.fullmatch(r"top(\d+)", target)
+    top = parse_top(target)
     if top is None:
         return find_class(target, classifier)
-    if not 1 <= int(top[1]) <= classifier.num_classes:
-        raise ValueError(
-            f"target {target!r} asks for more classes than there are; give top1 to top{classifier.num_classes}."
-        )
+    if not 1 <= top <= classifier.num_classes:
+        raise ValueError(f"target {target!r} must be top1 to top{classifier.num_classes}, the classes there are.")
     return target
 
 
@@ -32,10 +31,10 @@ def find_against(against: str, classifier: Classifier) -> int | str | None:
     """
     if against == "others":
         return None
-    return against if against == "runner-up" else find_class(against, classifier)
+    return against if against == "runner-up" else find_class(against, classifier, name="against")
 
 
-def find_class(target: str, classifier: Classifier) -> int:
+def find_class(target: str, classifier: Classifier, *, name: str = "target") -> int:
     """Returns the class that a number names, or a label in any case.
 
     Raises:
@@ -45,18 +44,18 @@ def find_class(target: str, classifier: Classifier) -> int:
         number = int(target)
         if not 0 <= number < classifier.num_classes:
             raise ValueError(
-                f"target {number} is not a class of this classifier, which has {classifier.num_classes} "
+                f"{name} {number} is not a class of this classifier, which has {classifier.num_classes} "
                 f"(0 to {classifier.num_classes - 1})."
             )
         return number
     labels = [label.casefold() for label in classifier.labels]
     if not labels:
-        raise ValueError(f"target {target!r} is a name but the classifier has no labels; give a number, or labels.")
+        raise ValueError(f"{name} {target!r} is a name but the classifier has no labels; give a number, or labels.")
     found = [index for index, label in enumerate(labels) if label == target.casefold()]
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"target {target!r} names classes {', '.join(map(str, found))}; give one of these numbers.")
+        raise ValueError(f"{name} {target!r} names classes {', '.join(map(str, found))}; give one of these numbers.")
     near = difflib.get_close_matches(target.casefold(), labels, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "give a class's label or number."
-    raise ValueError(f"target {target!r} is not a class of this classifier; {hint}")
+    raise ValueError(f"{name} {target!r} is not a class of this classifier; {hint}")

@@ -1,0 +1,98 @@
+"""What a search is told beforehand, and what it knows so far."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+
+from xaijax.genetic.archive import Archive
+from xaijax.genetic.selection import Selection
+from xaijax.genetic.survival import Preference, by_fitness
+
+ENUMERATED = 8  # genomes of at most so many genes are not evolved, where the budget holds all their masks
+
+RUNNING, SPENT, ENDED, EXHAUSTED, STALLED, REACHED = range(6)  # why a search has ended, if it has
+
+Crossover = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+Mutation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+Guide = Callable[[jax.Array, Archive, jax.Array, jax.Array, Any], jax.Array]
+"""`guide(key, archive, length, needed, context) -> genomes [N, W]`: children that follow from all that is known; where
+`needed` is False nobody reads them."""
+
+
+def first(fitness: jax.Array) -> jax.Array:
+    """The quality of a population with a single objective: the fitness of its best."""
+    return fitness[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is fixed about a search; hashable.
+
+    Attributes:
+        evaluations: the most evaluations an image, the whole mask's included.
+        population: genomes a generation.
+        generations: the most generations after the whole mask's.
+        words: words a genome.
+        selection: `select(key, preference[P], count=)` draws parents; see `xaijax.genetic.selection`.
+        elites: see `generational`.
+        crossover: see `xaijax.genetic.crossover.uniform`.
+        mutation: see `xaijax.genetic.mutation.bit_flip`, its options bound.
+        fitness: maps the pytree of `[P]` values that evaluations return to `[P]` float32, higher is better, or to
+            `[P, M]` objectives.
+        preference: orders individuals by their fitness.
+        quality: maps a population's fitness, the preferred individual first, to the number that the history tells.
+        patience: generations of children without gain in quality after which the search ends; None for never.
+        goal: maps values to `[P]` bool, the individuals that end the search; None for none.
+        designed: generations whose genomes are drawn beforehand, at least 1; see `varied_density`.
+        guide: makes the first children of a generation, as many as it returns; None for none.
+        foldover: whether every other child is the complement of the one before it. A search that looks for small masks
+            then still learns what their removal does, and its archive stays a good experiment.
+        retries: how often a child that repeats a known genome is mutated again.
+    """
+
+    evaluations: int
+    population: int
+    generations: int
+    words: int
+    selection: Selection
+    elites: int
+    crossover: Crossover
+    mutation: Mutation
+    fitness: Callable[[Any], jax.Array]
+    preference: Preference = by_fitness
+    quality: Callable[[jax.Array], jax.Array] = first
+    patience: int | None = None
+    goal: Callable[[Any], jax.Array] | None = None
+    designed: int = 1
+    guide: Guide | None = None
+    foldover: bool = False
+    retries: int = 3
+
+    @property
+    def enumerated(self) -> int:
+        """Genes of the longest genome that is not evolved, because all its masks are evaluated."""
+        masks = min(self.evaluations - 1, self.population * self.generations)  # beside the whole one
+        return min(ENUMERATED, (masks + 2).bit_length() - 1)
+
+
+@chex.dataclass(frozen=True)
+class SearchState:
+    """The search of one image after some generations."""
+
+    key: jax.Array
+    length: jax.Array  # [] int32, genes in use
+    context: Any  # pytree, what the guide needs to know of the image
+    drawn: jax.Array  # [D P, W] uint32, the genomes of the designed generations
+    population: jax.Array  # [P, W] uint32, the fittest first; before any is evaluated, of no fitness
+    fitness: jax.Array  # [P] or [P, M] float32, -inf for what was not evaluated or not finite
+    pending: jax.Array  # [P, W] uint32, the genomes that were asked for
+    new: jax.Array  # [P] bool, which of them must be evaluated
+    archive: Archive
+    generation: jax.Array  # [] int32, 0 before the whole mask is known
+    history: jax.Array  # [G] float32, quality of the population after each generation, NaN for those to come
+    best: jax.Array  # [] float32, highest quality so far
+    stalled: jax.Array  # [] int32, generations since
+    ended: jax.Array  # [] int32, RUNNING or why it ended
