@@ -20,6 +20,14 @@ def mean_logits(params, images):
     return jnp.tanh(tiles @ params["hidden"]) @ params["out"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Keeps what commands compile out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def toy_classifier():
     """A cheap classifier of 16x16 RGB images, of 5 classes, whose answer depends on every tile of the image."""
