@@ -38,13 +38,17 @@ def test_few_segments_are_enumerated(toy_classifier, toy_images, area_weight):
 
 def test_evolution_comes_close_to_the_best_of_all_masks(toy_classifier, toy_images):
     method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2, **SINGLE)
-    result = explain(KEY, toy_classifier, toy_images, method=method)
+    result = explain(KEY, toy_classifier, toy_images, method=method, repeats=6)
+    found = np.asarray(result.stability.probability - 0.2 * result.stability.area)
+    better = []
     for row in range(8):
         _, fitness = brute_force(
             toy_classifier, toy_images[row], np.asarray(result.segments[row]), int(result.target[row]), 0.2
         )
-        found = float(result.probability[row] - 0.2 * result.area[row])
-        assert np.mean(fitness > found + 1e-6) < 0.002
+        better.append([np.mean(fitness > one + 1e-6) for one in found[row]])
+    # 200 of the 4,094 masks at random would leave 0.005 of them above the best.
+    assert np.mean(better) < 0.0015
+    assert np.mean(np.equal(better, 0)) > 0.3
 
 
 @pytest.mark.parametrize("objective", ["pareto", "probability"])
@@ -162,7 +166,7 @@ def test_nsga_comes_close_to_the_best_front(toy_classifier, toy_images):
 def swap_ends(key, genomes, length):
     """A mutation of a user's own: exchanges the first and the last gene of some genomes."""
     last = (length - 1).astype(jnp.uint32)
-    differ = ((genomes ^ (genomes >> last)) & 1) * (jax.random.uniform(key, (len(genomes), 1)) < 0.5)
+    differ = (genomes ^ (genomes >> last)) & (jax.random.uniform(key, (len(genomes), 1)) < 0.5).astype(jnp.uint32)
     return genomes ^ (differ | (differ << last)).astype(jnp.uint32)
 
 
@@ -176,13 +180,14 @@ def test_operators_of_ones_own_stand_in_the_same_place(toy_classifier, toy_image
     method = ELIME(evaluations=60, segmentation=Grid(3, 4), max_segments=32, **SINGLE, **options)
     named = ELIME(evaluations=60, segmentation=Grid(3, 4), max_segments=32, crossover="two-point", **SINGLE)
     result = explain(KEY, toy_classifier, toy_images[:3], method=method)
-    assert np.all(np.asarray(result.evaluations) == 60)
-    same = np.array_equal(result.history, explain(KEY, toy_classifier, toy_images[:3], method=named).history)
+    assert np.all(np.asarray(result.evaluations) > 30)  # children were bred, though a weak mutation finds few new ones
+    expected = explain(KEY, toy_classifier, toy_images[:3], method=named)
+    same = np.array_equal(result.history, expected.history, equal_nan=True)
     assert same == ("crossover" in options)
 
 
 def test_the_designed_share_is_what_designed_masks_evaluate(toy_classifier, toy_images):
-    settings = {"evaluations": 61, "segmentation": Grid(4, 4), "max_segments": 32}
+    settings = {"evaluations": 61, "generations": 5, "segmentation": Grid(4, 4), "max_segments": 32}
     design = ELIME(designed=1.0, population=12, guided=0.0, **settings)
     assert design.settings.designed == 5
     result = explain(KEY, toy_classifier, toy_images, method=design)
