@@ -15,8 +15,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +24,7 @@ import tyro
 
 import xaijax
 from benchmarks.budget_report import write_report
-from benchmarks.photographs import choose_photographs, read_photographs
+from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
 from benchmarks.record import RESULTS
 from xaijax.evaluation import micro_batch_size
 from xaijax.explain import image_keys
@@ -45,35 +44,19 @@ FIXED = ("grad-cam",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(PhotographOptions):
     """Measures quality against evaluations.
 
     Attributes:
-        images: files, and folders of them.
-        model: a name that `xaijax models` lists.
-        weights: of the model.
-        count: images at most: evenly spaced ones of those that are found.
         budgets: evaluations an image.
         methods: names as on the command line.
-        segmentation: of all methods over segments.
-        fill: of all methods.
         steps: of the insertion and the deletion curve.
-        batch: images explained at a time.
-        seed: of all methods.
         name: of the journal and the report in `benchmarks/results`; None is `budget_curve_MODEL`.
     """
 
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    model: str = "mobilenet_v2"
-    weights: str | None = None
-    count: int = 24
     budgets: tuple[int, ...] = (60, 120, 250, 500, 1000, 2000)
     methods: tuple[str, ...] = tuple(METHODS)
-    segmentation: str = "quickshift"
-    fill: str = "blur"
     steps: int = 32
-    batch: int = 8
-    seed: int = 0
     name: str | None = None
 
     @property

@@ -9,8 +9,7 @@ Images, segments and fill are equal in each comparison; each mean over images co
 import dataclasses
 import functools
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -18,7 +17,7 @@ import tyro
 
 import xaijax
 from benchmarks.gap import gap_figures
-from benchmarks.photographs import choose_photographs, read_photographs
+from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
 from benchmarks.record import write_record
 from xaijax import ELIME, Explanation
 from xaijax.metrics import hypervolume, summarise
@@ -30,40 +29,26 @@ Part = Literal["front", "pick", "probability", "stability"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(PhotographOptions):
     """Measures what evolution finds in photographs.
 
     Attributes:
-        images: files, and folders of them.
-        model: a name that `xaijax models` lists.
-        weights: of the model.
-        count: images at most: evenly spaced ones of those that are found.
         parts: what to measure.
         evaluations: of the front.
         plain_evaluations: of plain NSGA-II's front.
         seeds: of the stability.
         seed_images: images of the stability.
         seed_evaluations: its budgets.
-        segmentation: of all.
-        fill: of all but the comparison with black.
-        batch: images explained at a time.
-        seed: of all.
     """
 
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    model: str = "mobilenet_v2"
-    weights: str | None = None
     count: int = 50
+    batch: int = 10
     parts: tuple[Part, ...] = ("front", "pick", "probability", "stability")
     evaluations: int = 400
     plain_evaluations: int = 1000
     seeds: int = 30
     seed_images: int = 10
     seed_evaluations: tuple[int, ...] = (120, 250, 500)
-    segmentation: str = "quickshift"
-    fill: str = "blur"
-    batch: int = 10
-    seed: int = 0
 
 
 Explain = Callable[..., Explanation]

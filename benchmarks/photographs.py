@@ -1,13 +1,41 @@
 """The photographs of a benchmark."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import tyro
 
 from xaijax import Classifier
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.reading import find_images, read_image
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotographOptions:
+    """What benchmarks over photographs share.
+
+    Attributes:
+        images: files, and folders of them.
+        model: a name that `xaijax models` lists.
+        weights: of the model.
+        count: images at most: evenly spaced ones of those that are found.
+        batch: images explained at a time.
+        segmentation: of all methods over segments.
+        fill: of all methods.
+        seed: of all methods.
+    """
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    model: str = "mobilenet_v2"
+    weights: str | None = None
+    count: int = 24
+    batch: int = 8
+    segmentation: str = "quickshift"
+    fill: str = "blur"
+    seed: int = 0
 
 
 def choose_photographs(images: Sequence[Path], count: int) -> list[Path]:

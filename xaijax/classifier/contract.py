@@ -64,8 +64,7 @@ class Classifier:
     def __call__(self, images: jax.Array | np.ndarray) -> jax.Array:
         """Returns the logits `[B, K]` of `images` `[B, H, W, C]`, uint8 or float in [0, 1]."""
         if isinstance(self.apply, BlackBoxApply):
-            pixels = np.asarray(images)
-            pixels = pixels.astype(np.float32) / np.float32(255) if pixels.dtype == np.uint8 else pixels
+            pixels = np.asarray(to_unit_range(jnp.asarray(images)))
             return jnp.asarray(self.apply.ask(pixels, self.activation))
         return _logits(self, jnp.asarray(images))
 

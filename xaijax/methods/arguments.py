@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.classifier import Classifier
+from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import class_logits
 
 
@@ -165,8 +165,7 @@ def check_background(background: Any, shape: tuple[int, ...]) -> Any:
             "resize it."
         )
     array = check_images(np.reshape(background, (-1, *shape[1:])), shape[3], "background")
-    array = array.astype(np.float32) / np.float32(255) if array.dtype == np.uint8 else array
-    return np.broadcast_to(array, shape)
+    return np.broadcast_to(np.asarray(to_unit_range(jnp.asarray(array))), shape)
 
 
 def check_start(start: Any, count: int, height: int, width: int) -> Any:

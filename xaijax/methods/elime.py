@@ -88,12 +88,12 @@ class ELIME(OnSegments, EvolvingMethod):
     @property
     def settings(self) -> search.Settings:
         """The search that the options describe."""
-        common = self.common_settings
+        population, generations = self.sizes
         pareto = self.objective == "pareto"
         default = 0.5 if pareto else 0.0
         designed, guided = (default if share is None else share for share in (self.designed, self.guided))
         foldover = pareto if self.foldover is None else self.foldover
-        guides = round(guided * common.population / (2 if foldover else 1))
+        guides = round(guided * population / (2 if foldover else 1))
         measure = (
             probability_and_area if pareto else functools.partial(penalised_probability, area_weight=self.area_weight)
         )
@@ -101,12 +101,11 @@ class ELIME(OnSegments, EvolvingMethod):
         if self.target_probability is not None:
             reached = functools.partial(is_probable, least=self.target_probability)
             goal = functools.partial(_worth, self.game, reached)
-        settings = dataclasses.replace(
-            common,
+        settings = self.describe(
             words=count_words(self.max_segments),
             fitness=functools.partial(_worth, self.game, measure),
             goal=goal,
-            designed=max(1, round(designed * min((self.evaluations - 1) / common.population, common.generations))),
+            designed=max(1, round(designed * min((self.evaluations - 1) / population, generations))),
             guide=functools.partial(nested_masks, count=guides, removed=self.game == "deletion") if guides else None,
             foldover=foldover,
         )
@@ -114,7 +113,7 @@ class ELIME(OnSegments, EvolvingMethod):
             return settings
         return dataclasses.replace(
             settings,
-            elites=common.population if self.elites is None else common.elites,
+            elites=population if self.elites is None else settings.elites,
             preference=crowded_preference,
             quality=functools.partial(hypervolume, reference=(0.0, -1.0)),
         )

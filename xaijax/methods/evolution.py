@@ -19,7 +19,6 @@ from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
 from xaijax.genetic.state import Crossover, Mutation
-from xaijax.genetic.survival import by_fitness
 from xaijax.methods.batch import Batch
 from xaijax.methods.on_segments import check_option
 
@@ -113,9 +112,8 @@ class EvolvingMethod:
         population = self.population or min(self.evaluations - 1, 2 * max(2, round(0.75 * math.sqrt(self.evaluations))))
         return population, self.generations or 2 * math.ceil((self.evaluations - 1) / population)
 
-    @property
-    def common_settings(self) -> search.Settings:
-        """The search that these options describe; its fitness and its words are the method's to fill in."""
+    def describe(self, **own: Any) -> search.Settings:
+        """Returns the search that these options describe; `own` are the settings that are the method's."""
         population, generations = self.sizes
         selection: Any = self.selection
         if selection == "tournament":
@@ -127,13 +125,12 @@ class EvolvingMethod:
             evaluations=self.evaluations,
             population=population,
             generations=generations,
-            words=1,
             selection=selection,
             elites=elites if self.elites is None or self.survival == "mu+lambda" else self.elites,
             crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
             mutation=self.mutation if callable(self.mutation) else functools.partial(bit_flip, flips=self.flips),
-            fitness=by_fitness,
             patience=self.patience,
+            **own,
         )
 
     @property
