@@ -55,16 +55,18 @@ def test_convolve_is_the_sum_over_the_window(size, groups, stride, padding):
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("size", [2, 3, 5])
-def test_gradient_of_convolve_is_the_librarys(size, stride, padding):
+@pytest.mark.parametrize("groups", [1, 3])
+def test_gradient_of_convolve_is_the_librarys(groups, size, stride, padding):
     x = jnp.asarray(RANDOM.normal(size=(2, 7, 8, 3)), jnp.float32)
-    kernel = jnp.asarray(RANDOM.normal(size=(size, size, 3, 4)), jnp.float32)
+    kernel = jnp.asarray(RANDOM.normal(size=(size, size, 3 // groups, 4 if groups == 1 else 3)), jnp.float32)
     pads = spatial_padding((7, 8), (size, size), stride, padding)
+    axes = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
 
     def library(x, kernel):
-        return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return lax.conv_general_dilated(x, kernel, (stride, stride), pads, **axes)
 
     out, expected = jax.vjp(library, x, kernel)
-    _, got = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=stride, padding=padding), x, kernel)
+    _, got = jax.vjp(lambda x, kernel: convolve(x, kernel, stride=stride, groups=groups, padding=padding), x, kernel)
     gradient = jnp.asarray(RANDOM.normal(size=out.shape), jnp.float32)
     for one, other in zip(got(gradient), expected(gradient), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)

@@ -27,7 +27,7 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 
 
     On CPU a 1x1 convolution is a matrix product (1.5 to 5 times faster than XLA's convolution) and a depthwise one is a
     sum of shifted products (8 to 40 times faster); elsewhere the library's convolution is the right one. Reverse-mode
-    differentiation only, where `groups` is 1.
+    differentiation only, where `groups` is 1 or all channels'.
 
     Args:
         x: `[N, H, W, C]`.
@@ -53,7 +53,7 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 
     if groups == x.shape[3] == kernel.shape[3]:
 
         def shifted(x: jax.Array, kernel: jax.Array) -> jax.Array:
-            return _depthwise_by_shifts(x, kernel, stride, pads)
+            return _depthwise(x, kernel, stride, pads)
 
         return lax.platform_dependent(x, kernel, cpu=shifted, default=library)
     return _dense(x, kernel, stride, pads) if groups == 1 else library(x, kernel)
@@ -78,11 +78,7 @@ def _dense_backward(stride: int, pads: Pads, saved: tuple, gradient: jax.Array) 
     # JAX's own gradient has the kernel's axes as HWOI. XLA's CPU backend turns them outside loops only, and inside them
     # takes a convolution that is 6 times slower (jax-ml/jax issue 12868): here they are turned beforehand.
     x, kernel = saved
-    around = []
-    for axis, (before, _) in enumerate(pads):
-        first = kernel.shape[axis] - 1 - before
-        strided = (gradient.shape[axis + 1] - 1) * stride + 1
-        around.append((first, x.shape[axis + 1] + before - strided))
+    around = _gradient_pads(x, kernel, gradient, stride, pads)
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     to_x = lax.conv_general_dilated(
         gradient, turned, (1, 1), around, (stride, stride), dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -92,6 +88,39 @@ def _dense_backward(stride: int, pads: Pads, saved: tuple, gradient: jax.Array) 
 
 
 _dense.defvjp(_dense_forward, _dense_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _depthwise(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
+    return _depthwise_by_shifts(x, kernel, stride, pads)
+
+
+def _depthwise_forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> tuple[jax.Array, tuple]:
+    return _depthwise(x, kernel, stride, pads), (x, kernel)
+
+
+def _depthwise_backward(stride: int, pads: Pads, saved: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    # JAX's own gradient adds as many padded arrays as the kernel has places; this one is a depthwise convolution too.
+    x, kernel = saved
+    around = _gradient_pads(x, kernel, gradient, stride, pads)
+    no_pads = ((0, 0), (0, 0))
+    spread = [(0, 0, 0), *((before, after, stride - 1) for before, after in around), (0, 0, 0)]
+    padded = lax.pad(gradient, jnp.zeros((), gradient.dtype), spread)
+    _, to_kernel = jax.vjp(lambda kernel: _depthwise_by_shifts(x, kernel, stride, pads), kernel)
+    return _depthwise_by_shifts(padded, kernel[::-1, ::-1], 1, no_pads), to_kernel(gradient)[0]
+
+
+_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+def _gradient_pads(x: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int, pads: Pads) -> list:
+    """Returns the pixels to pad a strided gradient with, so that convolving it gives that of `x`; may be negative."""
+    around = []
+    for axis, (before, _) in enumerate(pads):
+        first = kernel.shape[axis] - 1 - before
+        strided = (gradient.shape[axis + 1] - 1) * stride + 1
+        around.append((first, x.shape[axis + 1] + before - strided))
+    return around
 
 
 def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
