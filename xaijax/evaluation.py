@@ -1,5 +1,6 @@
 """The hot path: new (image, genome) pairs, packed into micro-batches, masked, and run through the classifier."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,45 @@ class Scenario:
     images: jax.Array  # [B, H, W, C] uint8, or float in [0, 1]
     fills: jax.Array  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W
     contexts: Any  # pytree of [B, ...], what `decode` needs of an image
+    references: Any = ()  # pytree of [B, ...], what the answers about an image are compared with
+
+
+def read_response(
+    classifier: Classifier, logits: jax.Array, activations: Any, references: Any, targets: Targets, areas: jax.Array
+) -> Response:
+    """Reads the response to masked images `[N]` off their logits; see `xaijax.fitness.respond`."""
+    return respond(classifier, logits, targets, areas)
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What is read off a forward pass on a masked image; hashable.
+
+    Attributes:
+        read: called as `read_response` is, with what the forward pass gave for masked images `[N]`; returns what is
+            to be known of them, a pytree of `[N]`.
+        values: pytree of `jax.ShapeDtypeStruct`, what it returns of one.
+        taps: the activations that it reads.
+        again: maps what was read to `[N]` bool, the masks whose inverse is looked at too; None for none.
+    """
+
+    read: Callable[..., Any] = read_response
+    values: Any = RESPONSE
+    taps: tuple[str, ...] = ()
+    again: Callable[[Any], jax.Array] | None = None
+
+
+LOOK = Look()
+"""The look of a method that needs no more than the response."""
+
+
+@chex.dataclass(frozen=True)
+class BothSides:
+    """What is read off an image masked by a mask, and by its inverse; leading axes for more."""
+
+    mask: Any  # see `Look.read`
+    inverse: Any  # zeros where it was not looked at
+    is_inverted: jax.Array  # [] bool, whether it was
 
 
 def micro_batch_size(image_shape: tuple[int, ...], platform: str) -> int:
@@ -49,11 +89,12 @@ def evaluate(
     targets: Targets | jax.Array,
     *,
     micro_batch: int,
-) -> Response:
+    look: Look = LOOK,
+) -> Any:
     """Evaluates the new genomes of a batch of images.
 
-    The pairs that are new are packed to the front, and as many micro-batches as they fill are run; masked images exist
-    for one micro-batch at a time.
+    The pairs that are new are queued, and as many micro-batches as they fill are run; masked images exist for one
+    micro-batch at a time. A mask whose inverse is to be looked at is queued again.
 
     Args:
         classifier: any.
@@ -63,9 +104,11 @@ def evaluate(
         new: `[B, P]` bool, the pairs to evaluate.
         targets: `[B]`, the classes asked about: `Targets`, or int32 classes, -1 for the predicted one.
         micro_batch: pairs a forward pass.
+        look: what to read off a forward pass.
 
     Returns:
-        `Response` of `[B, P]`, zeros where not new.
+        What was read, a pytree of `[B, P]` (`Response` by default), zeros where not new; `BothSides` of it where the
+        look asks for inverses.
     """
     batch, population = new.shape
     if not isinstance(targets, Targets):
@@ -74,32 +117,50 @@ def evaluate(
         # XLA would prepare an only image ahead of the loop, where it rounds it otherwise than among others.
         scenario = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, 1)] + [(0, 0)] * (leaf.ndim - 1)), scenario)
     pairs = batch * population
-    # `order` lists the new pairs first; what pads the last micro-batch points past the end and is dropped on writing.
-    order = jnp.nonzero(new.reshape(-1), size=pairs + micro_batch, fill_value=pairs)[0].astype(jnp.int32)
-    count = jnp.sum(new, dtype=jnp.int32)
+    sides = 1 if look.again is None else 2
+    places = sides * pairs  # of what is read: of the masks, then of the inverses
+    # The queue lists the places to fill; past its end stand places that are dropped on writing.
+    queue = jnp.nonzero(new.reshape(-1), size=places + micro_batch, fill_value=places)[0].astype(jnp.int32)
     flat = jax.tree.map(lambda leaf: leaf.reshape(pairs, *leaf.shape[2:]), genomes)
 
-    def step(carry: tuple[jax.Array, Response]) -> tuple[jax.Array, Response]:
-        start, answers = carry
-        chosen = jax.lax.dynamic_slice(order, (start,), (micro_batch,))
-        pair = jnp.minimum(chosen, pairs - 1)
+    def step(carry: tuple[jax.Array, jax.Array, jax.Array, Any]) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+        start, count, queue, answers = carry
+        place = jax.lax.dynamic_slice(queue, (start,), (micro_batch,))
+        is_inverse = place >= pairs
+        pair = jnp.minimum(jnp.where(is_inverse, place - pairs, place), pairs - 1)
         image = pair // population
         with jax.named_scope("decode"):
             contexts = jax.tree.map(lambda leaf: leaf[image], scenario.contexts)
             masks = jax.vmap(decode)(contexts, jax.tree.map(lambda leaf: leaf[pair], flat))
+            if look.again is not None:
+                masks = masks ^ is_inverse[:, None, None]
         with jax.named_scope("fill"):
             pixels = to_unit_range(scenario.images[image])
             masked = blend(masks[..., None], pixels, scenario.fills[image])
         with jax.named_scope("forward"):
-            logits, _ = classifier.apply(classifier.params, masked)
-        of_image = jax.tree.map(lambda leaf: leaf[image], targets)
-        answer = respond(classifier, logits, of_image, jnp.mean(masks, axis=(1, 2), dtype=jnp.float32))
-        written = jax.tree.map(lambda old, value: old.at[chosen].set(value, mode="drop"), answers, answer)
-        return start + micro_batch, written
+            logits, activations = classifier.apply(classifier.params, masked, look.taps)
+        references, asked = jax.tree.map(lambda leaf: leaf[image], (scenario.references, targets))
+        areas = jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
+        answer = look.read(classifier, logits, activations, references, asked, areas)
+        answers = jax.tree.map(lambda old, value: old.at[place].set(value, mode="drop"), answers, answer)
+        start = jnp.minimum(start + micro_batch, count)
+        if look.again is not None:
+            follows = look.again(answer) & (place < pairs)
+            end = jnp.where(follows, count + jnp.cumsum(follows, dtype=jnp.int32) - 1, len(queue))
+            queue = queue.at[end].set(pairs + pair, mode="drop")
+            count = count + jnp.sum(follows, dtype=jnp.int32)
+        return start, count, queue, answers
 
-    nothing = jax.tree.map(lambda value: jnp.zeros((pairs,), value.dtype), RESPONSE)
-    _, answers = jax.lax.while_loop(lambda carry: carry[0] < count, step, (jnp.int32(0), nothing))
-    return jax.tree.map(lambda answer: answer.reshape(batch, population), answers)
+    nothing = jax.tree.map(lambda value: jnp.zeros((places,), value.dtype), look.values)
+    first = (jnp.int32(0), jnp.sum(new, dtype=jnp.int32), queue, nothing)
+    _, _, _, answers = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
+    if look.again is None:
+        return jax.tree.map(lambda answer: answer.reshape(batch, population), answers)
+    mask, inverse = (
+        jax.tree.map(lambda answer, side=side: answer.reshape(sides, batch, population)[side], answers)
+        for side in range(sides)
+    )
+    return BothSides(mask=mask, inverse=inverse, is_inverted=new & look.again(mask))
 
 
 def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:

@@ -61,7 +61,7 @@ def final():
     def whole_search(keys, lengths, active):
         evaluate = jax.vmap(of_generation)
         states = start(SETTINGS, keys, lengths, active)
-        return search.run(SETTINGS, states, lambda states, genomes: evaluate(genomes, RIVAL, LOSING, states.length))
+        return search.run(SETTINGS, states, lambda states, genomes: evaluate(genomes, RIVAL, LOSING, states.space))
 
     return whole_search(KEYS, LENGTHS, ACTIVE)
 

@@ -116,7 +116,7 @@ BAD_OPTIONS = {
     "guided": ({"guided": -0.5}, "0 to 1"),
     "keep": ({"keep": 0.0}, "above 0"),
     "game": ({"game": "chess"}, "'preservation' or 'deletion'"),
-    "mutation": ({"mutation": "swap"}, "one of bit-flip"),
+    "mutation": ({"mutation": "swap"}, "'bit-flip' or a function"),
     "tournament_size": ({"tournament_size": 0}, "at least 1"),
     "flips": ({"flips": 0.0}, "above 0"),
     "elites": ({"elites": 500}, "0 to the population"),

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from xaijax.genetic import archive as archives
 from xaijax.genetic.breeding import breed
-from xaijax.genetic.genome import enumerate_masks, repair, varied_density, whole
+from xaijax.genetic.genome import enumerate_masks
 from xaijax.genetic.state import (
     ENDED,
     ENUMERATED,
@@ -27,13 +27,12 @@ from xaijax.genetic.state import (
     SearchState,
     Settings,
 )
-from xaijax.genetic.survival import generational
 
 
 def init(
     settings: Settings,
     key: jax.Array,
-    length: jax.Array,
+    space: Any,
     active: jax.Array,
     values: Any,
     *,
@@ -45,36 +44,70 @@ def init(
     Args:
         settings: of the search.
         key: consumed.
-        length: `[]` int32, genes in use.
+        space: what the genomes may be; of bits the genes in use, `[]` int32.
         active: `[]` bool; False for a place in the batch that holds no image.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
         start: `[N, W]`, N at most the designed genomes, to start from in place of as many of these.
-        context: pytree, what the guide needs to know of the image.
+        context: pytree, what decoding or the guide needs to know of the image beside.
     """
-    first_key, repair_key, key = jax.random.split(key, 3)
-    count = settings.designed * settings.population
-    drawn = varied_density(first_key, length, count=count, words=settings.words)
-    if start is not None:
-        drawn = jnp.concatenate([start, drawn[: count - len(start)]])
-    drawn = repair(repair_key, drawn, length)
-    first_population = drawn[: settings.population]
-    many = jax.tree.map(lambda value: jax.ShapeDtypeStruct((settings.population, *value.shape), value.dtype), values)
+    count, words = settings.population, settings.words
+    many = jax.tree.map(lambda value: jax.ShapeDtypeStruct((count, *value.shape), value.dtype), values)
     objectives = jax.eval_shape(settings.fitness, many).shape
-    return SearchState(
+    blank = SearchState(
         key=key,
-        length=length,
+        space=space,
         context=context,
-        drawn=drawn,
-        population=first_population,
+        drawn=jnp.zeros((settings.designed * count, words), jnp.uint32),
+        population=jnp.zeros((count, words), jnp.uint32),
         fitness=jnp.full(objectives, -jnp.inf, jnp.float32),
-        pending=first_population,
-        new=jnp.zeros((settings.population,), jnp.bool_),
-        archive=archives.empty(settings.evaluations, settings.words, values),
+        pending=jnp.zeros((count, words), jnp.uint32),
+        new=jnp.zeros((count,), jnp.bool_),
+        parents=jnp.zeros((count,), jnp.bool_),
+        archive=archives.empty(settings.evaluations, words, values),
+        spent=jnp.int32(0),
         generation=jnp.int32(0),
+        entered=jnp.int32(0),
         history=jnp.full((settings.generations,), jnp.nan, jnp.float32),
+        champions=jnp.zeros((settings.generations,), jnp.int32),
         best=jnp.float32(-jnp.inf),
         stalled=jnp.int32(0),
-        ended=jnp.where(active, RUNNING, ENDED).astype(jnp.int32),
+        ended=jnp.int32(ENDED),
+    )
+    entered = enter(settings, blank, space, context, start=start)
+    return dataclasses.replace(entered, ended=jnp.where(active, RUNNING, ENDED).astype(jnp.int32))
+
+
+def enter(
+    settings: Settings, state: SearchState, space: Any, context: Any, *, start: jax.Array | None = None
+) -> SearchState:
+    """Enters a space: the next generation is a first one there. What was evaluated stays known, and spent.
+
+    Args:
+        settings: of the search.
+        state: so far.
+        space: what the genomes may be from now on.
+        context: as for `init`.
+        start: as for `init`.
+    """
+    first_key, repair_key, key = jax.random.split(state.key, 3)
+    count = settings.designed * settings.population
+    drawn = settings.encoding.draw(first_key, space, count=count, words=settings.words)
+    if start is not None:
+        drawn = jnp.concatenate([start, drawn[: count - len(start)]])
+    drawn = settings.encoding.repair(repair_key, drawn, space)
+    return dataclasses.replace(
+        state,
+        key=key,
+        space=space,
+        context=context,
+        drawn=drawn,
+        population=drawn[: settings.population],
+        fitness=jnp.full_like(state.fitness, -jnp.inf),
+        pending=drawn[: settings.population],
+        entered=jnp.maximum(state.generation - 1, 0),
+        best=jnp.float32(-jnp.inf),
+        stalled=jnp.int32(0),
+        ended=jnp.int32(RUNNING),
     )
 
 
@@ -86,22 +119,28 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
         `[P, W]`.
     """
     key, child_key = jax.random.split(state.key)
-    size = {"count": settings.population, "words": settings.words}
-    first = (state.generation - 1) * settings.population
+    first = (state.generation - state.entered - 1) * settings.population
     designed = jax.lax.dynamic_slice_in_dim(state.drawn, first, settings.population)
-    evolved = jnp.where(state.generation <= settings.designed, designed, breed(settings, child_key, state))
-    counted = enumerate_masks(first, state.length, **size)
-    genomes = jnp.where(state.length <= settings.enumerated, counted, evolved)
-    genomes = jnp.where(state.generation == 0, whole(state.length, settings.words)[None], genomes)
+    children, parents = breed(settings, child_key, state)
+    is_designed = state.generation <= state.entered + settings.designed
+    genomes = jnp.where(is_designed, designed, children)
+    if settings.encoding.is_bits:
+        counted = enumerate_masks(first, state.space, count=settings.population, words=settings.words)
+        genomes = jnp.where(state.space <= settings.enumerated, counted, genomes)
+    whole = settings.encoding.whole(state.space, settings.words)
+    genomes = jnp.where(state.generation == 0, whole[None], genomes)
 
     running = state.ended == RUNNING
     new = ~archives.is_repeat(state.archive, genomes) & running
-    new &= jnp.cumsum(new, dtype=jnp.int32) <= settings.evaluations - state.archive.count
+    passes = jnp.cumsum(new, dtype=jnp.int32) * settings.most_passes
+    new &= (passes <= settings.evaluations - state.spent) | (state.generation == 0)
     # An ended search stays as it is, however long its neighbours run.
-    key, genomes = jax.tree.map(
-        lambda after, before: jnp.where(running, after, before), (key, genomes), (state.key, state.pending)
+    key, genomes, parents = jax.tree.map(
+        lambda after, before: jnp.where(running, after, before),
+        (key, genomes, parents & ~is_designed),
+        (state.key, state.pending, state.parents),
     )
-    return dataclasses.replace(state, key=key, pending=genomes, new=new), genomes
+    return dataclasses.replace(state, key=key, pending=genomes, new=new, parents=parents), genomes
 
 
 def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
@@ -116,11 +155,12 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     known, index = archives.find(archive, state.pending)
     answers = jax.tree.map(lambda value: value[index], archive.values)
     fitness = _where_finite(settings.fitness(answers), known)
-    survivors = generational(
+    survivors = settings.survival(
         state.population,
         state.fitness,
         state.pending,
         fitness,
+        state.parents,
         elites=settings.elites,
         preference=settings.preference,
     )
@@ -131,26 +171,31 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     # The slot that the whole mask's generation would take lies outside the history and is dropped.
     slot = jnp.where(is_whole, settings.generations, state.generation - 1)
     quality = settings.quality(fitness)
-    gains = (state.generation <= settings.designed) | (quality > state.best)
+    champion = archives.find(archive, population[:1])[1][0]
+    gains = (state.generation <= state.entered + settings.designed) | (quality > state.best)
     stalled = jnp.where(gains, 0, state.stalled + 1)
-    masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.length, 0, ENUMERATED + 1)) - 2
-    exhausted = (state.length <= settings.enumerated) & (archive.count > masks)
+    passes = jnp.ones_like(state.new, jnp.int32) if settings.passes is None else settings.passes(values)
+    spent = state.spent + jnp.sum(jnp.where(state.new, passes, 0))
     ended = jnp.full((), RUNNING)
     if settings.patience is not None:
         ended = jnp.where(stalled >= settings.patience, STALLED, ended)
-    ended = jnp.where(archive.count >= settings.evaluations, SPENT, ended)
+    ended = jnp.where(spent > settings.evaluations - settings.most_passes, SPENT, ended)
     ended = jnp.where(state.generation >= settings.generations, ENDED, ended)
     if settings.goal is not None:
         ended = jnp.where(jnp.any(settings.goal(answers) & known) & ~is_whole, REACHED, ended)
-    ended = jnp.where(exhausted, EXHAUSTED, ended)
+    if settings.encoding.is_bits:
+        masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.space, 0, ENUMERATED + 1)) - 2
+        ended = jnp.where((state.space <= settings.enumerated) & (archive.count > masks), EXHAUSTED, ended)
     told = dataclasses.replace(
         state,
         population=population,
         fitness=fitness,
         new=jnp.zeros_like(state.new),
         archive=archive,
+        spent=spent,
         generation=state.generation + 1,
         history=state.history.at[slot].set(quality, mode="drop"),
+        champions=state.champions.at[slot].set(champion, mode="drop"),
         best=jnp.where(is_whole, state.best, jnp.maximum(state.best, quality)),
         stalled=stalled,
         ended=ended.astype(jnp.int32),
@@ -165,6 +210,7 @@ def run(
     evaluate: Callable[[SearchState, jax.Array], Any],
     *,
     generations: int | None = None,
+    then: Callable[[SearchState], SearchState] | None = None,
 ) -> SearchState:
     """Searches for a batch of images until each has ended, inside one compiled loop.
 
@@ -174,6 +220,7 @@ def run(
         evaluate: `evaluate(states, genomes[B, P, W])` returns the values, a pytree of `[B, P]`; what it returns where
             `states.new` is False is not read.
         generations: how many at most; None for until each search has ended.
+        then: applied to the state of an image after every generation; it may `enter` another space.
 
     Returns:
         The states after the search.
@@ -184,7 +231,8 @@ def run(
             states, genomes = jax.vmap(functools.partial(ask, settings))(states)
         values = evaluate(states, genomes)
         with jax.named_scope("tell"):
-            return jax.vmap(functools.partial(tell, settings))(states, values)
+            states = jax.vmap(functools.partial(tell, settings))(states, values)
+            return states if then is None else jax.vmap(then)(states)
 
     if generations is None:
         return jax.lax.while_loop(lambda states: jnp.any(states.ended == RUNNING), body, states)

@@ -9,6 +9,10 @@ Preference = Callable[[jax.Array], jax.Array]
 """Maps the fitness of individuals, `[N]` or `[N, M]`, to `[N]` numbers that order them, higher is better."""
 
 
+Survival = Callable[..., tuple[jax.Array, jax.Array]]
+"""Called as `generational` is, with the same arguments."""
+
+
 def by_fitness(fitness: jax.Array) -> jax.Array:
     """The preference of a search with a single objective: the fitness `[N]` itself."""
     return fitness
@@ -19,6 +23,7 @@ def generational(
     fitness: jax.Array,
     children: jax.Array,
     child_fitness: jax.Array,
+    parents: jax.Array,
     *,
     elites: int,
     preference: Preference = by_fitness,
@@ -32,6 +37,7 @@ def generational(
         fitness: `[P]`, higher is better, or `[P, M]` objectives.
         children: `[P, ...]`.
         child_fitness: as `fitness`.
+        parents: `[P]` bool, who of the population bred the children; here without effect.
         elites: parents that may stay, 0 to P.
         preference: orders individuals by their fitness.
 

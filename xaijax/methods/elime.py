@@ -21,12 +21,15 @@ from xaijax.fitness import (
     probability_and_area,
 )
 from xaijax.genetic import search
+from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.genome import complement, count_words
+from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.pareto import crowded_preference, hypervolume
+from xaijax.genetic.state import Mutation
 from xaijax.masks import superpixels
 from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
-from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod, asked
+from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod
 from xaijax.methods.front import make_front, pick_smallest
 from xaijax.methods.nested import nested_masks
 from xaijax.methods.on_segments import OnSegments, check_option
@@ -56,6 +59,8 @@ class ELIME(OnSegments, EvolvingMethod):
         guided: share of the children that are nested masks of the score map so far, 0 to 1; None takes half for
             "pareto", else 0.
         foldover: whether every other child is the complement of the one before it; None does so for "pareto".
+        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip`, its options bound.
+        flips: genes that bit-flip mutation flips in a child, on average; above 0.
 
     References:
         arXiv 2211.15143.
@@ -68,6 +73,8 @@ class ELIME(OnSegments, EvolvingMethod):
     designed: float | None = None
     guided: float | None = None
     foldover: bool | None = None
+    mutation: Literal["bit-flip"] | Mutation = "bit-flip"
+    flips: float = 1.0
 
     def __post_init__(self) -> None:
         OnSegments.__post_init__(self)
@@ -80,6 +87,9 @@ class ELIME(OnSegments, EvolvingMethod):
             raise ValueError(
                 f"area_weight is {self.area_weight!r} but a front has no weights; choose objective='probability'."
             )
+        is_mutation = callable(self.mutation) or self.mutation == "bit-flip"
+        check_option("mutation", is_mutation, self.mutation, "'bit-flip' or a function")
+        check_option("flips", self.flips > 0, self.flips, "above 0")
         check_option("keep", 0 < self.keep <= 1, self.keep, "above 0 and at most 1")
         for name in ("designed", "guided"):
             share = getattr(self, name)
@@ -103,6 +113,8 @@ class ELIME(OnSegments, EvolvingMethod):
             goal = functools.partial(_worth, self.game, reached)
         settings = self.describe(
             words=count_words(self.max_segments),
+            crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
+            mutation=self.mutation if callable(self.mutation) else functools.partial(bit_flip, flips=self.flips),
             fitness=functools.partial(_worth, self.game, measure),
             goal=goal,
             designed=max(1, round(designed * min((self.evaluations - 1) / population, generations))),
@@ -152,7 +164,7 @@ class ELIME(OnSegments, EvolvingMethod):
     def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
         """See `EvolvingMethod.finish`."""
         states = evolution.states
-        rows = (states, evolution.scenario.contexts, asked(states, batch), evolution.merged, batch.image_index)
+        rows = (states, evolution.scenario.contexts, self.asked(states, batch), evolution.merged, batch.image_index)
         return jax.lax.map(lambda row: self._result(*row), rows)
 
     def _result(
@@ -178,8 +190,8 @@ class ELIME(OnSegments, EvolvingMethod):
 
         weight = finite.astype(jnp.float32)
         coefficients, density = contributions(archive.genomes, archive.values, weight, state.context)
-        several = state.length > 1
-        genomes = self._in_game(archive.genomes, state.length)
+        several = state.space > 1
+        genomes = self._in_game(archive.genomes, state.space)
         told, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
         return conclude(
             works,
@@ -190,7 +202,7 @@ class ELIME(OnSegments, EvolvingMethod):
             genome=genomes[best],
             targets=targets,
             image_index=index,
-            evaluations=archive.count,
+            evaluations=state.spent,
             holds={code: several & (state.ended == ended) for ended, code in ENDED.items()}
             | {
                 Status.ONE_SEGMENT: ~several,

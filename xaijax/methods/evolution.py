@@ -11,14 +11,14 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
-from xaijax.evaluation import Scenario, evaluate
+from xaijax.evaluation import LOOK, Look, Scenario, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
 from xaijax.genetic.crossover import CROSSOVERS
-from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
-from xaijax.genetic.state import Crossover, Mutation
+from xaijax.genetic.state import Crossover
+from xaijax.genetic.survival import Survival
 from xaijax.methods.batch import Batch
 from xaijax.methods.on_segments import check_option
 
@@ -58,10 +58,10 @@ class EvolvingMethod:
             `xaijax.genetic.selection.tournament`, its options bound.
         tournament_size: individuals a tournament, at least 1.
         pressure: of universal sampling, 1 to 2.
-        crossover: "uniform", "one-point", "two-point", or a function like `xaijax.genetic.crossover.uniform`.
-        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip`, its options bound.
-        flips: genes that bit-flip mutation flips in a child, on average; above 0.
-        survival: "generational" lets `elites` parents survive, "mu+lambda" the best of parents and children.
+        crossover: "uniform", "one-point", "two-point", or a function like `xaijax.genetic.crossover.uniform` for bits
+            and `xaijax.genetic.squares.uniform` for squares.
+        survival: "generational" lets `elites` parents survive, "mu+lambda" the best of parents and children; or a
+            function like `xaijax.genetic.survival.generational`.
         elites: parents that may survive, 0 to the population; None keeps a quarter, and all for two objectives.
         patience: generations without gain after which the search ends, at least 1; None for never.
         target_probability: ends the search once a mask reaches it, above 0; None for never.
@@ -74,9 +74,7 @@ class EvolvingMethod:
     tournament_size: int = 3
     pressure: float = 1.8
     crossover: Literal["uniform", "one-point", "two-point"] | Crossover = "uniform"
-    mutation: Literal["bit-flip"] | Mutation = "bit-flip"
-    flips: float = 1.0
-    survival: Literal["generational", "mu+lambda"] = "generational"
+    survival: Literal["generational", "mu+lambda"] | Survival = "generational"
     elites: int | None = None
     patience: int | None = None
     target_probability: float | None = None
@@ -88,10 +86,8 @@ class EvolvingMethod:
 
         one_of("selection", ("tournament", "universal"))
         one_of("crossover", CROSSOVERS)
-        one_of("mutation", ("bit-flip",))
         check_option("pressure", 1 <= self.pressure <= 2, self.pressure, "1 to 2")
-        known = self.survival in ("generational", "mu+lambda")
-        check_option("survival", known, self.survival, "'generational' or 'mu+lambda'")
+        one_of("survival", ("generational", "mu+lambda"))
         check_option("patience", self.patience is None or self.patience >= 1, self.patience, "at least 1")
         target = self.target_probability
         check_option("target_probability", target is None or 0 < target <= 1, target, "above 0 and at most 1")
@@ -101,7 +97,6 @@ class EvolvingMethod:
         check_option("population", fits, self.population, f"below evaluations ({self.evaluations})")
         check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
         check_option("tournament_size", self.tournament_size >= 1, self.tournament_size, "at least 1")
-        check_option("flips", self.flips > 0, self.flips, "above 0")
         check_option(
             "elites", self.elites is None or 0 <= self.elites <= self.sizes[0], self.elites, "0 to the population"
         )
@@ -115,6 +110,8 @@ class EvolvingMethod:
     def describe(self, **own: Any) -> search.Settings:
         """Returns the search that these options describe; `own` are the settings that are the method's."""
         population, generations = self.sizes
+        if callable(self.survival):
+            own["survival"] = self.survival
         selection: Any = self.selection
         if selection == "tournament":
             selection = functools.partial(tournament, size=self.tournament_size)
@@ -127,8 +124,6 @@ class EvolvingMethod:
             generations=generations,
             selection=selection,
             elites=elites if self.elites is None or self.survival == "mu+lambda" else self.elites,
-            crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
-            mutation=self.mutation if callable(self.mutation) else functools.partial(bit_flip, flips=self.flips),
             patience=self.patience,
             **own,
         )
@@ -141,6 +136,28 @@ class EvolvingMethod:
     def decode(self, context: Any, genome: Any) -> jax.Array:
         """See `xaijax.evaluation.Decode`."""
         raise NotImplementedError
+
+    def look(self, classifier: Classifier) -> Look:
+        """What is read off a forward pass."""
+        return LOOK
+
+    def response(self, values: Any) -> Response:
+        """Returns the responses to the masks among what was read of them."""
+        told: Response = values
+        return told
+
+    def scenario_now(self, evolution: Evolution) -> Scenario:
+        """What the masked images of the next generation are made of."""
+        return evolution.scenario
+
+    def proceed(self, state: search.SearchState) -> search.SearchState:
+        """What follows a generation of one image: nothing, or the next stage of a method that has several."""
+        return state
+
+    def asked(self, states: search.SearchState, batch: Batch) -> Targets:
+        """Returns the classes `[R]` asked about; the whole image, seen first, tells which is the predicted one."""
+        predicted = self.response(states.archive.values).predicted[:, 0]
+        return batch.targets.resolved(jnp.where(states.archive.count > 0, predicted, -1))
 
     def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
         """Prepares the searches of a batch; nothing is evaluated yet."""
@@ -180,14 +197,18 @@ class EvolvingMethod:
             micro_batch: masked images a forward pass.
             generations: how many at most; None for until each search has ended.
         """
+        look = self.look(classifier)
 
         def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
-            targets = asked(states, batch)
+            scenario = self.scenario_now(dataclasses.replace(evolution, states=states))
+            targets = self.asked(states, batch)
             return evaluate(
-                classifier, self.decode, evolution.scenario, genomes, states.new, targets, micro_batch=micro_batch
+                classifier, self.decode, scenario, genomes, states.new, targets, micro_batch=micro_batch, look=look
             )
 
-        states = search.run(self.settings, evolution.states, evaluate_genomes, generations=generations)
+        states = search.run(
+            self.settings, evolution.states, evaluate_genomes, generations=generations, then=self.proceed
+        )
         return dataclasses.replace(evolution, states=states)
 
     def ask(self, evolution: Evolution) -> tuple[Evolution, jax.Array]:
@@ -195,13 +216,7 @@ class EvolvingMethod:
         states, genomes = jax.vmap(functools.partial(search.ask, self.settings))(evolution.states)
         return dataclasses.replace(evolution, states=states), genomes
 
-    def tell(self, evolution: Evolution, answers: Response) -> Evolution:
+    def tell(self, evolution: Evolution, answers: Any) -> Evolution:
         """Learns the answers `[R, P]` to what was asked, read only where `states.new`; traceable."""
         states = jax.vmap(functools.partial(search.tell, self.settings))(evolution.states, answers)
-        return dataclasses.replace(evolution, states=states)
-
-
-def asked(states: search.SearchState, batch: Batch) -> Targets:
-    """Returns the classes `[R]` asked about; the whole image, which is seen first, tells which is the predicted one."""
-    predicted = jnp.where(states.archive.count > 0, states.archive.values.predicted[:, 0], -1)
-    return batch.targets.resolved(predicted)
+        return dataclasses.replace(evolution, states=jax.vmap(self.proceed)(states))

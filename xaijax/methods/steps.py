@@ -3,18 +3,19 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import Scenario, blend
+from xaijax.evaluation import BothSides, Look, Scenario, blend
 from xaijax.explanation import Explanation
-from xaijax.fitness import RESPONSE, Response, respond
+from xaijax.fitness import Targets
 from xaijax.genetic import search
 from xaijax.methods.batch import Batch
-from xaijax.methods.evolution import Evolution, EvolvingMethod, asked
+from xaijax.methods.evolution import Evolution, EvolvingMethod
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ def search_in_steps(
     if not isinstance(method, EvolvingMethod):
         raise ValueError(
             f"{type(method).__name__} does not search in generations, so it can neither report them nor ask a black "
-            "box; choose ELIME."
+            "box; choose ELIME or BinaryMasks."
         )
     evolution = _begin(keys, classifier, batch, method)
     while bool(evolution.is_running):
@@ -75,7 +76,7 @@ def search_in_steps(
             states = jax.device_get(evolution.states)
             generations = np.maximum(states.generation - 1, 0)
             running = int(np.sum(states.ended == search.RUNNING))
-            report(Progress(running, generations, states.archive.count, states.best))
+            report(Progress(running, generations, states.spent, states.best))
     return _finish(evolution, batch, method)
 
 
@@ -97,7 +98,7 @@ def _ask(evolution: Evolution, method: EvolvingMethod) -> tuple[Evolution, jax.A
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _tell(evolution: Evolution, answers: Response, method: EvolvingMethod) -> Evolution:
+def _tell(evolution: Evolution, answers: Any, method: EvolvingMethod) -> Evolution:
     return method.tell(evolution, answers)
 
 
@@ -113,35 +114,55 @@ def _ask_black_box(
     genomes: jax.Array,
     batch: Batch,
     micro_batch: int,
-) -> Response:
-    """Evaluates the new pairs `[R, P]` of all rows, packed into full calls but for the last."""
+) -> Any:
+    """Evaluates the new pairs `[R, P]` of all rows as `evaluate` does, packed into full calls but for the last."""
     new = np.asarray(evolution.states.new)
-    row, place = np.nonzero(new)
-    targets = jax.device_get(asked(evolution.states, batch))
-    answers = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), RESPONSE)
-    for first in range(0, len(row), micro_batch):
-        rows, places = row[first : first + micro_batch], place[first : first + micro_batch]
-        used, short = len(rows), (0, micro_batch - len(rows))
-        padded = np.pad(rows, short, mode="edge")
-        masked, areas = _mask(evolution.scenario, padded, genomes[padded, np.pad(places, short, mode="edge")], method)
-        logits = np.asarray(classifier(np.asarray(masked)[:used]))
-        asked_of = jax.tree.map(lambda leaf, padded=padded: leaf[padded], targets)
-        told = _respond(classifier, np.pad(logits, (short, (0, 0)), mode="edge"), asked_of, areas)
-        for mine, theirs in zip(jax.tree.leaves(answers), jax.tree.leaves(told), strict=True):
-            mine[rows, places] = np.asarray(theirs)[:used]
-    return answers
+    look, scenario = method.look(classifier), method.scenario_now(evolution)
+    targets = method.asked(evolution.states, batch)
+
+    def look_at(pairs: np.ndarray, is_inverse: bool) -> Any:
+        read = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), look.values)
+        row, place = np.nonzero(pairs)
+        for first in range(0, len(row), micro_batch):
+            rows, places = row[first : first + micro_batch], place[first : first + micro_batch]
+            used, short = len(rows), (0, micro_batch - len(rows))
+            padded = np.pad(rows, short, mode="edge")
+            chosen = genomes[padded, np.pad(places, short, mode="edge")]
+            masked, areas = _mask(scenario, padded, chosen, method, is_inverse)
+            logits = np.pad(np.asarray(classifier(np.asarray(masked)[:used])), (short, (0, 0)), mode="edge")
+            told = _read(classifier, logits, scenario.references, targets, padded, areas, look)
+            for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(told), strict=True):
+                mine[rows, places] = np.asarray(theirs)[:used]
+        return read
+
+    of_mask = look_at(new, False)
+    if look.again is None:
+        return of_mask
+    again = new & np.asarray(look.again(of_mask))
+    return BothSides(mask=of_mask, inverse=look_at(again, True), is_inverted=again)
 
 
-_respond = jax.jit(respond)
+@functools.partial(jax.jit, static_argnums=6)
+def _read(
+    classifier: Classifier,
+    logits: jax.Array,
+    references: Any,
+    targets: Targets,
+    rows: jax.Array,
+    areas: jax.Array,
+    look: Look,
+) -> Any:
+    references, targets = jax.tree.map(lambda leaf: leaf[rows], (references, targets))
+    return look.read(classifier, logits, {}, references, targets, areas)
 
 
-@functools.partial(jax.jit, static_argnums=3)
+@functools.partial(jax.jit, static_argnums=(3, 4))
 def _mask(
-    scenario: Scenario, rows: jax.Array, genomes: jax.Array, method: EvolvingMethod
+    scenario: Scenario, rows: jax.Array, genomes: jax.Array, method: EvolvingMethod, is_inverse: bool
 ) -> tuple[jax.Array, jax.Array]:
     """Returns masked images `[N, H, W, C]` float32 in [0, 1], and the areas `[N]` that they keep."""
     images, fills, contexts = jax.tree.map(
         lambda leaf: leaf[rows], (scenario.images, scenario.fills, scenario.contexts)
     )
-    masks = jax.vmap(method.decode)(contexts, genomes)
+    masks = jax.vmap(method.decode)(contexts, genomes) ^ is_inverse
     return blend(masks[..., None], to_unit_range(images), fills), jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)

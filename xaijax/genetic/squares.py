@@ -1,0 +1,136 @@
+"""Square genomes: each word a square `(row, column, radius)`, after a first word that numbers their stage.
+
+A square is 11 bits of the row and of the column of its centre, and 10 bits of its radius, in pixels: one of radius r is
+`2 r + 1` pixels wide. Words past the last square are 0. All ones stand for the mask that keeps everything.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.genetic.encoding import Encoding
+
+SIDE, RADIUS = 1 << 11, 1 << 10
+"""Bounds of what a word holds: of rows and columns, and of radii, in pixels."""
+
+WHOLE = 0xFFFFFFFF
+
+
+@chex.dataclass(frozen=True)
+class SquareSpace:
+    """What the squares of one image may be."""
+
+    stage: jax.Array  # [] int32, from 0
+    count: jax.Array  # [] int32, squares of a genome
+    radii: jax.Array  # [K] int32, in pixels
+    kinds: jax.Array  # [] int32, how many of them are in use
+    boxes: jax.Array  # [N, 4] int32, first row and column, last row and column of where a centre may lie
+    regions: jax.Array  # [] int32, how many of them are in use
+
+
+def pack_squares(rows: jax.Array, columns: jax.Array, radii: jax.Array) -> jax.Array:
+    """Packs squares of `[...]` int32 rows and columns below `SIDE` and radii below `RADIUS` into `[...]` uint32."""
+    rows, columns, radii = (part.astype(jnp.uint32) for part in (rows, columns, radii))
+    return (rows * jnp.uint32(SIDE) + columns) * jnp.uint32(RADIUS) + radii
+
+
+def unpack_squares(words: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns rows, columns and radii `[...]` int32 of squares `[...]` uint32."""
+    rest, radii = words // jnp.uint32(RADIUS), words % jnp.uint32(RADIUS)
+    rows, columns = rest // jnp.uint32(SIDE), rest % jnp.uint32(SIDE)
+    return rows.astype(jnp.int32), columns.astype(jnp.int32), radii.astype(jnp.int32)
+
+
+def is_whole(genomes: jax.Array) -> jax.Array:
+    """Returns which of the genomes `[..., W]` stand for the mask that keeps everything, `[...]` bool."""
+    return genomes[..., 0] == jnp.uint32(WHOLE)
+
+
+def draw(key: jax.Array, space: SquareSpace, *, count: int, words: int) -> jax.Array:
+    """Draws genomes: each square's radius, a box, and a centre in it, each with equal chance.
+
+    Args:
+        key: consumed.
+        space: what the squares may be.
+        count: genomes to draw.
+        words: words a genome, one more than the squares that it has room for.
+
+    Returns:
+        `[count, words]` uint32.
+    """
+    places = words - 1
+    radius, box, row, column = jax.random.uniform(key, (4 * count * places,)).reshape(4, count, places)
+    radii = space.radii[_among(radius, space.kinds)]
+    boxes = space.boxes[_among(box, space.regions)]
+    rows = boxes[..., 0] + _among(row, boxes[..., 2] - boxes[..., 0] + 1)
+    columns = boxes[..., 1] + _among(column, boxes[..., 3] - boxes[..., 1] + 1)
+    used = jnp.arange(places, dtype=jnp.int32)[None] < space.count
+    squares = jnp.where(used, pack_squares(rows, columns, radii), jnp.uint32(0))
+    stage = jnp.broadcast_to(space.stage.astype(jnp.uint32), (count, 1))
+    return jnp.concatenate([stage, squares], axis=1)
+
+
+def redraw(key: jax.Array, genomes: jax.Array, space: SquareSpace, *, squares: int) -> jax.Array:
+    """Mutates: draws some squares of each genome anew.
+
+    Args:
+        key: consumed.
+        genomes: `[P, W]` uint32.
+        space: what the squares may be.
+        squares: how many to draw anew, at least 1; of several, one may be drawn twice.
+
+    Returns:
+        `[P, W]` uint32.
+    """
+    count, words = genomes.shape
+    place_key, draw_key = jax.random.split(key)
+    fresh = draw(draw_key, space, count=count, words=words)
+    chosen = 1 + _among(jax.random.uniform(place_key, (count * squares,)).reshape(count, squares), space.count)
+    is_chosen = jnp.any(jnp.arange(words, dtype=jnp.int32)[None, None] == chosen[..., None], axis=1)
+    return jnp.where(is_chosen, fresh, genomes)
+
+
+def uniform(key: jax.Array, mothers: jax.Array, fathers: jax.Array, space: SquareSpace) -> jax.Array:
+    """Takes each square from either parent with equal chance; `[P, W]` uint32 of both and of the children."""
+    draws = jax.random.uniform(key, (mothers.size,)).reshape(mothers.shape)
+    return jnp.where(draws < 0.5, mothers, fathers)
+
+
+def one_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, space: SquareSpace) -> jax.Array:
+    """Takes the squares before a random cut, at least one, from the mother and the rest, at least one, from the father.
+
+    A single square is the mother's.
+    """
+    cut = 1 + _among(jax.random.uniform(key, (len(mothers),)), jnp.maximum(space.count - 1, 1))
+    return jnp.where(_before(cut, mothers), mothers, fathers)
+
+
+def two_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, space: SquareSpace) -> jax.Array:
+    """Takes the squares between two random cuts from the father and the rest from the mother."""
+    cuts = _among(jax.random.uniform(key, (2 * len(mothers),)).reshape(2, -1), space.count + 1)
+    return jnp.where(_before(cuts[0], mothers) ^ _before(cuts[1], mothers), fathers, mothers)
+
+
+CROSSOVERS = {"uniform": uniform, "one-point": one_point, "two-point": two_point}
+
+
+def _whole(space: SquareSpace, words: int) -> jax.Array:
+    return jnp.full((words,), WHOLE, jnp.uint32)
+
+
+def _as_they_are(key: jax.Array, genomes: jax.Array, space: SquareSpace) -> jax.Array:
+    return genomes
+
+
+SQUARES = Encoding(draw=draw, repair=_as_they_are, whole=_whole)
+"""A square a word."""
+
+
+def _among(draws: jax.Array, count: jax.Array) -> jax.Array:
+    """Returns int32 in [0, count) of uniform draws in [0, 1)."""
+    return jnp.floor(draws * jnp.asarray(count, jnp.float32)).astype(jnp.int32)
+
+
+def _before(cut: jax.Array, genomes: jax.Array) -> jax.Array:
+    """Returns `[P, W]` bool: the words of the first `cut` `[P]` squares, and of the stage."""
+    return jnp.arange(genomes.shape[1], dtype=jnp.int32)[None] <= cut[:, None]

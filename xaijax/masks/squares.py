@@ -1,0 +1,59 @@
+"""Squares to pixels: painting their union, counting how often they cover a pixel."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+Squares = tuple[jax.Array, jax.Array, jax.Array]
+"""Rows and columns of the centres, and radii, in pixels: `[N]` int32 each; radius r is `2 r + 1` pixels wide."""
+
+Edge = Callable[[jax.Array, jax.Array], jax.Array]
+"""`edge(centre, radius)` returns the first row or column `[N]` int32 that a square covers, below 0 for outside."""
+
+
+def clamped(centre: jax.Array, radius: jax.Array) -> jax.Array:
+    """Cuts a square off at the border."""
+    return centre - radius
+
+
+def reflected(centre: jax.Array, radius: jax.Array) -> jax.Array:
+    """Reflects a square's first row or column at the border, as the notebook of Evolving Binary Masks does."""
+    return jnp.minimum(centre, jnp.abs(centre - radius))
+
+
+EDGES: dict[str, Edge] = {"clamped": clamped, "reflected": reflected}
+
+
+def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: Edge = clamped) -> jax.Array:
+    """Paints the union of squares, as one matrix product.
+
+    Args:
+        squares: N of them.
+        used: `[N]` bool, which of them count.
+        height: of the image in pixels.
+        width: of the image in pixels.
+        edge: what becomes of a square at the border.
+
+    Returns:
+        `[H, W]` bool, True where kept.
+    """
+    return cover(squares, used.astype(jnp.float32), height=height, width=width, edge=edge) > 0
+
+
+def cover(squares: Squares, weights: jax.Array, *, height: int, width: int, edge: Edge = clamped) -> jax.Array:
+    """Adds the weights `[N]` float32 of the squares that cover a pixel, `[H, W]` float32; see `paint`."""
+    first_row, first_column, last_row, last_column = (side[:, None] for side in borders(squares, edge=edge))
+    row, column = jnp.arange(height, dtype=jnp.int32)[None], jnp.arange(width, dtype=jnp.int32)[None]
+    rows = ((row >= first_row) & (row <= last_row)).astype(jnp.float32) * weights[:, None]
+    columns = ((column >= first_column) & (column <= last_column)).astype(jnp.float32)
+    return jnp.matmul(rows.T, columns, precision=jax.lax.Precision.HIGHEST)
+
+
+def borders(squares: Squares, *, edge: Edge) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Returns the first row and column, and the last row and column, that squares cover: `[N]` int32 each.
+
+    They may lie outside the image.
+    """
+    row, column, radius = squares
+    return edge(row, radius), edge(column, radius), row + radius, column + radius
