@@ -18,9 +18,9 @@ import tyro
 import xaijax
 from benchmarks.gap import gap_figures
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import write_record
+from benchmarks.record import told, write_record
 from xaijax import ELIME, Explanation
-from xaijax.metrics import hypervolume, summarise
+from xaijax.metrics import hypervolume
 
 PLAIN = {"designed": 0.0, "guided": 0.0, "foldover": False}
 """NSGA-II by the book: one random population, and children of crossover and mutation alone."""
@@ -69,12 +69,6 @@ def explain_all(
         parts.append(jax.tree.map(lambda leaf, used=used: np.asarray(leaf)[:used], found))
         print(f"{min(start + size, len(images))} of {len(images)}", flush=True)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-
-def told(values: np.ndarray) -> list[float]:
-    """Returns the mean over images and the ends of its 95% interval."""
-    summary = summarise(values)
-    return [round(figure, 4) for figure in (summary.mean, summary.low, summary.high)]
 
 
 def front(explain: Explain, method: Callable[..., ELIME], options: Options) -> dict[str, Any]:

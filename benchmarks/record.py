@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+
+from xaijax.metrics import summarise
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -49,3 +52,9 @@ def _processor() -> str:
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True, cwd=RESULTS.parent).stdout.strip()
+
+
+def told(values: np.ndarray) -> list[float]:
+    """Returns the mean over images and the ends of its 95% interval."""
+    summary = summarise(values)
+    return [round(figure, 4) for figure in (summary.mean, summary.low, summary.high)]

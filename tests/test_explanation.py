@@ -10,7 +10,7 @@ import pytest
 from xaijax import Explanation
 from xaijax.explanation import Status
 
-FAILURES = {Status.ONE_SEGMENT, Status.NOT_FINITE}
+FAILURES = {Status.ONE_SEGMENT, Status.NOT_FINITE, Status.NO_MASK}
 
 
 def test_every_status_says_something_of_its_own():

@@ -6,6 +6,7 @@ from xaijax.explain import explain
 from xaijax.explanation import Explanation, Front, Stability, Status
 from xaijax.masks.segmentation import SLIC, Grid, Quickshift
 from xaijax.methods.arguments import image_id
+from xaijax.methods.binary_masks import BinaryMasks
 from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
 from xaijax.methods.extremal_perturbation import ExtremalPerturbation
@@ -15,6 +16,7 @@ from xaijax.methods.lime import LIME
 from xaijax.methods.occlusion import Occlusion
 from xaijax.methods.random_search import RandomSearch
 from xaijax.methods.rise import RISE
+from xaijax.methods.stages import Stage
 from xaijax.methods.steps import Progress
 
 __version__ = "0.1.0"
@@ -24,6 +26,7 @@ __all__ = [
     "LIME",
     "RISE",
     "SLIC",
+    "BinaryMasks",
     "Classifier",
     "DesignedMasks",
     "Explanation",
@@ -37,6 +40,7 @@ __all__ = [
     "Quickshift",
     "RandomSearch",
     "Stability",
+    "Stage",
     "Status",
     "Taps",
     "explain",

@@ -129,19 +129,9 @@ def evaluate(
         is_inverse = place >= pairs
         pair = jnp.minimum(jnp.where(is_inverse, place - pairs, place), pairs - 1)
         image = pair // population
-        with jax.named_scope("decode"):
-            contexts = jax.tree.map(lambda leaf: leaf[image], scenario.contexts)
-            masks = jax.vmap(decode)(contexts, jax.tree.map(lambda leaf: leaf[pair], flat))
-            if look.again is not None:
-                masks = masks ^ is_inverse[:, None, None]
-        with jax.named_scope("fill"):
-            pixels = to_unit_range(scenario.images[image])
-            masked = blend(masks[..., None], pixels, scenario.fills[image])
-        with jax.named_scope("forward"):
-            logits, activations = classifier.apply(classifier.params, masked, look.taps)
-        references, asked = jax.tree.map(lambda leaf: leaf[image], (scenario.references, targets))
-        areas = jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
-        answer = look.read(classifier, logits, activations, references, asked, areas)
+        of_pair = jax.tree.map(lambda leaf: leaf[pair], flat)
+        shown, asked = jax.tree.map(lambda leaf: leaf[image], (scenario, targets))
+        answer = _answer(classifier, decode, look, of_pair, shown, asked, is_inverse)
         answers = jax.tree.map(lambda old, value: old.at[place].set(value, mode="drop"), answers, answer)
         start = jnp.minimum(start + micro_batch, count)
         if look.again is not None:
@@ -161,6 +151,28 @@ def evaluate(
         for side in range(sides)
     )
     return BothSides(mask=mask, inverse=inverse, is_inverted=new & look.again(mask))
+
+
+def _answer(
+    classifier: Classifier,
+    decode: Decode,
+    look: Look,
+    genomes: Any,
+    scenario: Scenario,
+    targets: Targets,
+    is_inverse: jax.Array,
+) -> Any:
+    """Runs one micro-batch; all its arguments have the pairs as leading axis."""
+    with jax.named_scope("decode"):
+        masks = jax.vmap(decode)(scenario.contexts, genomes)
+        if look.again is not None:
+            masks = masks ^ is_inverse[:, None, None]
+    with jax.named_scope("fill"):
+        masked = blend(masks[..., None], to_unit_range(scenario.images), scenario.fills)
+    with jax.named_scope("forward"):
+        logits, activations = classifier.apply(classifier.params, masked, look.taps)
+    areas = jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
+    return look.read(classifier, logits, activations, scenario.references, targets, areas)
 
 
 def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:

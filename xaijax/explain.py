@@ -22,7 +22,6 @@ from xaijax.methods.arguments import (
 )
 from xaijax.methods.batch import Batch
 from xaijax.methods.elime import ELIME
-from xaijax.methods.evolution import EvolvingMethod
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.stability import join_repeats
 from xaijax.methods.steps import Report, search_in_steps
@@ -97,8 +96,10 @@ def explain(
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
     explained, others = find_targets(targets, against, classifier, images, micro_batch)
     check_contrast(explained, others)
-    if start is not None and not isinstance(method, EvolvingMethod):
-        raise ValueError(f"{type(method).__name__} does not search, so it has no start; leave it out, or choose ELIME.")
+    if start is not None and not isinstance(method, ELIME):
+        raise ValueError(
+            f"{type(method).__name__} does not search over segments, so it has no start; leave it out, or choose ELIME."
+        )
     if segments is not None and isinstance(method, OnPixels):
         raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
     rows: Any = np.repeat(np.arange(count, dtype=np.int32), explained.size // count * repeats)

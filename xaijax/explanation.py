@@ -23,6 +23,9 @@ class Status(enum.IntFlag):
     STALLED = 256
     REACHED = 512
     NOT_KEPT = 1024
+    NO_MASK = 2048
+    STILL_SEEN = 4096
+    BY_PROBABILITY = 8192
 
     @property
     def message(self) -> str:
@@ -32,7 +35,7 @@ class Status(enum.IntFlag):
     @property
     def is_failure(self) -> bool:
         """Whether there is no explanation."""
-        return bool(self & (Status.ONE_SEGMENT | Status.NOT_FINITE))
+        return bool(self & (Status.ONE_SEGMENT | Status.NOT_FINITE | Status.NO_MASK))
 
 
 _MESSAGES = {
@@ -49,6 +52,9 @@ _MESSAGES = {
     Status.STALLED: "The search found nothing better for as many generations as its patience allows.",
     Status.REACHED: "The search reached the target probability.",
     Status.NOT_KEPT: "No mask did to the probability what was wanted; the one that came nearest is given.",
+    Status.NO_MASK: "Every mask that was tried keeps the whole image; choose smaller or fewer squares.",
+    Status.STILL_SEEN: "Wherever a mask keeps the class, the rest of the image is still recognised as the class.",
+    Status.BY_PROBABILITY: "The classifier offers no taps to compare, so the fitness follows the probability.",
 }
 
 
@@ -65,7 +71,8 @@ class Front:
     Attributes:
         probability: `[B, F]` float32, rising; in the deletion game that of losing the class.
         area: `[B, F]` float32, rising.
-        genome: `[B, F, W]` uint32, packed bits over segments; see `xaijax.masks.superpixels.decode`.
+        genome: `[B, F, W]` uint32, packed bits over segments (see `xaijax.masks.superpixels.decode`) or squares (see
+            `xaijax.genetic.squares`).
     """
 
     probability: jax.Array
@@ -104,7 +111,8 @@ class Explanation:
 
     Attributes:
         mask: `[B, H, W]` bool, kept pixels; in the deletion game (see `ELIME`) those removed, whose share the area is.
-        score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds.
+        score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds; for
+            `BinaryMasks` the score matrix, in [0, 1].
         image_index: `[B]` int32, the image that the row is about.
         target: `[B]` int32, the class explained.
         against: `[B]` int32, the class that it is told from, -1 for all others. Where there is one, the probability is

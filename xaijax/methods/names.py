@@ -1,5 +1,6 @@
 """The methods by the names of the command line."""
 
+from xaijax.methods.binary_masks import BinaryMasks
 from xaijax.methods.designed_masks import DesignedMasks
 from xaijax.methods.elime import ELIME
 from xaijax.methods.extremal_perturbation import ExtremalPerturbation
@@ -12,6 +13,7 @@ from xaijax.methods.rise import RISE
 
 METHODS: dict[str, type] = {
     "elime": ELIME,
+    "binary-masks": BinaryMasks,
     "lime": LIME,
     "kernel-shap": KernelSHAP,
     "rise": RISE,

@@ -14,6 +14,9 @@ from xaijax.masks.segmentation import SEGMENTATIONS
 from xaijax.methods.elime import ELIME
 from xaijax.methods.names import METHODS
 
+LEFT_OUT = frozenset({"stages"})
+"""Options that a command line cannot carry; they keep their defaults there."""
+
 
 def method_options(name: str) -> type:
     """Returns a dataclass of the options of a method that a command line can carry; `make()` builds the method."""
@@ -22,6 +25,7 @@ def method_options(name: str) -> type:
     fields = [
         (field.name, _simple(field.name, hints[field.name]), dataclasses.field(default=field.default))
         for field in dataclasses.fields(method)
+        if field.name not in LEFT_OUT
     ]
 
     def make(self: Any) -> Method:

@@ -1,0 +1,132 @@
+"""What Evolving Binary Masks finds, beside other methods, with the same fill: on photographs, arrays, or scenes.
+
+    python -m benchmarks.binary_masks IMAGES... --model mobilenet_v3_small --weights FILE --padding same
+    python -m benchmarks.binary_masks cifar10.npz --model resnet56_cifar --weights FILE
+    python -m benchmarks.binary_masks --model scenes-resnet
+
+An `.npz` holds uint8 `images`; without any images scenes are generated. The smallest area with 0.9 of the probability
+is that of the pixels of highest score, in 64 steps; each mean over images comes with its bootstrap interval.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+
+import xaijax
+from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.record import told, write_record
+from xaijax import ELIME, LIME, BinaryMasks, GradCAM
+from xaijax.classifier import to_unit_range
+from xaijax.genetic import search
+from xaijax.masks.fills import make_plain_fills
+from xaijax.metrics import ask_masks, insertion_curve, smallest_area
+from xaijax.scenes.generator import generate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(PhotographOptions):
+    """Measures Evolving Binary Masks and what it is compared with.
+
+    Attributes:
+        images: files, folders of them, or one `.npz`; none for scenes.
+        padding: of the model.
+        half: whether pixels are normalised to [-1, 1], rather than by the model's own mean and std.
+        evaluations: of each method that has a choice.
+    """
+
+    images: tyro.conf.Positional[tuple[str, ...]] = ()  # type: ignore[assignment]
+    count: int = 30
+    batch: int = 10
+    model: str = "scenes-resnet"
+    padding: str = "symmetric"
+    half: bool = False
+    evaluations: int = 1200
+
+
+class RandomSquares(BinaryMasks):
+    """Draws every generation anew, in the same stages and with the same fitness: a control that does not evolve."""
+
+    @property
+    def settings(self) -> search.Settings:
+        """The search without breeding."""
+        evolving = super().settings
+        return dataclasses.replace(evolving, designed=evolving.generations)
+
+
+def load_images(options: Options, classifier: xaijax.Classifier) -> np.ndarray:
+    """Returns the images that the options name, `[B, H, W, C]` uint8."""
+    if not options.images:
+        keys = jax.random.split(jax.random.key(1000 + options.seed), options.count)
+        return np.asarray(jax.device_get(generate(keys)).image)
+    if options.images[0].endswith(".npz"):
+        images = np.load(options.images[0])["images"]
+        return images[np.linspace(0, len(images) - 1, options.count).round().astype(int)]
+    return read_photographs(choose_photographs([Path(name) for name in options.images], options.count), classifier)
+
+
+def methods(options: Options) -> dict[str, Any]:
+    """Returns what is compared."""
+    same = {"evaluations": options.evaluations, "fill": options.fill}
+    on_segments = same | {"segmentation": options.segmentation}
+    return {
+        "binary-masks": BinaryMasks(**same),
+        "binary-masks, no reinforcement": BinaryMasks(**same, negative_reinforcement=False),
+        "random squares": RandomSquares(**same),
+        "elime": ELIME(**on_segments),
+        "lime": LIME(**on_segments),
+        "grad-cam": GradCAM(fill=options.fill),
+    }
+
+
+def measure(classifier: xaijax.Classifier, images: np.ndarray, method: Any, options: Options) -> dict[str, np.ndarray]:
+    """Returns the figures of every image, `[B]` each."""
+    parts = []
+    for start in range(0, len(images), options.batch):
+        batch = images[start : start + options.batch]
+        began = time.perf_counter()
+        found = jax.device_get(xaijax.explain(jax.random.key(options.seed), classifier, batch, method=method))
+        seconds = time.perf_counter() - began
+        fills = np.asarray(make_plain_fills(options.fill, to_unit_range(batch), mean=classifier.mean))
+        asked = ask_masks(classifier, batch, found.mask, found.target, fills=fills)
+        curve = insertion_curve(classifier, batch, found.score, found.target, steps=64, fills=fills)
+        parts.append(
+            {
+                "keeps class": asked.keeps_class & (asked.masked >= 0.5 * asked.original),
+                "inverse loses class": asked.inverse_loses_class,
+                "area": asked.area,
+                "probability": asked.masked,
+                "cp score": found.cp_score,
+                "area at 0.9": smallest_area(curve.probability, curve.fractions, found.original_probability),
+                "evaluations": found.evaluations,
+                "batch seconds": np.full(len(batch), seconds),
+            }
+        )
+    return {name: np.concatenate([part[name] for part in parts]).astype(float) for name in parts[0]}
+
+
+def main(options: Options) -> None:
+    facts = {"mean": (0.5,) * 3, "std": (0.5,) * 3} if options.half else {}
+    padding = {} if options.padding == "symmetric" else {"padding": options.padding}
+    classifier = xaijax.models.load(options.model, options.weights, **padding, **facts)
+    images = load_images(options, classifier)
+    figures: dict[str, Any] = {"options": {name: str(value) for name, value in vars(options).items()}}
+    of_first = None
+    for name, method in methods(options).items():
+        values = measure(classifier, images, method, options)
+        of_first = values if of_first is None else of_first
+        row = {key: told(value) for key, value in values.items()}
+        row["area at 0.9, less binary-masks'"] = told(values["area at 0.9"] - of_first["area at 0.9"])
+        row["area at 0.9 of each"] = [round(float(value), 4) for value in values["area at 0.9"]]
+        figures[name] = row
+        shown = ("keeps class", "inverse loses class", "area", "cp score", "area at 0.9", "evaluations")
+        print(name, *(f"{key} {row[key][0]}" for key in shown), sep=", ", flush=True)
+    write_record(f"binary_masks_{options.model}", figures)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

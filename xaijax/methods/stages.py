@@ -1,0 +1,78 @@
+"""The stages of Evolving Binary Masks: how many squares of which size, and what each stage may keep."""
+
+import dataclasses
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.genetic.squares import SquareSpace
+from xaijax.methods.on_segments import check_option
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage of the hierarchy.
+
+    Attributes:
+        squares: of a genome, at least 1.
+        radii: of a square, one or more, at least 0; in pixels at 224x224, scaled with the image's side (the root of its
+            pixels) to whole pixels. A square of radius r is `2 r + 1` pixels wide.
+        share: of the evaluations that the search may have spent when this stage ends and no earlier one has ended
+            early, relative to the other stages' shares; above 0.
+        generations: at most, counted from the first in which a mask keeps the class; None for as many as the
+            evaluations allow.
+    """
+
+    squares: int
+    radii: tuple[int, ...]
+    share: float = 1.0
+    generations: int | None = None
+
+    def __post_init__(self) -> None:
+        check_option("squares", self.squares >= 1, self.squares, "at least 1")
+        check_option("radii", min(self.radii, default=-1) >= 0, self.radii, "one or more numbers, at least 0")
+        check_option("share", self.share > 0, self.share, "above 0")
+        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
+
+
+GROSS, FINE = Stage(4, (30, 35, 40)), Stage(50, (5, 8, 11), share=2.0)
+
+
+@chex.dataclass(frozen=True)
+class Kept:
+    """What the stages so far have kept of one image."""
+
+    allowed: jax.Array  # [K, H, W] bool, what each stage may keep
+    counted: jax.Array  # [] int32, the generation from which those of the stage are counted
+
+
+def square_counts(stages: tuple[Stage, ...]) -> np.ndarray:
+    """Returns the squares of a genome in each stage, `[K]` int32."""
+    return np.array([stage.squares for stage in stages], np.int32)
+
+
+def scaled_radii(stages: tuple[Stage, ...], height: int, width: int) -> np.ndarray:
+    """Returns the radii of each stage in pixels of an image, `[K, R]` int32, padded with -1."""
+    scale = math.sqrt(height * width) / 224
+    most = max(len(stage.radii) for stage in stages)
+    rows = [[round(radius * scale) for radius in stage.radii] for stage in stages]
+    return np.array([row + [-1] * (most - len(row)) for row in rows], np.int32)
+
+
+def stage_space(stages: tuple[Stage, ...], height: int, width: int, number: jax.Array | int = 0) -> SquareSpace:
+    """Returns what the squares of stage `number` may be in an image, their centres anywhere."""
+    radii, counts = scaled_radii(stages, height, width), square_counts(stages)
+    boxes = np.zeros((counts.max(), 4), np.int32)
+    boxes[0] = 0, 0, height - 1, width - 1
+    stage = jnp.asarray(number, jnp.int32)
+    return SquareSpace(
+        stage=stage,
+        count=jnp.asarray(counts)[stage],
+        radii=jnp.asarray(np.maximum(radii, 0))[stage],
+        kinds=jnp.asarray((radii >= 0).sum(axis=1, dtype=np.int32))[stage],
+        boxes=jnp.asarray(boxes),
+        regions=jnp.int32(1),
+    )
