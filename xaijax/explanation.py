@@ -111,8 +111,8 @@ class Explanation:
 
     Attributes:
         mask: `[B, H, W]` bool, kept pixels; in the deletion game (see `ELIME`) those removed, whose share the area is.
-        score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds; for
-            `BinaryMasks` the score matrix, in [0, 1].
+        score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds; the
+            score matrix of `BinaryMasks` is in [0, 1].
         image_index: `[B]` int32, the image that the row is about.
         target: `[B]` int32, the class explained.
         against: `[B]` int32, the class that it is told from, -1 for all others. Where there is one, the probability is

@@ -19,10 +19,12 @@ class Individual:
     is_class: bool
     is_kept: bool
     probability: float
+    log_odds: float
     distance: float
     confidence: float
     inverse_is_class: bool | None  # None where the inverse was not looked at
     inverse_probability: float | None
+    inverse_log_odds: float | None
 
     @property
     def tier(self):
@@ -92,6 +94,10 @@ class Oracle:
         odds = np.exp(np.float64(logits) - np.max(logits))
         return (odds / odds.sum())[self.target]
 
+    def log_odds(self, logits):
+        logits = np.float64(logits)
+        return logits[self.target] - np.log(np.sum(np.exp(np.delete(logits, self.target))))
+
     def confidence(self, logits):
         logits = np.float64(logits)
         scaled = np.exp((logits - logits.min()) / (logits.max() - logits.min()) * 20)
@@ -109,13 +115,16 @@ class Oracle:
             apart.append(np.mean((mine - original) ** 2) / (np.mean(original**2) if self.method.relative else 1))
         probability, is_class = self.probability(logits), int(np.argmax(logits)) == self.target
         is_kept = is_class and probability >= self.method.keep * self.original
-        inverse = (None, None)
+        inverse = (None, None, None)
         if self.method.negative_reinforcement and is_kept and not mask.all():
             logits_left, _ = self.look(np.where(mask[..., None], self.fill, self.image))
-            inverse = (int(np.argmax(logits_left)) == self.target, self.probability(logits_left))
-        self.known[name] = Individual(
-            squares, stage, mask, is_class, is_kept, probability, np.mean(apart), self.confidence(logits), *inverse
-        )
+            inverse = (
+                int(np.argmax(logits_left)) == self.target,
+                self.probability(logits_left),
+                self.log_odds(logits_left),
+            )
+        told = (is_class, is_kept, probability, self.log_odds(logits), np.mean(apart), self.confidence(logits))
+        self.known[name] = Individual(squares, stage, mask, *told, *inverse)
         return self.known[name]
 
     def fitness(self, one):
@@ -234,3 +243,16 @@ class Oracle:
                 covered = paint([square], self.height, self.width, self.edge)
                 total[covered & self.allowed[one.stage]] += worth / one.mask.sum()
         return (total - total.min()) / (total.max() - total.min())
+
+    def evidence(self):
+        """Compares the answers of what keeps a pixel with those of what does not."""
+        shown = [(one.mask, one.log_odds) for one in self.known.values()]
+        shown += [(~one.mask, one.inverse_log_odds) for one in self.known.values() if one.inverse_log_odds is not None]
+        evidence = np.zeros((self.height, self.width))
+        for y in range(self.height):
+            for x in range(self.width):
+                kept = [answer for mask, answer in shown if mask[y, x]]
+                left = [answer for mask, answer in shown if not mask[y, x]]
+                if kept and left:
+                    evidence[y, x] = np.mean(kept) - np.mean(left)
+        return evidence

@@ -55,7 +55,7 @@ def test_the_result_holds_to_its_status(toy_classifier, toy_images, found):
     np.testing.assert_allclose(found.cp_score, found.probability / found.area, rtol=1e-6)
     assert np.all(found.evaluations <= 120)
     assert np.all(found.evaluations > 110)
-    assert np.all((found.score >= 0) & (found.score <= 1))
+    assert np.all(np.isfinite(found.score))
 
 
 def test_an_inverse_costs_an_evaluation_where_the_class_is_kept_and_only_there(toy_classifier, toy_images):
@@ -201,6 +201,7 @@ def test_normalised_confidence_is_a_softmax_over_scaled_logits():
         ({"edge": "wrapped"}, "'clamped' or 'reflected'"),
         ({"mutation": "bit-flip"}, "'redraw' or a function"),
         ({"fitness": "distance"}, "'feasible' or a function"),
+        ({"score": "map"}, "'evidence' or 'matrix'"),
         ({"redrawn": 0}, "at least 1"),
         ({"restarts": -1}, "at least 0"),
         ({"fill": "segment-mean"}, "needs segments"),

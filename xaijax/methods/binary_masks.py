@@ -23,6 +23,7 @@ from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod
 from xaijax.methods.front import make_front
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
+from xaijax.methods.pixel_evidence import pixel_evidence
 from xaijax.methods.recognition import (
     BOTH_SIDES,
     RECOGNITION,
@@ -44,9 +45,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
     """Evolves squares to keep, stage by stage, so that the inner activations change least and the class is kept.
 
     The fitness asks first that the masked image keeps the class, then that its inverse loses it, then that the
-    activations at the taps stay near the original's. The score is the score matrix: in every generation, each square of
-    the fittest mask adds the mask's normalised confidence over its pixels. The options of `EvolvingMethod` and
-    `OnPixels` come first.
+    activations at the taps stay near the original's. The options of `EvolvingMethod` and `OnPixels` come first.
 
     Attributes:
         stages: from coarse to fine; each keeps to what the fittest mask of the one before kept.
@@ -59,6 +58,9 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         fitness: "feasible", as above, or a function like `xaijax.methods.recognition.feasible_first`.
         mutation: "redraw", or a function like `xaijax.genetic.squares.redraw`, its options bound.
         redrawn: squares of a child that redrawing draws anew, at least 1.
+        score: "evidence" scores a pixel by the mean log-odds of the masks and inverses that keep it, less that of those
+            that do not (`xaijax.methods.pixel_evidence`); "matrix" is the score matrix: in every generation, each
+            square of the fittest mask adds the mask's normalised confidence over its pixels, -1 where the mask fails.
         edge: what becomes of a square at the border: "clamped" cuts it off, "reflected" is the notebook's arithmetic.
         restarts: how often a stage of limited `generations` may go on as long again while no mask keeps the class.
 
@@ -76,6 +78,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
     fitness: Literal["feasible"] | Callable[..., jax.Array] = "feasible"
     mutation: Literal["redraw"] | Mutation = "redraw"
     redrawn: int = 1
+    score: Literal["evidence", "matrix"] = "evidence"
     edge: Literal["clamped", "reflected"] = "clamped"
     restarts: int = 2
 
@@ -89,6 +92,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         known = callable(self.mutation) or self.mutation == "redraw"
         check_option("mutation", known, self.mutation, "'redraw' or a function")
         check_option("redrawn", self.redrawn >= 1, self.redrawn, "at least 1")
+        check_option("score", self.score in ("evidence", "matrix"), self.score, "'evidence' or 'matrix'")
         check_option("edge", self.edge in EDGES, self.edge, "'clamped' or 'reflected'")
         check_option("restarts", self.restarts >= 0, self.restarts, "at least 0")
 
@@ -249,6 +253,11 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         )
 
     def _score(self, state: search.SearchState) -> jax.Array:
+        archive = state.archive
+        if self.score == "evidence":
+            decode = functools.partial(self.decode, state.context)
+            masks = self._known(archive) & ~is_whole(archive.genomes)
+            return pixel_evidence(decode, archive.genomes, archive.values, masks)
         genomes, values = jax.tree.map(
             lambda leaf: leaf[state.champions], (state.archive.genomes, state.archive.values)
         )
