@@ -5,6 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+WORD = 32  # columns in a word
+
 Squares = tuple[jax.Array, jax.Array, jax.Array]
 """Rows and columns of the centres, and radii, in pixels: `[N]` int32 each; radius r is `2 r + 1` pixels wide."""
 
@@ -26,7 +28,7 @@ EDGES: dict[str, Edge] = {"clamped": clamped, "reflected": reflected}
 
 
 def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: Edge = clamped) -> jax.Array:
-    """Paints the union of squares, as one matrix product.
+    """Paints the union of squares: each row of pixels is the bitwise or of the columns of its squares, in words.
 
     Args:
         squares: N of them.
@@ -38,16 +40,22 @@ def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: E
     Returns:
         `[H, W]` bool, True where kept.
     """
-    return cover(squares, used.astype(jnp.float32), height=height, width=width, edge=edge) > 0
+    words = -(-width // WORD)
+    rows, columns = _spans(squares, height, words * WORD, edge)
+    shifts = jnp.arange(WORD, dtype=jnp.uint32)[None, None]
+    bits = (columns & used[:, None]).reshape(-1, words, WORD).astype(jnp.uint32)
+    packed = jnp.sum(jnp.left_shift(bits, shifts), axis=2, dtype=jnp.uint32)
+    chosen = jnp.where(rows[:, :, None], packed[:, None], jnp.uint32(0))  # [N, H, words]
+    union = jax.lax.reduce(chosen, jnp.uint32(0), jax.lax.bitwise_or, (0,))
+    unpacked = jnp.right_shift(union[..., None], shifts) & jnp.uint32(1)
+    return unpacked.reshape(height, -1)[:, :width].astype(jnp.bool_)
 
 
 def cover(squares: Squares, weights: jax.Array, *, height: int, width: int, edge: Edge = clamped) -> jax.Array:
     """Adds the weights `[N]` float32 of the squares that cover a pixel, `[H, W]` float32; see `paint`."""
-    first_row, first_column, last_row, last_column = (side[:, None] for side in borders(squares, edge=edge))
-    row, column = jnp.arange(height, dtype=jnp.int32)[None], jnp.arange(width, dtype=jnp.int32)[None]
-    rows = ((row >= first_row) & (row <= last_row)).astype(jnp.float32) * weights[:, None]
-    columns = ((column >= first_column) & (column <= last_column)).astype(jnp.float32)
-    return jnp.matmul(rows.T, columns, precision=jax.lax.Precision.HIGHEST)
+    rows, columns = _spans(squares, height, width, edge)
+    weighted = rows.astype(jnp.float32) * weights[:, None]
+    return jnp.matmul(weighted.T, columns.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
 
 
 def borders(squares: Squares, *, edge: Edge) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
@@ -57,3 +65,10 @@ def borders(squares: Squares, *, edge: Edge) -> tuple[jax.Array, jax.Array, jax.
     """
     row, column, radius = squares
     return edge(row, radius), edge(column, radius), row + radius, column + radius
+
+
+def _spans(squares: Squares, height: int, width: int, edge: Edge) -> tuple[jax.Array, jax.Array]:
+    """Returns which rows `[N, H]` and which columns `[N, W]` each square covers, bool."""
+    first_row, first_column, last_row, last_column = (side[:, None] for side in borders(squares, edge=edge))
+    row, column = jnp.arange(height, dtype=jnp.int32)[None], jnp.arange(width, dtype=jnp.int32)[None]
+    return (row >= first_row) & (row <= last_row), (column >= first_column) & (column <= last_column)
