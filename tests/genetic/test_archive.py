@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,13 +21,18 @@ genome = st.tuples(st.sampled_from([0, 1, 2**31]), st.sampled_from([0, 5, 2**32 
 generation = st.lists(genome, min_size=POPULATION, max_size=POPULATION)
 
 
+@pytest.mark.parametrize("width", [2, 7])
 @settings(deadline=None, max_examples=40)
 @given(generations=st.lists(generation, min_size=1, max_size=4), asked=generation)
-def test_an_archive_is_a_dictionary_in_the_order_of_evaluation(generations, asked):
-    archive = archives.empty(CAPACITY, 2, VALUES)
+def test_an_archive_is_a_dictionary_in_the_order_of_evaluation(width, generations, asked):
+    archive = archives.empty(CAPACITY, width, VALUES)
     known = {}
+
+    def widened(genomes):
+        return np.pad(np.array(genomes, np.uint32), ((0, 0), (0, width - 2)), constant_values=3)
+
     for number, genomes in enumerate(generations):
-        words = np.array(genomes, np.uint32)
+        words = widened(genomes)
         repeats = [one in known or one in genomes[:place] for place, one in enumerate(genomes)]
         np.testing.assert_array_equal(is_repeat(archive, words), repeats)
 
@@ -37,11 +43,11 @@ def test_an_archive_is_a_dictionary_in_the_order_of_evaluation(generations, aske
         known |= {one: label for one, label, is_new in zip(genomes, labels, new, strict=True) if is_new}
 
     assert int(archive.count) == len(known) <= CAPACITY
-    np.testing.assert_array_equal(archive.genomes[: len(known)], np.array(list(known), np.uint32))
+    np.testing.assert_array_equal(archive.genomes[: len(known)], widened(list(known)))
     assert not np.any(archive.genomes[len(known) :])
     np.testing.assert_array_equal(archive.values["label"][: len(known)], list(known.values()))
     np.testing.assert_array_equal(archive.values["score"], archive.values["label"].astype(np.float32) / 8)
-    found, index = find(archive, np.array(asked, np.uint32))
+    found, index = find(archive, widened(asked))
     np.testing.assert_array_equal(found, [one in known for one in asked])
     np.testing.assert_array_equal(index, [list(known).index(one) if one in known else 0 for one in asked])
 
