@@ -19,7 +19,7 @@ import tyro
 
 import xaijax
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import told, write_record
+from benchmarks.record import plain_options, told, write_record
 from xaijax import ELIME, LIME, BinaryMasks, GradCAM
 from xaijax.classifier import to_unit_range
 from xaijax.genetic import search
@@ -114,7 +114,7 @@ def main(options: Options) -> None:
     padding = {} if options.padding == "symmetric" else {"padding": options.padding}
     classifier = xaijax.models.load(options.model, options.weights, **padding, **facts)
     images = load_images(options, classifier)
-    figures: dict[str, Any] = {"options": {name: str(value) for name, value in vars(options).items()}}
+    figures: dict[str, Any] = {"options": plain_options(options)}
     of_first = None
     for name, method in methods(options).items():
         values = measure(classifier, images, method, options)

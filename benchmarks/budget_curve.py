@@ -25,7 +25,7 @@ import tyro
 import xaijax
 from benchmarks.budget_report import write_report
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, plain_options
 from xaijax.evaluation import micro_batch_size
 from xaijax.explain import image_keys
 from xaijax.fitness import Targets
@@ -49,13 +49,13 @@ class Options(PhotographOptions):
 
     Attributes:
         budgets: evaluations an image.
-        methods: names as on the command line.
+        methods: names as on the command line; by default all but binary-masks, which has a benchmark of its own.
         steps: of the insertion and the deletion curve.
         name: of the journal and the report in `benchmarks/results`; None is `budget_curve_MODEL`.
     """
 
     budgets: tuple[int, ...] = (60, 120, 250, 500, 1000, 2000)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = tuple(name for name in METHODS if name != "binary-masks")
     steps: int = 32
     name: str | None = None
 
@@ -174,7 +174,7 @@ def main(options: Options) -> None:
                 with journal.open("a") as file:
                     file.writelines(json.dumps(row) + "\n" for row in fresh)
                 print(f"{name} {budget}: {start + len(batch)} of {len(paths)} images, {seconds:.0f} s", flush=True)
-    write_report(options.stem, rows, settings=json.loads(json.dumps(dataclasses.asdict(options), default=str)))
+    write_report(options.stem, rows, settings=plain_options(options))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import tyro
 import xaijax
 from benchmarks.gap import gap_figures
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import told, write_record
+from benchmarks.record import plain_options, told, write_record
 from xaijax import ELIME, Explanation
 from xaijax.metrics import hypervolume
 
@@ -128,7 +128,7 @@ def main(options: Options) -> None:
     paths = choose_photographs(options.images, options.count)
     images = read_photographs(paths, classifier)
     method = functools.partial(ELIME, segmentation=options.segmentation, fill=options.fill)
-    figures: dict[str, Any] = {"options": {name: str(value) for name, value in vars(options).items()}}
+    figures: dict[str, Any] = {"options": plain_options(options)}
     figures["names"] = [path.name for path in paths]
     measures = {"front": front, "pick": pick, "probability": probability, "stability": stability}
     for part in options.parts:

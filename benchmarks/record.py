@@ -58,3 +58,14 @@ def told(values: np.ndarray) -> list[float]:
     """Returns the mean over images and the ends of its 95% interval."""
     summary = summarise(values)
     return [round(figure, 4) for figure in (summary.mean, summary.low, summary.high)]
+
+
+def plain_options(options: Any) -> dict[str, Any]:
+    """Returns a dataclass of options as JSON can hold it; files go by their names."""
+    return json.loads(json.dumps({name: _plain(value) for name, value in vars(options).items()}))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return Path(value).name if isinstance(value, str | Path) else value
