@@ -80,7 +80,7 @@ class Oracle:
         self.by_notebook, self.edge = by_notebook, method.edge
         self.height, self.width = image.shape[:2]
         scale = np.sqrt(self.height * self.width) / 224
-        self.radii = [[round(radius * scale) for radius in stage.radii] for stage in method.stages]
+        self.radii = [[round(((2 * radius + 1) * scale - 1) / 2) for radius in stage.radii] for stage in method.stages]
         self.words = 1 + max(stage.squares for stage in method.stages)
         logits, self.activations = look(image)
         self.target = int(np.argmax(logits))

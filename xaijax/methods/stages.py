@@ -18,8 +18,8 @@ class Stage:
 
     Attributes:
         squares: of a genome, at least 1.
-        radii: of a square, one or more, at least 0; in pixels at 224x224, scaled with the image's side (the root of its
-            pixels) to whole pixels. A square of radius r is `2 r + 1` pixels wide.
+        radii: of a square, one or more, at least 0; in pixels at 224x224. A square of radius r is `2 r + 1` pixels
+            wide, and its width scales with the image's side (the root of its pixels), to the nearest odd number.
         share: of the evaluations that the search may have spent when this stage ends and no earlier one has ended
             early, relative to the other stages' shares; above 0.
         generations: at most, counted from the first in which a mask keeps the class; None for as many as the
@@ -55,10 +55,10 @@ def square_counts(stages: tuple[Stage, ...]) -> np.ndarray:
 
 
 def scaled_radii(stages: tuple[Stage, ...], height: int, width: int) -> np.ndarray:
-    """Returns the radii of each stage in pixels of an image, `[K, R]` int32, padded with -1."""
+    """Returns the radii of each stage in pixels of an image, `[K, R]` int32, padded with -1; the widths are scaled."""
     scale = math.sqrt(height * width) / 224
     most = max(len(stage.radii) for stage in stages)
-    rows = [[round(radius * scale) for radius in stage.radii] for stage in stages]
+    rows = [[max(round(((2 * radius + 1) * scale - 1) / 2), 0) for radius in stage.radii] for stage in stages]
     return np.array([row + [-1] * (most - len(row)) for row in rows], np.int32)
 
 
