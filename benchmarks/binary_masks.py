@@ -37,6 +37,7 @@ class Options(PhotographOptions):
         padding: of the model.
         half: whether pixels are normalised to [-1, 1], rather than by the model's own mean and std.
         evaluations: of each method that has a choice.
+        compared: how many of the methods are compared, in their order.
     """
 
     images: tyro.conf.Positional[tuple[str, ...]] = ()  # type: ignore[assignment]
@@ -46,6 +47,7 @@ class Options(PhotographOptions):
     padding: str = "symmetric"
     half: bool = False
     evaluations: int = 1200
+    compared: int = 6
 
 
 class RandomSquares(BinaryMasks):
@@ -116,7 +118,7 @@ def main(options: Options) -> None:
     images = load_images(options, classifier)
     figures: dict[str, Any] = {"options": plain_options(options)}
     of_first = None
-    for name, method in methods(options).items():
+    for name, method in list(methods(options).items())[: options.compared]:
         values = measure(classifier, images, method, options)
         of_first = values if of_first is None else of_first
         row = {key: told(value) for key, value in values.items()}

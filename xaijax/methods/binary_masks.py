@@ -34,7 +34,7 @@ from xaijax.methods.recognition import (
     tier,
 )
 from xaijax.methods.score_matrix import score_matrix
-from xaijax.methods.stages import FINE, GROSS, Kept, Stage, scaled_radii, square_counts, stage_space
+from xaijax.methods.stages import FINE, GROSS, Kept, Stage, scaled_radii, square_counts, stage_budgets, stage_space
 
 FRONT = 64
 """The most masks of a front."""
@@ -62,7 +62,8 @@ class BinaryMasks(OnPixels, EvolvingMethod):
             that do not (`xaijax.methods.pixel_evidence`); "matrix" is the score matrix: in every generation, each
             square of the fittest mask adds the mask's normalised confidence over its pixels, -1 where the mask fails.
         edge: what becomes of a square at the border: "clamped" cuts it off, "reflected" is the notebook's arithmetic.
-        restarts: how often a stage of limited `generations` may go on as long again while no mask keeps the class.
+        restarts: how often a stage may go on as long again, in evaluations and generations, while no mask keeps the
+            class; 0 or more.
 
     References:
         rudra-99/XAI-Evolving-Binary-Masks.
@@ -180,8 +181,9 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         counted = jnp.where(none_kept, state.generation - 1, context.counted)
         limits = jnp.asarray([bound.generations or settings.generations for bound in self.stages], jnp.int32)[stage]
         had = state.generation - 1 - jnp.minimum(counted, state.entered + self.restarts * limits)
-        shares = np.cumsum([bound.share for bound in self.stages]) / sum(bound.share for bound in self.stages)
-        spent = jnp.asarray(np.ceil(shares * self.evaluations), jnp.int32)[stage]
+        begins, ends = stage_budgets(self.stages, self.evaluations)
+        longest = np.minimum(begins + (1 + self.restarts) * (ends - begins), self.evaluations)
+        spent = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
         over = (had >= limits) | (state.spent >= spent) | (state.ended == search.STALLED)
         goes_on = (state.ended == search.RUNNING) | (state.ended == search.STALLED)
         ended = jnp.where((stage == last) & over & (state.ended == search.RUNNING), search.ENDED, state.ended)

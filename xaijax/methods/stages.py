@@ -54,6 +54,13 @@ def square_counts(stages: tuple[Stage, ...]) -> np.ndarray:
     return np.array([stage.squares for stage in stages], np.int32)
 
 
+def stage_budgets(stages: tuple[Stage, ...], evaluations: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the evaluations that are spent when each stage begins and when it ends, `[K]` int32 each."""
+    ends = np.cumsum([stage.share for stage in stages]) / sum(stage.share for stage in stages)
+    ends = np.ceil(ends * evaluations).astype(np.int32)
+    return np.concatenate([[0], ends[:-1]]).astype(np.int32), ends
+
+
 def scaled_radii(stages: tuple[Stage, ...], height: int, width: int) -> np.ndarray:
     """Returns the radii of each stage in pixels of an image, `[K, R]` int32, padded with -1; the widths are scaled."""
     scale = math.sqrt(height * width) / 224
