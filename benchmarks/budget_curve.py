@@ -4,12 +4,12 @@
     python -m benchmarks.budget_curve IMAGES... --weights FILE --count 100 --methods elime lime
 
 Each row that is measured goes to a journal at once, so that the same command goes on where it was stopped. On CPU two
-processes of one core each (`taskset -c 0`, `-c 1`), each with half of the `--methods`, write to one journal and take two
-thirds of the time; the command with all methods then writes the report.
+processes of one core each (`taskset -c 0`, `-c 1`), each with half of the `--methods`, write to one journal and take
+two thirds of the time; the command with all methods then writes the report.
 
-A sampling method whose first samples do not depend on their number is sampled once, at the largest budget, and its score
-map is fitted to the first samples of each budget. Insertion and deletion are RISE's; the area is the first fraction of
-the insertion curve at which 0.9 of the original probability is reached.
+A sampling method whose first samples do not depend on their number is sampled once, at the largest budget, and its
+score map is fitted to the first samples of each budget. Insertion and deletion are RISE's; the area is the first
+fraction of the insertion curve at which 0.9 of the original probability is reached.
 """
 
 import dataclasses
