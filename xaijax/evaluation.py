@@ -63,6 +63,11 @@ class BothSides:
     is_inverted: jax.Array  # [] bool, whether it was
 
 
+def mask_side(values: Any) -> Any:
+    """Returns what was read of the masks themselves, of `BothSides` or of these alone."""
+    return values.mask if isinstance(values, BothSides) else values
+
+
 def micro_batch_size(image_shape: tuple[int, ...], platform: str) -> int:
     """Returns how many masked images one forward pass takes.
 

@@ -32,6 +32,11 @@ def empty(capacity: int, words: int, values: Any) -> Archive:
     )
 
 
+def is_known(archive: Archive) -> jax.Array:
+    """Returns which places of an archive of one image hold a genome, `[E]` bool."""
+    return jnp.arange(len(archive.genomes)) < archive.count
+
+
 def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Looks genomes up.
 
@@ -44,7 +49,7 @@ def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     mine, known = _short(genomes), _short(archive.genomes)
     same = jnp.all(mine[:, None] == known[None], axis=2)
-    same &= (jnp.arange(archive.genomes.shape[0]) < archive.count)[None]
+    same &= is_known(archive)[None]
     index = jnp.argmax(same, axis=1).astype(jnp.int32)
     is_it = jnp.all(genomes == archive.genomes[index], axis=1)
     return jnp.any(same, axis=1) & is_it, jnp.where(is_it, index, 0)

@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from xaijax.classifier import Classifier
-from xaijax.evaluation import BothSides, Look, Scenario
+from xaijax.evaluation import BothSides, Look, Scenario, mask_side
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
+from xaijax.genetic.archive import is_known
 from xaijax.genetic.squares import CROSSOVERS, RADIUS, SIDE, SQUARES, is_whole, redraw, unpack_squares
 from xaijax.genetic.state import Mutation
 from xaijax.masks.squares import EDGES, borders, paint
 from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
 from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod
-from xaijax.methods.front import make_front
+from xaijax.methods.front import FRONT, make_front
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.on_segments import check_option
 from xaijax.methods.pixel_evidence import pixel_evidence
@@ -35,9 +36,6 @@ from xaijax.methods.recognition import (
 )
 from xaijax.methods.score_matrix import score_matrix
 from xaijax.methods.stages import FINE, GROSS, Kept, Stage, scaled_radii, square_counts, stage_budgets, stage_space
-
-FRONT = 64
-"""The most masks of a front."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,7 +125,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
 
     def response(self, values: Any) -> Response:
         """See `EvolvingMethod.response`."""
-        told: Response = _mask(values).response
+        told: Response = mask_side(values).response
         return told
 
     def scenario_now(self, evolution: Evolution) -> Scenario:
@@ -176,7 +174,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         settings, archive, context = self.settings, state.archive, state.context
         height, width = context.allowed.shape[1:]
         stage, last = state.space.stage, len(self.stages) - 1
-        of_stage = (archive.genomes[:, 0] == stage.astype(jnp.uint32)) & self._known(archive)
+        of_stage = (archive.genomes[:, 0] == stage.astype(jnp.uint32)) & is_known(archive)
         none_kept = ~jnp.any(of_stage & (tier(archive.values) > 0))
         counted = jnp.where(none_kept, state.generation - 1, context.counted)
         limits = jnp.asarray([bound.generations or settings.generations for bound in self.stages], jnp.int32)[stage]
@@ -219,7 +217,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
     ) -> Explanation:
         archive, context = state.archive, state.context
         seen = self.response(archive.values)
-        known = self._known(archive)
+        known = is_known(archive)
         finite = known & jnp.isfinite(seen.log_odds)
         masks = finite & (seen.area > 0) & (seen.area < 1)
         works = finite[0] & jnp.any(masks)
@@ -258,11 +256,9 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         archive = state.archive
         if self.score == "evidence":
             decode = functools.partial(self.decode, state.context)
-            masks = self._known(archive) & ~is_whole(archive.genomes)
+            masks = is_known(archive) & ~is_whole(archive.genomes)
             return pixel_evidence(decode, archive.genomes, archive.values, masks)
-        genomes, values = jax.tree.map(
-            lambda leaf: leaf[state.champions], (state.archive.genomes, state.archive.values)
-        )
+        genomes, values = jax.tree.map(lambda leaf: leaf[state.champions], (archive.genomes, archive.values))
         happened = jnp.arange(len(genomes)) < state.generation - 1
         worth = jnp.where(happened, matrix_confidence(values), 0)
         return score_matrix(
@@ -279,13 +275,6 @@ class BinaryMasks(OnPixels, EvolvingMethod):
             raise ValueError(f"taps names {', '.join(strangers)}, but the classifier's taps are {listed}.")
         return self.taps
 
-    def _known(self, archive: Any) -> jax.Array:
-        return jnp.arange(len(archive.genomes)) < archive.count
-
-
-def _mask(values: Any) -> Any:
-    return values.mask if isinstance(values, BothSides) else values
-
 
 def _passes(values: Any) -> jax.Array:
     """Forward passes that each mask took."""
@@ -295,4 +284,4 @@ def _passes(values: Any) -> jax.Array:
 
 
 def _reaches(values: Any, *, least: float) -> jax.Array:
-    return (tier(values) == 2) & (_mask(values).response.probability >= jnp.float32(least))
+    return (tier(values) == 2) & (mask_side(values).response.probability >= jnp.float32(least))

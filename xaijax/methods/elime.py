@@ -21,6 +21,7 @@ from xaijax.fitness import (
     probability_and_area,
 )
 from xaijax.genetic import search
+from xaijax.genetic.archive import is_known
 from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.genome import complement, count_words
 from xaijax.genetic.mutation import bit_flip
@@ -30,14 +31,11 @@ from xaijax.masks import superpixels
 from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
 from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod
-from xaijax.methods.front import make_front, pick_smallest
+from xaijax.methods.front import FRONT, make_front, pick_smallest
 from xaijax.methods.nested import nested_masks
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.start import start_genomes
 from xaijax.methods.surrogate import contributions
-
-FRONT = 64
-"""The most masks of a front."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,7 +170,7 @@ class ELIME(OnSegments, EvolvingMethod):
     ) -> Explanation:
         archive = state.archive
         seen = in_game(self.game, archive.values)
-        evaluated = jnp.arange(self.evaluations) < archive.count
+        evaluated = is_known(archive)
         finite = evaluated & jnp.isfinite(archive.values.log_odds)
         masks = finite.at[0].set(False)  # the whole image is no mask
         works = finite[0] & jnp.any(masks)

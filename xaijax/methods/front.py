@@ -7,6 +7,9 @@ from xaijax.explanation import Front
 from xaijax.fitness import Response, penalised_probability
 from xaijax.genetic.pareto import dominates
 
+FRONT = 64
+"""The most masks of a front, where a method has no other bound."""
+
 
 def make_front(genomes: jax.Array, answers: Response, allowed: jax.Array, *, size: int) -> Front:
     """Finds the front of the masks of one image.

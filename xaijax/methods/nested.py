@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from xaijax.genetic.archive import Archive
+from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.genome import complement, pack
 from xaijax.masks.ranked import ranks
 from xaijax.methods.surrogate import contributions
@@ -51,8 +51,7 @@ def _nested_masks(count: int) -> Callable[..., jax.Array]:
         return jax.lax.cond(needed, ranked_masks, lambda *_: nothing, key, archive, length, sizes)
 
     def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, sizes: jax.Array) -> jax.Array:
-        known = jnp.arange(len(archive.genomes)) < archive.count
-        weight = (known & jnp.isfinite(archive.values.log_odds)).astype(jnp.float32)
+        weight = (is_known(archive) & jnp.isfinite(archive.values.log_odds)).astype(jnp.float32)
         _, density = contributions(archive.genomes, archive.values, weight, sizes)
         place = ranks(jnp.where(sizes > 0, density, -jnp.inf))
         areas = jnp.cumsum(jnp.zeros_like(sizes).at[place].set(sizes)) / jnp.maximum(jnp.sum(sizes), 1)

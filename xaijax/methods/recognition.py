@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import BothSides, Look
+from xaijax.evaluation import BothSides, Look, mask_side
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
 from xaijax.methods.groups import map_groups
 
@@ -158,7 +158,7 @@ def feasible_first(values: Recognition | BothSides) -> jax.Array:
         Deb, An Efficient Constraint Handling Method for Genetic Algorithms (2000).
     """
     achieved = tier(values)
-    mask = values.mask if isinstance(values, BothSides) else values
+    mask = mask_side(values)
     worth = 1 / (1 + mask.distance)
     if isinstance(values, BothSides):
         worth = jnp.where(achieved == 1, -values.inverse.response.probability, worth)
@@ -168,7 +168,7 @@ def feasible_first(values: Recognition | BothSides) -> jax.Array:
 
 def minus_distance(values: Recognition | BothSides) -> jax.Array:
     """Returns the fitness of the notebook: minus the distance, and -1 for masks that lose the class."""
-    mask = values.mask if isinstance(values, BothSides) else values
+    mask = mask_side(values)
     return _of_masks(mask.response, jnp.where(mask.is_class, -mask.distance, -1.0))
 
 
@@ -177,7 +177,7 @@ def matrix_confidence(values: Recognition | BothSides) -> jax.Array:
 
     They fail where the class is lost, or where the inverse is looked at and still recognised.
     """
-    mask = values.mask if isinstance(values, BothSides) else values
+    mask = mask_side(values)
     return jnp.where(tier(values) == 2, mask.confidence, -1.0)
 
 
