@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from xaijax import Classifier
 
@@ -26,6 +27,28 @@ def cache_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_what_was_compiled():
+    """Drops the programs of a file after it, and the cache on disk that a command of it has turned on.
+
+    A compiled program holds some twenty memory maps, of which Linux gives a process 65,530: the whole suite needs more.
+    """
+    before = jax.config.jax_compilation_cache_dir
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    reset_cache()
+    jax.clear_caches()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_as_marked(request):
+    """Compiles the programs of a file marked `quick_compile` in half of the time, and less fast ones."""
+    quick = request.node.get_closest_marker("quick_compile") is not None
+    jax.config.update("jax_disable_most_optimizations", quick)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

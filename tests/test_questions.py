@@ -6,6 +6,8 @@ import pytest
 
 from xaijax import ELIME, LIME, Grid, Occlusion, Status, explain
 
+pytestmark = pytest.mark.quick_compile
+
 METHOD = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="image-mean", max_segments=32)
 KEY = jax.random.key(7)
 FIELDS = ("genome", "mask", "target", "against", "probability", "score", "evaluations", "history", "status")

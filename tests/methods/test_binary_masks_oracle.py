@@ -18,6 +18,8 @@ from xaijax.methods.notebook import as_in_the_notebook
 from xaijax.models.architectures import ARCHITECTURES
 from xaijax.scenes.generator import generate
 
+pytestmark = pytest.mark.quick_compile
+
 STAGES = (Stage(4, (30, 35, 40), generations=4), Stage(12, (5, 8, 11), generations=6))
 SMALL = {"stages": STAGES, "population": 6, "evaluations": 400}
 METHODS = {

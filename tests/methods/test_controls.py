@@ -8,6 +8,8 @@ from tests.methods.drawn import image_key, probabilities
 from xaijax import DesignedMasks, Grid, RandomSearch, explain
 from xaijax.genetic.genome import unpack, varied_density
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(5)
 
 

@@ -9,6 +9,8 @@ from xaijax import ELIME, Grid, Status, explain
 from xaijax.genetic.crossover import two_point
 from xaijax.metrics import hypervolume
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(3)
 SINGLE = {"objective": "probability"}
 

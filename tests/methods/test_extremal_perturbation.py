@@ -10,6 +10,8 @@ from xaijax.methods.extremal_perturbation import area_penalty, paint_smooth
 from xaijax.models import load
 from xaijax.scenes.generator import generate
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(0)
 METHOD = ExtremalPerturbation(evaluations=122, area=0.15, learning_rate=0.1, fill="black")
 RANDOM = np.random.default_rng(0)

@@ -12,6 +12,8 @@ from xaijax import Grid, KernelSHAP, explain
 from xaijax.genetic.genome import unpack
 from xaijax.methods.kernel_shap import draw_coalitions, shapley_kernel, shapley_values
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(5)
 
 

@@ -9,6 +9,8 @@ from xaijax import LIME, Grid, explain
 from xaijax.genetic.genome import unpack
 from xaijax.methods.lime import draw_halves
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(5)
 METHOD = LIME(evaluations=120, segmentation=Grid(4, 4), fill="black", area=0.25)
 

@@ -8,6 +8,8 @@ from tests.methods.drawn import image_key, probabilities
 from xaijax import RISE, explain
 from xaijax.methods.rise import draw_cells, paint
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(5)
 
 

@@ -2,9 +2,12 @@
 
 import jax
 import numpy as np
+import pytest
 
 from xaijax import ELIME, Grid, explain
 from xaijax.metrics import overlap_above_chance
+
+pytestmark = pytest.mark.quick_compile
 
 KEY = jax.random.key(2)
 METHOD = ELIME(evaluations=40, segmentation=Grid(4, 4), max_segments=32)

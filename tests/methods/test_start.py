@@ -5,10 +5,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from xaijax import ELIME, Grid, explain
 from xaijax.genetic.genome import unpack
 from xaijax.methods.start import start_genomes
+
+pytestmark = pytest.mark.quick_compile
 
 SEGMENTS = np.asarray(Grid(3, 4)(np.zeros((12, 16, 3))))
 

@@ -3,11 +3,14 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xaijax.metrics import entropy, sparseness
+
+pytestmark = pytest.mark.quick_compile
 
 SCORES = hnp.arrays(np.float32, (2, 3, 4), elements=st.integers(-5, 5))
 FLAT, POINT = np.ones((1, 3, 4)), np.eye(12)[:1].reshape(1, 3, 4)

@@ -3,11 +3,14 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from xaijax.metrics import ask_masks, cp_score, drop, gain, hypervolume, increase, smallest_area
+
+pytestmark = pytest.mark.quick_compile
 
 UNIT = st.floats(0, 1, width=32)  # as a network answers
 ROW = hnp.arrays(np.float64, 5, elements=UNIT)

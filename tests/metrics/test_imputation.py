@@ -11,6 +11,8 @@ from scipy.sparse.linalg import spsolve
 
 from xaijax.metrics import impute
 
+pytestmark = pytest.mark.quick_compile
+
 RANDOM = np.random.default_rng(0)
 fill_in = jax.jit(impute)
 

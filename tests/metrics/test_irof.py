@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from xaijax.metrics import area_over_curve, irof_curve
 
+pytestmark = pytest.mark.quick_compile
+
 TARGETS = np.array([0, 3, 1, 2])
 RANDOM = np.random.default_rng(0)
 SCORES = RANDOM.normal(size=(4, 16, 16)).astype(np.float32)

@@ -8,6 +8,8 @@ from hypothesis.extra import numpy as hnp
 
 from xaijax.metrics import energy_pointing_game, masks_of_boxes, overlap, pointing_game
 
+pytestmark = pytest.mark.quick_compile
+
 SCORES = hnp.arrays(np.float32, (2, 5, 6), elements=st.integers(-4, 4))
 MASKS = hnp.arrays(np.bool_, (2, 5, 6))
 EMPTY, FULL = np.zeros((2, 5, 6), bool), np.ones((2, 5, 6), bool)

@@ -17,6 +17,8 @@ from xaijax.metrics import (
 )
 from xaijax.metrics.perturbation import pixel_counts
 
+pytestmark = pytest.mark.quick_compile
+
 TARGETS = np.array([0, 3, 1, 2])
 SCORES = np.random.default_rng(0).integers(-9, 10, (4, 16, 16)).astype(np.float32)  # with many ties
 PROBABILITIES = hnp.arrays(np.float64, (3, 9), elements=st.floats(0, 1))

@@ -8,6 +8,8 @@ from scipy.ndimage import gaussian_filter
 from xaijax.metrics import blurred_fills, mean_fills
 from xaijax.metrics.probe import CHUNK, falling_ranks, probe
 
+pytestmark = pytest.mark.quick_compile
+
 COUNTS = np.array([[0, 1, 100, 256], [256, -1, 7, 30], [5, 5, -1, -1], [-1, -1, -1, -1]])
 TARGETS = np.array([0, 3, 1, 2])
 RANKS = np.random.default_rng(0).permuted(np.tile(np.arange(256), (4, 1)), axis=1).reshape(4, 16, 16)

@@ -14,6 +14,8 @@ from xaijax import Classifier
 from xaijax.metrics import layers_from_top, parameter_paths, randomisation_cascade, randomise, spearman
 from xaijax.models import load
 
+pytestmark = pytest.mark.quick_compile
+
 MAPS = hnp.arrays(np.float32, (2, 3, 4), elements=st.integers(-4, 4))
 
 

@@ -7,6 +7,8 @@ import pytest
 from xaijax.metrics import road_curve
 from xaijax.metrics.road import imputed_fills
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(0)
 TARGETS = np.array([0, 3, 1, 2])
 SCORES = np.random.default_rng(0).integers(-9, 10, (4, 16, 16)).astype(np.float32)

@@ -9,6 +9,8 @@ from hypothesis.extra import numpy as hnp
 
 from xaijax.metrics import noisy_scores, sensitivity
 
+pytestmark = pytest.mark.quick_compile
+
 VALUES = st.floats(-1, 1, width=16)
 
 

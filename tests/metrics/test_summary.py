@@ -1,8 +1,11 @@
 """The mean of a metric and its interval."""
 
 import numpy as np
+import pytest
 
 from xaijax.metrics import summarise
+
+pytestmark = pytest.mark.quick_compile
 
 
 def test_the_interval_holds_the_mean_and_has_the_usual_width():
