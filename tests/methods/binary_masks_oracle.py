@@ -164,7 +164,7 @@ class Oracle:
         for attempt in range(4):
             flip_key, _ = jax.random.split(jax.random.fold_in(mutation_key, attempt))
             place_key, draw_key = jax.random.split(flip_key)
-            fresh = draw_squares(draw_key, count, self.words, squares, self.radii[stage], boxes)
+            fresh = draw_squares(draw_key, count, self.words, squares, self.drawn_radii, boxes)
             places = uniforms(place_key, count)
             for i in range(count):
                 if chosen[i]:
@@ -202,6 +202,9 @@ class Oracle:
             self.allowed.append(allowed)
             for generation in range(settings.generations * (1 + self.method.restarts)):
                 self.key, child_key = jax.random.split(self.key)
+                rounds = 0 if had else min(generation // settings.generations, self.method.restarts)
+                wider = 1 + self.method.widening * rounds
+                self.drawn_radii = [int(((2 * radius + 1) * wider - 1) / 2) for radius in self.radii[stage]]
                 if generation == 0:
                     children, parents = drawn, set()
                 else:
@@ -245,14 +248,23 @@ class Oracle:
         return (total - total.min()) / (total.max() - total.min())
 
     def evidence(self):
-        """Compares the answers of what keeps a pixel with those of what does not."""
-        shown = [(one.mask, one.log_odds) for one in self.known.values()]
-        shown += [(~one.mask, one.inverse_log_odds) for one in self.known.values() if one.inverse_log_odds is not None]
+        """Compares what keeps a pixel with what does not: among a stage's masks, among their inverses, in pairs."""
+        masks = list(self.known.values())
+        inverted = [one for one in masks if one.inverse_log_odds is not None]
+        groups = [[(one.mask, one.log_odds), (~one.mask, one.inverse_log_odds)] for one in inverted]
+        for stage in range(len(self.method.stages)):
+            groups.append([(one.mask, one.log_odds) for one in masks if one.stage == stage])
+            groups.append([(~one.mask, one.inverse_log_odds) for one in inverted if one.stage == stage])
         evidence = np.zeros((self.height, self.width))
         for y in range(self.height):
             for x in range(self.width):
-                kept = [answer for mask, answer in shown if mask[y, x]]
-                left = [answer for mask, answer in shown if not mask[y, x]]
-                if kept and left:
-                    evidence[y, x] = np.mean(kept) - np.mean(left)
+                differences, weights = [0.0], [0.0]
+                for group in groups:
+                    kept = [answer for mask, answer in group if mask[y, x]]
+                    left = [answer for mask, answer in group if not mask[y, x]]
+                    if kept and left:
+                        differences.append(np.mean(kept) - np.mean(left))
+                        weights.append(len(kept) * len(left) / (len(kept) + len(left)))
+                if sum(weights) > 0:
+                    evidence[y, x] = np.average(differences, weights=weights)
         return evidence

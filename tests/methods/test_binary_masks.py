@@ -145,6 +145,26 @@ def test_where_no_mask_keeps_the_class_the_search_ends_within_its_bound():
     assert np.all((np.asarray(spent.area) > 0) & (np.asarray(spent.area) < 1))
 
 
+def mostly_white(params, images):
+    """Names class 0 where six tenths of the image are white."""
+    white = jnp.mean(images, axis=(1, 2, 3))
+    return jnp.stack([100 * (white - 0.6), jnp.zeros(len(images))], axis=1)
+
+
+def test_squares_grow_where_small_ones_cannot_keep_the_class():
+    classifier = Classifier.from_function(mostly_white, None, num_classes=2, input_size=(16, 16))
+    white = np.full((2, 16, 16, 3), 255, np.uint8)
+    options = {"stages": (Stage(4, (40,), generations=4),), "population": 8, "evaluations": 400, "fill": "black"}
+    grown, stayed = (
+        explain(KEY, classifier, white, method=BinaryMasks(**options, widening=widening)) for widening in (0.5, 0.0)
+    )
+    # Four squares of 5 by 5 pixels cover at most 100 of 256, four of 9 by 9 all of them.
+    assert np.all(np.asarray(grown.area) >= 0.6)
+    assert not any(Status.NOT_KEPT in status for status in statuses(grown))
+    assert np.all(np.asarray(stayed.area) <= 100 / 256)
+    assert all(Status.NOT_KEPT in status for status in statuses(stayed))
+
+
 def brightness(params, images):
     bright = jnp.mean(images, axis=(1, 2, 3))
     return jnp.stack([bright, -bright], axis=1)
@@ -204,6 +224,7 @@ def test_normalised_confidence_is_a_softmax_over_scaled_logits():
         ({"score": "map"}, "'evidence' or 'matrix'"),
         ({"redrawn": 0}, "at least 1"),
         ({"restarts": -1}, "at least 0"),
+        ({"widening": -0.5}, "at least 0"),
         ({"fill": "segment-mean"}, "needs segments"),
     ],
 )

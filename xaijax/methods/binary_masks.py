@@ -35,7 +35,17 @@ from xaijax.methods.recognition import (
     tier,
 )
 from xaijax.methods.score_matrix import score_matrix
-from xaijax.methods.stages import FINE, GROSS, Kept, Stage, scaled_radii, square_counts, stage_budgets, stage_space
+from xaijax.methods.stages import (
+    FINE,
+    GROSS,
+    Kept,
+    Stage,
+    scaled_radii,
+    square_counts,
+    stage_budgets,
+    stage_space,
+    wider_radii,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,11 +67,13 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         mutation: "redraw", or a function like `xaijax.genetic.squares.redraw`, its options bound.
         redrawn: squares of a child that redrawing draws anew, at least 1.
         score: "evidence" scores a pixel by the mean log-odds of the masks and inverses that keep it, less that of those
-            that do not (`xaijax.methods.pixel_evidence`); "matrix" is the score matrix: in every generation, each
-            square of the fittest mask adds the mask's normalised confidence over its pixels, -1 where the mask fails.
+            that do not, within a stage and between a mask and its inverse (`xaijax.methods.pixel_evidence`); "matrix"
+            is the score matrix: in every generation, each square of the fittest mask adds the mask's normalised
+            confidence over its pixels, -1 where the mask fails.
         edge: what becomes of a square at the border: "clamped" cuts it off, "reflected" is the notebook's arithmetic.
         restarts: how often a stage may go on as long again, in evaluations and generations, while no mask keeps the
             class; 0 or more.
+        widening: share of their width by which new squares are wider in each restart; at least 0.
 
     References:
         rudra-99/XAI-Evolving-Binary-Masks.
@@ -80,6 +92,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
     score: Literal["evidence", "matrix"] = "evidence"
     edge: Literal["clamped", "reflected"] = "clamped"
     restarts: int = 2
+    widening: float = 0.5
 
     def __post_init__(self) -> None:
         OnPixels.__post_init__(self)
@@ -94,6 +107,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         check_option("score", self.score in ("evidence", "matrix"), self.score, "'evidence' or 'matrix'")
         check_option("edge", self.edge in EDGES, self.edge, "'clamped' or 'reflected'")
         check_option("restarts", self.restarts >= 0, self.restarts, "at least 0")
+        check_option("widening", self.widening >= 0, self.widening, "at least 0")
 
     @property
     def settings(self) -> search.Settings:
@@ -170,40 +184,64 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         )
 
     def proceed(self, state: search.SearchState) -> search.SearchState:
-        """Enters the next stage once one is over: its evaluations are spent, or it has had its generations."""
-        settings, archive, context = self.settings, state.archive, state.context
-        height, width = context.allowed.shape[1:]
+        """Enters the next stage once one is over, and lets squares grow where none of the stage keep the class."""
         stage, last = state.space.stage, len(self.stages) - 1
-        of_stage = (archive.genomes[:, 0] == stage.astype(jnp.uint32)) & is_known(archive)
-        none_kept = ~jnp.any(of_stage & (tier(archive.values) > 0))
-        counted = jnp.where(none_kept, state.generation - 1, context.counted)
-        limits = jnp.asarray([bound.generations or settings.generations for bound in self.stages], jnp.int32)[stage]
-        had = state.generation - 1 - jnp.minimum(counted, state.entered + self.restarts * limits)
+        of_stage = (state.archive.genomes[:, 0] == stage.astype(jnp.uint32)) & is_known(state.archive)
+        none_kept = ~jnp.any(of_stage & (tier(state.archive.values) > 0))
+        over, rounds, counted = self._progress(state, none_kept)
+        ended = jnp.where((stage == last) & over & (state.ended == search.RUNNING), search.ENDED, state.ended)
+        height, width = state.context.allowed.shape[1:]
+        radii = wider_radii(self.stages, height, width, stage, self.widening * rounds.astype(jnp.float32))
+        here = dataclasses.replace(
+            state,
+            ended=ended,
+            space=dataclasses.replace(state.space, radii=radii),
+            context=dataclasses.replace(state.context, counted=counted),
+        )
+        goes_on = (state.ended == search.RUNNING) | (state.ended == search.STALLED)
+        enters = over & goes_on & (stage < last) & (state.generation > 1)
+        there = self._next_stage(state, none_kept)
+        return jax.tree.map(lambda after, before: jnp.where(enters, after, before), there, here)
+
+    def _progress(self, state: search.SearchState, none_kept: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Returns whether a stage is over, how often it went on, and the generation from which its own are counted.
+
+        It is over when its evaluations are spent or it has had its generations. While none of its masks keeps the class
+        it goes on as long again, at most `restarts` times.
+        """
+        stage = state.space.stage
+        bounds = [stage.generations or self.settings.generations for stage in self.stages]
+        limit = jnp.asarray(bounds, jnp.int32)[stage]
+        counted = jnp.where(none_kept, state.generation - 1, state.context.counted)
+        had = state.generation - 1 - jnp.minimum(counted, state.entered + self.restarts * limit)
         begins, ends = stage_budgets(self.stages, self.evaluations)
         longest = np.minimum(begins + (1 + self.restarts) * (ends - begins), self.evaluations)
-        spent = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
-        over = (had >= limits) | (state.spent >= spent) | (state.ended == search.STALLED)
-        goes_on = (state.ended == search.RUNNING) | (state.ended == search.STALLED)
-        ended = jnp.where((stage == last) & over & (state.ended == search.RUNNING), search.ENDED, state.ended)
-        here = dataclasses.replace(state, ended=ended, context=dataclasses.replace(context, counted=counted))
+        most = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
+        over = (had >= limit) | (state.spent >= most) | (state.ended == search.STALLED)
+        by_evaluations = (state.spent - jnp.asarray(begins)[stage]) // jnp.asarray(np.maximum(ends - begins, 1))[stage]
+        by_generations = (state.generation - 1 - state.entered) // limit
+        rounds = jnp.clip(jnp.maximum(by_evaluations, by_generations), 0, self.restarts)
+        return over, jnp.where(none_kept, rounds, 0), counted
 
+    def _next_stage(self, state: search.SearchState, none_kept: jax.Array) -> search.SearchState:
+        """Enters the next stage, which may keep what the fittest mask kept; all of this stage's where it found none."""
+        stage, context = state.space.stage, state.context
+        height, width = context.allowed.shape[1:]
         champion = state.population[0]
-        # Where the stage found nothing, the next one may keep what this one might.
         kept = jnp.where(none_kept, context.allowed[stage], self.decode(context, champion))
         later = jnp.arange(len(self.stages))[:, None, None] > stage
         allowed = jnp.where(later, kept[None], context.allowed)
         sides = borders(unpack_squares(champion[1:]), edge=EDGES[self.edge])
         lowest, highest = jnp.array([0, 0, 0, 0]), jnp.array([height, width, height, width]) - 1
         boxes = jnp.clip(jnp.stack(sides, axis=1), lowest[None], highest[None])
-        space = stage_space(self.stages, height, width, jnp.minimum(stage + 1, last))
+        space = stage_space(self.stages, height, width, jnp.minimum(stage + 1, len(self.stages) - 1))
         within = dataclasses.replace(
             space,
             boxes=jnp.where(none_kept, state.space.boxes, boxes),
             regions=jnp.where(none_kept, state.space.regions, state.space.count),
         )
-        there = search.enter(settings, state, within, Kept(allowed=allowed, counted=state.generation - 1))
-        enters = over & goes_on & (stage < last) & (state.generation > 1)
-        return jax.tree.map(lambda after, before: jnp.where(enters, after, before), there, here)
+        entered = Kept(allowed=allowed, counted=state.generation - 1)
+        return search.enter(self.settings, state, within, entered)
 
     def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
         """See `EvolvingMethod.finish`."""
@@ -257,7 +295,8 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         if self.score == "evidence":
             decode = functools.partial(self.decode, state.context)
             masks = is_known(archive) & ~is_whole(archive.genomes)
-            return pixel_evidence(decode, archive.genomes, archive.values, masks)
+            stage = jnp.minimum(archive.genomes[:, 0], len(self.stages) - 1).astype(jnp.int32)
+            return pixel_evidence(decode, archive.genomes, archive.values, masks, stage, groups=len(self.stages))
         genomes, values = jax.tree.map(lambda leaf: leaf[state.champions], (archive.genomes, archive.values))
         happened = jnp.arange(len(genomes)) < state.generation - 1
         worth = jnp.where(happened, matrix_confidence(values), 0)

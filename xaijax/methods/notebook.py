@@ -38,6 +38,7 @@ def as_in_the_notebook(**options: Any) -> BinaryMasks:
         "taps": TAPS,
         "relative": False,
         "keep": 0.0,
+        "widening": 0.0,
         "score": "matrix",
         "edge": "reflected",
         "fill": "black",

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.genetic.squares import SquareSpace
+from xaijax.genetic.squares import RADIUS, SquareSpace
 from xaijax.methods.on_segments import check_option
 
 
@@ -67,6 +67,13 @@ def scaled_radii(stages: tuple[Stage, ...], height: int, width: int) -> np.ndarr
     most = max(len(stage.radii) for stage in stages)
     rows = [[max(round(((2 * radius + 1) * scale - 1) / 2), 0) for radius in stage.radii] for stage in stages]
     return np.array([row + [-1] * (most - len(row)) for row in rows], np.int32)
+
+
+def wider_radii(stages: tuple[Stage, ...], height: int, width: int, stage: jax.Array, widening: jax.Array) -> jax.Array:
+    """Returns the radii `[R]` of a stage whose squares are wider by a share `widening` `[]` of their own width."""
+    wide = 2 * jnp.asarray(np.maximum(scaled_radii(stages, height, width), 0))[stage] + 1
+    radii = jnp.floor((wide.astype(jnp.float32) * (1 + widening) - 1) / 2)
+    return jnp.minimum(radii, RADIUS - 1).astype(jnp.int32)
 
 
 def stage_space(stages: tuple[Stage, ...], height: int, width: int, number: jax.Array | int = 0) -> SquareSpace:
