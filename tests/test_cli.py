@@ -1,6 +1,9 @@
 """The command line: what a person types, what comes back, and the exit codes."""
 
 import json
+import os
+import re
+import signal
 
 import jax
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from PIL import Image
 
 from xaijax.cli import main
+from xaijax.runtime import run as runs
 from xaijax.scenes.generator import generate
 
 
@@ -62,6 +66,7 @@ CANNOT_RUN = {
     "an unknown fill": (["PHOTOS", *FAST, "--fill", "red"], "choose one of black"),
     "a population of 0": (["PHOTOS", *FAST, "--population", "0"], "at least 2"),
     "a batch of 0": (["PHOTOS", "--model", "scenes-resnet", "--batch-size", "0"], "at least 1"),
+    "half of a share": (["PHOTOS", *FAST, "--processes", "3"], "no scheduler tells"),
     "missing labels": (["PHOTOS", *FAST, "--labels", "nowhere.txt"], "nowhere.txt"),
 }
 
@@ -76,6 +81,29 @@ def test_what_cannot_run_says_why_in_a_sentence(photos, tmp_path, capsys, name):
     assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "run" / "results.jsonl").exists()
+
+
+def test_a_run_that_is_terminated_says_how_it_goes_on_and_does(photos, tmp_path, capsys, monkeypatch):
+    out, original = tmp_path / "run", runs._compile
+
+    def terminate_at_first(job):
+        explain = original(job)
+        return lambda batch: (os.kill(os.getpid(), signal.SIGTERM), explain(batch))[1]
+
+    command = ["explain", str(photos), *FAST, "--batch-size", "1", "--out", str(out)]
+    monkeypatch.setattr(runs, "_compile", terminate_at_first)
+    assert main(command) == 143
+    printed = capsys.readouterr()
+    assert "1 of 3 images explained." in printed.out
+    assert f"this goes on from here: xaijax explain {photos}" in printed.err
+    assert main(["status", str(out)]) == 0
+    assert re.search(r"^1 of 3 images explained, 0 failed, 2 left; the last was", capsys.readouterr().out)
+    monkeypatch.undo()
+    assert main(command) == 0
+    assert main(["status", str(out)]) == 0
+    assert "3 of 3 images explained, 0 failed, 0 left; finished" in capsys.readouterr().out
+    assert main(["status", str(photos)]) == 2
+    assert "holds no run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [["--method", "divination"], ["--tourname", "3"], ["--evaluations", "many"]])

@@ -1,6 +1,7 @@
-"""The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `models`."""
+"""The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `status`, `models`."""
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,19 @@ from xaijax.runtime.options import method_options
 from xaijax.runtime.reading import find_images
 from xaijax.runtime.rows import Save
 from xaijax.runtime.run import Job, run
+from xaijax.runtime.share import BLOCK, find_share
+from xaijax.runtime.signals import stopped_by_signals
+from xaijax.runtime.status import read_progress
 from xaijax.runtime.targets import find_against, find_target
 
 EXPLAINED, SOME_FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
-"""The exit codes."""
+"""The exit codes; a run that SIGTERM stopped ends with 143."""
+
+FREE = (
+    *("images", "out", "save", "batch_size", "cache"),
+    *("processes", "process_index", "block_size", "retry_errors"),
+)
+"""Options of `explain` that another start of a run may change."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +55,11 @@ class Explain:
         batch_size: images searched at a time.
         save: what to write beside results.jsonl.
         cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
+        processes: that share the run, started by the same command with the same folder; auto asks the scheduler (a
+            SLURM array or srun, Open MPI). The last to end writes results.jsonl.
+        process_index: number of this process, from 0; by default the scheduler's.
+        block_size: images in a row that one of several processes takes.
+        retry_errors: try images again that an earlier start could not explain.
     """
 
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -63,6 +78,10 @@ class Explain:
     batch_size: int | Literal["auto"] = "auto"
     save: tuple[Save, ...] = ("masks", "scores", "overlays")
     cache: bool = True
+    processes: int | Literal["auto"] | None = None
+    process_index: int | None = None
+    block_size: int = BLOCK
+    retry_errors: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +136,17 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Status:
+    """Tells how far a run is: images done, failed and left.
+
+    Attributes:
+        folder: of the run.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Models:
     """Lists what can be loaded, and from where."""
 
@@ -127,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options_type = method_options(_method_name(arguments))
 
     def explain_command(options: tyro.conf.OmitArgPrefixes[Explain], search: Any) -> int:
-        return _explain(options, search)
+        return _explain(options, search, shlex.join(["xaijax", *arguments]))
 
     explain_command.__annotations__["search"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
     explain_command.__doc__ = Explain.__doc__
@@ -136,6 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "explain": explain_command,
         "evaluate": _with_options(Evaluate, _evaluate),
         "report": _with_options(Report, _report),
+        "status": _with_options(Status, _status),
         "models": _with_options(Models, _models),
     }
     try:
@@ -177,7 +208,7 @@ def _demo(options: Demo) -> int:
     return EXPLAINED
 
 
-def _explain(options: Explain, search: Any) -> int:
+def _explain(options: Explain, search: Any, command: str) -> int:
     method = search.make()
     if not options.images:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
@@ -196,9 +227,9 @@ def _explain(options: Explain, search: Any) -> int:
         labels=options.labels,
     )
     batch_size = min(len(paths), 8) if options.batch_size == "auto" else options.batch_size
-    free = ("images", "out", "save", "batch_size", "cache")  # what a resumed run may change
+    share = find_share(options.process_index, options.processes, options.block_size)
     settings = {
-        key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in free
+        key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE
     }
     target, against = find_target(options.target, classifier), find_against(options.against, classifier)
     if target == against:
@@ -213,13 +244,19 @@ def _explain(options: Explain, search: Any) -> int:
         save=options.save,
         settings=settings | {"options": dataclasses.asdict(method)},
     )
-    rows = run(paths, job, options.out)
-    failed = [row for row in rows if "error" in row]
-    for row in failed[:10]:
-        print(f"xaijax: {row['path']}: {row['error']}", file=sys.stderr)
-    explained = {row["path"] for row in rows if "error" not in row}
-    print(f"{len(explained)} of {len(paths)} images explained: {options.out / 'index.html'}")
-    return SOME_FAILED if failed else EXPLAINED
+    with stopped_by_signals() as stop:
+        found = run(paths, job, options.out, share=share, stop=stop.event, retry_errors=options.retry_errors)
+    for path, error in found.failures:
+        print(f"xaijax: {path}: {error}", file=sys.stderr)
+    if not found.is_finished:
+        left = "; other processes explain the rest" if share.count > 1 and not found.is_stopped else ""
+        print(f"{found.explained} of {found.images} images explained{left}.")
+    else:
+        print(f"{found.explained} of {found.images} images explained: {options.out / 'index.html'}")
+    if found.is_stopped:
+        print(f"xaijax: stopped; this goes on from here: {command}", file=sys.stderr)
+        return stop.exit_code
+    return SOME_FAILED if found.failed else EXPLAINED
 
 
 def _evaluate(options: Evaluate) -> int:
@@ -234,6 +271,11 @@ def _evaluate(options: Evaluate) -> int:
 
 def _report(options: Report) -> int:
     print(write_page(options.folder))
+    return EXPLAINED
+
+
+def _status(options: Status) -> int:
+    print(read_progress(options.folder))
     return EXPLAINED
 
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from xaijax.report.page import write_page
-from xaijax.runtime.folder import RESULTS, RUN, json_lines, write_json, write_picture, write_whole
+from xaijax.runtime.folder import RUN, write_json, write_picture, write_whole
+from xaijax.runtime.journal import RESULTS, json_lines
 
 FIGURES = {"original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240, "status": "It ended."}
 ROWS = [

@@ -7,21 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xaijax.runtime.folder import (
-    JOURNAL,
-    RESULTS,
-    RUN,
-    RunFolder,
-    json_lines,
-    write_array,
-    write_json,
-    write_mask,
-    write_whole,
-)
+from xaijax.runtime.folder import RUN, RunFolder, whole_file, write_array, write_json, write_mask, write_whole
+from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
+from xaijax.runtime.share import Share
 
 SETTINGS = {"seed": 0, "method": {"evaluations": 240, "crop": (1, 2)}, "model": "resnet"}
 # A name in other letters, one with a line separator, and one that is no valid UTF-8 on disk.
 ROWS = [{"path": name, "area": 0.5} for name in ("a.png", "жук.png", "one\u2028two\x85.png", "caf\udce9.png")]
+NAMES = [row["path"] for row in ROWS]
 
 
 def names_in(folder):
@@ -36,18 +29,22 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert names_in(path.parent) == ["file"]
 
 
-@pytest.mark.parametrize("step", ["write_bytes", "replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step):
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_whole(path, b"old")
-    original = type(path).write_bytes
 
-    def fail(self, content):
-        if step == "write_bytes":
-            original(self, b"half")
+    def write_half():
+        with whole_file(path) as file:
+            file.write(b"half")
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        write_half()
+
+    def fail(self, target):
         raise OSError("no space left")
 
-    monkeypatch.setattr(type(path), step, fail)
+    monkeypatch.setattr(type(path), "replace", fail)
     with pytest.raises(OSError, match="no space left"):
         write_whole(path, b"new content")
     assert path.read_bytes() == b"old"
@@ -72,50 +69,110 @@ def test_a_line_holds_a_row_whatever_its_name():
     assert [json.loads(line) for line in lines] == ROWS
 
 
+def folder_and_journal(path, **options):
+    return RunFolder(path, SETTINGS, images=4), Journal(path, rows_per_image=1, **options)
+
+
+def rows_of(journal):
+    return [row for rows in journal.rows(NAMES) for row in rows]
+
+
 def test_a_finished_run_is_read_again(tmp_path):
-    folder = RunFolder(tmp_path / "out", SETTINGS)
-    assert folder.done == {}
+    folder, journal = folder_and_journal(tmp_path / "out")
+    assert rows_of(journal) == []
     for row in reversed(ROWS):
-        folder.add([row])
-    folder.finish(ROWS, {"images": 4})
+        journal.add(0, [row])
+    assert folder.finish(journal, NAMES, {"images": 4})
     assert names_in(folder.path) == sorted([RUN, RESULTS])
     assert (folder.path / RESULTS).read_bytes() == json_lines(ROWS)
     assert json.loads((folder.path / RUN).read_text()) == {
         "settings": json.loads(json.dumps(SETTINGS)),
         "images": 4,
     }
-    assert RunFolder(tmp_path / "out", SETTINGS).done == {row["path"]: [row] for row in ROWS}
+    _, again = folder_and_journal(tmp_path / "out")
+    assert rows_of(again) == ROWS
+    assert all(again.is_done(name) for name in NAMES)
+
+
+def test_a_run_is_finished_by_who_finds_all_of_it(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    _, other = folder_and_journal(tmp_path)
+    journal.add(0, ROWS[:3])
+    folder.tell(Share(0, 2), {"images_per_s": 1.0})
+    assert not folder.finish(journal, NAMES, {})
+    other.add(1, ROWS[3:])
+    folder.tell(Share(1, 2), {"images_per_s": 2.0})
+    assert folder.finish(other, NAMES, {})
+    assert json.loads((tmp_path / RUN).read_text())["processes"] == [{"images_per_s": 1.0}, {"images_per_s": 2.0}]
+    before = (tmp_path / RUN).read_bytes()
+    assert rows_of(other) == ROWS
+    journal.scan()
+    assert rows_of(journal) == ROWS
+    assert (tmp_path / RUN).read_bytes() == before
 
 
 def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(tmp_path):
-    RunFolder(tmp_path, SETTINGS)
     first, last = json_lines(ROWS[:3]), json_lines(ROWS[3:])
-    for kept in range(len(last) - 1):
-        (tmp_path / JOURNAL).write_bytes(first + last[:kept])
-        folder = RunFolder(tmp_path, SETTINGS)
-        assert list(folder.done.values()) == [[row] for row in ROWS[:3]]
-        folder.add([{"path": "later.png"}])
-        assert list(RunFolder(tmp_path, SETTINGS).done) == [*(row["path"] for row in ROWS[:3]), "later.png"]
+    (tmp_path / BLOCKS).mkdir()
+    for kept in range(len(last)):
+        (tmp_path / BLOCKS / "000000.jsonl").write_bytes(first + last[:kept])
+        _, journal = folder_and_journal(tmp_path)
+        assert rows_of(journal) == ROWS[:3]
+        assert not journal.is_done(NAMES[3])
+        journal.add(0, ROWS[3:])
+        assert rows_of(folder_and_journal(tmp_path)[1]) == ROWS
 
 
 def test_what_was_done_is_kept_when_the_run_is_stopped_again(tmp_path):
-    RunFolder(tmp_path, SETTINGS).finish(ROWS[:1], {})
-    for row in ROWS[1:]:
-        RunFolder(tmp_path, SETTINGS).add([row])
-    assert RunFolder(tmp_path, SETTINGS).done == {row["path"]: [row] for row in ROWS}
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS[:1])
+    folder.finish(journal, NAMES[:1], {})
+    for block, row in enumerate(ROWS[1:]):
+        folder_and_journal(tmp_path)[1].add(block % 2, [row])
+    assert rows_of(folder_and_journal(tmp_path)[1]) == ROWS
+
+
+def test_a_later_explanation_stands_in_place_of_an_error_and_not_the_other_way(tmp_path):
+    name, failed = NAMES[0], {"path": NAMES[0], "error": "it is gone."}
+    _, journal = folder_and_journal(tmp_path)
+    journal.add(0, [failed])
+    journal.scan()
+    assert journal.is_done(name)
+    assert not journal.is_explained(name)
+    assert list(journal.failures(NAMES)) == [(name, "it is gone.")]
+    assert not folder_and_journal(tmp_path, retry_errors=True)[1].is_done(name)
+    journal.add(0, [{**ROWS[0], "target": 3}, failed])
+    journal.scan()
+    assert list(journal.rows([name])) == [[{**ROWS[0], "target": 3}]]
+    assert journal.is_explained(name)
+    assert journal.failed_lines(name) == 0
+
+
+def test_an_image_of_several_classes_is_done_with_the_last(tmp_path):
+    journal = Journal(tmp_path, rows_per_image=2)
+    rows = [{"path": "a.png", "target": target, "files": f"a_{target}"} for target in (4, 1)]
+    for count in (1, 2):
+        journal.add(0, rows[:count])
+        journal.scan()
+        assert journal.is_done("a.png") == (count == 2)
+    assert list(journal.rows(["a.png"])) == [rows]
+    assert journal.is_taken("a_4", "b.png")
+    assert not journal.is_taken("a_4", "a.png")
 
 
 def test_a_run_of_other_settings_is_refused_and_stays(tmp_path):
-    RunFolder(tmp_path, SETTINGS).finish(ROWS, {"images": 4})
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    folder.finish(journal, NAMES, {"images": 4})
     before = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
     other = {**SETTINGS, "seed": 1, "fill": "blur"}
     message = "holds a run with other settings: fill (None then, 'blur' now), seed (0 then, 1 now); name another folder"
     with pytest.raises(ValueError, match=re.escape(message)):
-        RunFolder(tmp_path, other)
+        RunFolder(tmp_path, other, images=4)
     assert before == {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"cannot write to '.*file' \(.+\); name another folder\."):
-        RunFolder(tmp_path / "file", SETTINGS)
+        RunFolder(tmp_path / "file", SETTINGS, images=4)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 
 import jax
 import numpy as np
@@ -11,8 +12,10 @@ from PIL import Image
 from xaijax import ELIME, Grid, explain
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime import run as runs
-from xaijax.runtime.folder import JOURNAL, RESULTS, RUN
+from xaijax.runtime.folder import RUN
+from xaijax.runtime.journal import BLOCKS, RESULTS
 from xaijax.runtime.run import Job, run
+from xaijax.runtime.share import Share
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,18 @@ def job(toy_classifier):
 @pytest.fixture(scope="module")
 def finished(files, job, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
-    return out, run(files, job, out)
+    return out, explained(files, job, out)
+
+
+def explained(paths, job, out, **options):
+    """Runs to the end and returns the lines of the results."""
+    outcome = run(paths, job, out, **options)
+    rows = [json.loads(line) for line in (out / RESULTS).read_text().splitlines()]
+    assert outcome.is_finished
+    assert outcome.images == len(paths)
+    assert outcome.explained == len({row["path"] for row in rows if "error" not in row})
+    assert outcome.failed == sum("error" in row for row in rows)
+    return rows
 
 
 def contents(folder):
@@ -53,18 +67,16 @@ def contents(folder):
 
 def test_the_folder_holds_what_it_promises(files, finished):
     out, rows = finished
-    lines = [json.loads(line) for line in (out / RESULTS).read_text().splitlines()]
-    assert lines == json.loads(json.dumps(rows))
+    lines = rows
     assert [line["path"] for line in lines] == [str(path) for path in files]
     assert [index for index, line in enumerate(lines) if "error" in line] == [1, 5, 6]
     assert "broken.jpg is not an image" in lines[1]["error"]
     assert "empty.png is empty" in lines[5]["error"]
     assert "missing.png does not exist" in lines[6]["error"]
     record = json.loads((out / RUN).read_text())
-    assert record["errors"] == 3
     assert record["micro_batch"] == 32
     assert record["images_per_s"] > 0
-    assert not (out / JOURNAL).exists()
+    assert not (out / BLOCKS).exists()
     good = lines[0]
     assert good["crop"] == [0, 0, 32, 24]
     with Image.open(out / "masks" / "000000_photo 0.png") as picture:
@@ -92,9 +104,8 @@ def test_a_run_says_what_explain_says(files, finished, job):
 
 def test_other_batches_and_no_bad_files_give_the_same_files(files, finished, job, tmp_path):
     out, rows = finished
-    alone = run([files[0]], dataclasses.replace(job, batch_size=4), tmp_path)
-    assert alone[0] == json.loads(json.dumps(alone[0])) | {"crop": alone[0]["crop"]}
-    assert alone[0] == rows[0]
+    alone = explained([files[0]], dataclasses.replace(job, batch_size=4), tmp_path)
+    assert alone == rows[:1]
     for name in ("masks/000000_photo 0.png", "scores/000000_photo 0.npy", "overlays/000000_photo 0.png"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
 
@@ -112,7 +123,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path,
     monkeypatch.setattr(runs, "_explained", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         run(files, job, tmp_path)
-    assert (tmp_path / JOURNAL).exists()
+    assert len(list((tmp_path / BLOCKS).glob("*.jsonl"))) == 1
     assert not (tmp_path / RESULTS).exists()
     monkeypatch.undo()
     run(files, job, tmp_path)
@@ -123,7 +134,7 @@ def test_a_finished_run_computes_nothing_again(files, finished, job, monkeypatch
     out, rows = finished
     before = contents(out)
     monkeypatch.setattr(runs, "_compile", lambda job: pytest.fail("compiled again"))
-    assert json.loads(json.dumps(run(files, job, out))) == json.loads(json.dumps(rows))
+    assert explained(files, job, out) == rows
     assert contents(out) == before
 
 
@@ -134,7 +145,7 @@ def test_other_settings_are_refused(files, finished, job):
 
 def test_several_classes_of_an_image_are_lines_of_their_own(files, job, tmp_path):
     both = dataclasses.replace(job, target="top2", against="runner-up", batch_size=2)
-    rows = run(files, both, tmp_path)
+    rows = explained(files, both, tmp_path)
     assert [row["path"] for row in rows if "error" not in row] == [str(files[i]) for i in (0, 2, 3, 4, 7) for _ in "ab"]
     assert sum("error" in row for row in rows) == 3
     with Image.open(files[-1]) as photo:
@@ -149,15 +160,18 @@ def test_several_classes_of_an_image_are_lines_of_their_own(files, job, tmp_path
     before = contents(tmp_path)
     lines = (tmp_path / RESULTS).read_text().splitlines(keepends=True)
     (tmp_path / RESULTS).unlink()
-    (tmp_path / JOURNAL).write_text("".join(lines[:-1]))  # stopped between the two lines of the last image
+    (tmp_path / BLOCKS).mkdir()
+    (tmp_path / BLOCKS / "000000.jsonl").write_text(
+        "".join(lines[:-1])
+    )  # stopped between the two lines of the last image
     run(files, both, tmp_path)
     assert contents(tmp_path) == before
 
 
 def test_a_class_is_not_told_from_itself_and_costs_no_other_image_its_result(files, job, tmp_path):
-    plain = run(files, job, tmp_path / "plain")
+    plain = explained(files, job, tmp_path / "plain")
     named = next(row["target"] for row in plain if "error" not in row)
-    rows = run(files, dataclasses.replace(job, against=named), tmp_path / "against")
+    rows = explained(files, dataclasses.replace(job, against=named), tmp_path / "against")
     for row, before in zip(rows, plain, strict=True):
         clashes = before.get("target") == named
         assert ("error" in row) == (clashes or "error" in before)
@@ -174,7 +188,8 @@ def test_what_a_mask_takes_away_is_said_to_be_missing(files, job, tmp_path):
 def test_an_image_of_one_segment_says_so(job, tmp_path):
     Image.fromarray(np.full((16, 16, 3), 90, np.uint8)).save(tmp_path / "flat.png")
     method = dataclasses.replace(job.method, segmentation="quickshift")
-    (row,) = run([tmp_path / "flat.png"], dataclasses.replace(job, method=method, batch_size=1), tmp_path / "out")
+    flat = dataclasses.replace(job, method=method, batch_size=1)
+    (row,) = explained([tmp_path / "flat.png"], flat, tmp_path / "out")
     assert "single segment" in row["error"]
 
 
@@ -183,9 +198,61 @@ def test_a_longer_list_of_images_overwrites_no_files(files, job, tmp_path):
     other.parent.mkdir()
     Image.open(files[2]).save(other)
     out = tmp_path / "out"
-    (first,) = run([files[0]], job, out)
+    (first,) = explained([files[0]], job, out)
     kept = (out / "masks" / f"{first['files']}.png").read_bytes()
-    rows = run([other, files[0]], job, out)
-    assert rows[1] == json.loads(json.dumps(first))
+    rows = explained([other, files[0]], job, out)
+    assert rows[1] == first
     assert rows[0]["files"] != rows[1]["files"]
     assert (out / "masks" / f"{rows[1]['files']}.png").read_bytes() == kept
+
+
+def test_a_run_that_is_told_to_stop_writes_what_is_in_flight_and_goes_on(files, finished, job, tmp_path, monkeypatch):
+    stop, original = threading.Event(), runs._compile
+
+    def stop_at_first(job):
+        explain = original(job)
+        return lambda batch: (stop.set(), explain(batch))[1]
+
+    monkeypatch.setattr(runs, "_compile", stop_at_first)
+    outcome = run(files, job, tmp_path, stop=stop)
+    assert outcome.is_stopped
+    assert not outcome.is_finished
+    assert outcome.explained == 2
+    assert len(list((tmp_path / "masks").iterdir())) == outcome.explained
+    monkeypatch.undo()
+    explained(files, job, tmp_path)
+    assert contents(tmp_path) == contents(finished[0])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_processes_that_share_a_run_write_the_files_of_one(files, finished, job, tmp_path, order):
+    for index in order[:-1]:
+        outcome = run(files, job, tmp_path, share=Share(index, 3, 2))
+        assert not outcome.is_finished
+        assert not outcome.is_stopped
+        assert not (tmp_path / RESULTS).exists()
+    assert run(files, job, tmp_path, share=Share(order[-1], 3, 2)).is_finished
+    assert contents(tmp_path) == contents(finished[0])
+    told = json.loads((tmp_path / RUN).read_text())["processes"]
+    assert [process["process"]["index"] for process in told] == [0, 1, 2]
+    assert run(files, job, tmp_path, share=Share(0, 3, 2)).is_finished
+
+
+def test_another_number_of_processes_goes_on_where_some_died(files, finished, job, tmp_path):
+    run(files, job, tmp_path, share=Share(1, 4, 1))
+    assert not run(files, job, tmp_path, share=Share(0, 2, 3)).is_finished
+    assert run(files, job, tmp_path, share=Share(1, 2, 3)).is_finished
+    assert contents(tmp_path) == contents(finished[0])
+
+
+def test_failed_images_are_tried_again_where_asked(files, job, tmp_path):
+    broken = tmp_path / "later.png"
+    out = tmp_path / "out"
+    paths = [files[0], broken]
+    assert "does not exist" in explained(paths, job, out)[1]["error"]
+    Image.open(files[2]).save(broken)
+    assert "does not exist" in explained(paths, job, out)[1]["error"]
+    rows = explained(paths, job, out, retry_errors=True)
+    assert "error" not in rows[1]
+    broken.unlink()
+    assert explained(paths, job, out, retry_errors=True) == rows

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from xaijax.report.words import figures, shown, title
-from xaijax.runtime.folder import RESULTS, RUN, write_whole
+from xaijax.runtime.folder import RUN, write_whole
+from xaijax.runtime.journal import RESULTS
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; }

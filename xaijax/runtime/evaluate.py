@@ -23,7 +23,8 @@ from xaijax.metrics import Summary, summarise
 from xaijax.models.preprocessing import preprocess
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
-from xaijax.runtime.folder import RESULTS, RUN, write_json
+from xaijax.runtime.folder import RUN, write_json
+from xaijax.runtime.journal import RESULTS
 from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
 from xaijax.runtime.reading import UnreadableImageError, read_image
 

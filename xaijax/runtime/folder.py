@@ -1,37 +1,45 @@
-"""The folder of a run: every file whole or not at all, and a journal that lets the same command resume.
+"""The folder of a run: every file whole or not at all.
 
 `run.json` holds the settings and figures, `results.jsonl` a line an explanation in the order of the input,
-`masks/*.png` 1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures. While the run lasts, `journal.jsonl`
-holds the lines so far.
+`masks/*.png` 1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures. While the run lasts, the journals in
+`blocks` hold the lines so far.
 """
 
+import contextlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-RUN, RESULTS, JOURNAL = "run.json", "results.jsonl", "journal.jsonl"
+from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
+from xaijax.runtime.share import Share
+
+RUN = "run.json"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file under another name and moves it into place, so that no reader ever sees half of it."""
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            yield file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Returns a line of JSON a row, in ASCII: a path may hold line separators, or bytes that are no UTF-8."""
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a whole file, or nothing."""
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -59,30 +67,31 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 class RunFolder:
-    """Where a run writes, and what an earlier start of the same run has written already.
+    """Where a run writes.
 
-    Attributes:
+    Args:
         path: of the folder.
-        done: the lines of the earlier start, by the name of the image.
+        settings: what makes two runs the same.
+        images: of the input.
 
     Raises:
-        ValueError: the folder holds a run of other settings; the message says which differ.
+        ValueError: the folder holds a run of other settings, which the message names, or it cannot be written.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], *, images: int) -> None:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
-        self.done: dict[str, list[dict[str, Any]]] = {}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if (path / RUN).exists():
-                self._resume()
-            write_json(path / RUN, {"settings": self.settings})
+            record = json.loads((path / RUN).read_text()) if (path / RUN).exists() else {}
+            if record:
+                self._check_settings(record.get("settings", {}))
+            if record.get("images") != images:
+                write_json(path / RUN, {**record, "settings": self.settings, "images": images})
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
 
-    def _resume(self) -> None:
-        earlier = json.loads((self.path / RUN).read_text()).get("settings", {})
+    def _check_settings(self, earlier: Mapping[str, Any]) -> None:
         differ = sorted(
             name for name in earlier.keys() | self.settings.keys() if earlier.get(name) != self.settings.get(name)
         )
@@ -93,26 +102,29 @@ class RunFolder:
                 f"{str(self.path)!r} holds a run with other settings: {listed}; name another folder, or the same "
                 "settings."
             )
-        for name in (RESULTS, JOURNAL):
-            if (self.path / name).exists():
-                for line in (self.path / name).read_text().splitlines():
-                    try:
-                        row = json.loads(line)
-                    except json.JSONDecodeError:  # the line that was being written when the run was stopped
-                        continue
-                    lines = self.done.setdefault(row["path"], [])
-                    if row not in lines:
-                        lines.append(row)
-        if (self.path / JOURNAL).exists():  # without the torn line, so that the next one starts on its own
-            write_whole(self.path / JOURNAL, json_lines(row for lines in self.done.values() for row in lines))
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Adds lines to the journal."""
-        with (self.path / JOURNAL).open("ab") as journal:
-            journal.write(json_lines(rows))
+    def tell(self, share: Share, figures: Mapping[str, Any]) -> None:
+        """Writes what a process has to say of itself, until the run is finished."""
+        write_json(self.path / BLOCKS / f"process-{share.index}.json", figures)
 
-    def finish(self, rows: list[dict[str, Any]], figures: Mapping[str, Any]) -> None:
-        """Writes `results.jsonl` and `run.json`, and drops the journal."""
-        write_whole(self.path / RESULTS, json_lines(rows))
-        write_json(self.path / RUN, {"settings": self.settings, **figures})
-        (self.path / JOURNAL).unlink(missing_ok=True)
+    def finish(self, journal: Journal, paths: Sequence[str], figures: Mapping[str, Any]) -> bool:
+        """Writes `results.jsonl` in the order of the paths, and `run.json`, and drops the journals.
+
+        Returns:
+            Whether all is done; where it is not, other processes are at work and nothing is written.
+        """
+        journal.scan()
+        if not all(journal.is_done(path) for path in paths):
+            return False
+        try:
+            told = [json.loads(file.read_text()) for file in sorted((self.path / BLOCKS).glob("process-*.json"))]
+            with whole_file(self.path / RESULTS) as results:
+                for rows in journal.rows(paths):
+                    results.write(json_lines(rows))
+        except FileNotFoundError:  # another process was as fast, and has dropped the journals
+            return (self.path / RESULTS).exists()
+        processes = {"processes": told} if len(told) > 1 else {}
+        write_json(self.path / RUN, {"settings": self.settings, **figures, **processes})
+        shutil.rmtree(self.path / BLOCKS, ignore_errors=True)
+        journal.scan()
+        return True

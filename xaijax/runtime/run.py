@@ -1,12 +1,16 @@
 """A run: image files in, a folder of explanations out."""
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
+import itertools
 import platform
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +29,17 @@ from xaijax.methods.batch import Batch
 from xaijax.models.preprocessing import crop_box, preprocess
 from xaijax.report.page import write_page
 from xaijax.runtime.folder import RunFolder
+from xaijax.runtime.journal import Journal
+from xaijax.runtime.pipeline import Behind, ahead
 from xaijax.runtime.reading import UnreadableImageError, read_image
 from xaijax.runtime.rows import Save, file_stem, result_row, write_files
+from xaijax.runtime.share import ALL, Share
+
+READERS = 4
+"""Threads that read images; Pillow decodes and resizes without Python's lock."""
+
+TOLD = 10
+"""Failures that are told one by one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,67 +90,125 @@ class Item:
     error: str = ""
 
 
-def run(paths: Sequence[Path], job: Job, out: Path) -> list[dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a run, or of one process's share of it.
+
+    Attributes:
+        images: of the input.
+        explained: of them, by whichever process.
+        failed: lines of the results that say an error.
+        failures: path and reason of the first of these.
+        is_finished: whether no image is left, so that `results.jsonl` stands.
+        is_stopped: whether it was told to stop before it was through its share.
+    """
+
+    images: int
+    explained: int
+    failed: int
+    failures: list[tuple[str, str]]
+    is_finished: bool
+    is_stopped: bool
+
+
+def run(
+    paths: Sequence[Path],
+    job: Job,
+    out: Path,
+    *,
+    share: Share = ALL,
+    stop: threading.Event | None = None,
+    retry_errors: bool = False,
+) -> Outcome:
     """Explains image files and writes the folder of the run; resumes where an earlier start of it ended.
+
+    Images are read, and results written, in threads beside the device.
 
     Args:
         paths: of the images, in the order of the results.
         job: what to explain and how.
         out: the folder.
-
-    Returns:
-        The lines of `results.jsonl`; a line with `error` has no explanation.
+        share: of this process.
+        stop: once set, the batches in flight are finished and written, and nothing else.
+        retry_errors: whether images that failed are tried again.
 
     Raises:
         ValueError: the folder holds another run, or cannot be written.
     """
     started = time.perf_counter()
-    folder = RunFolder(out, job.settings)
-    rows = {str(path): folder.done[str(path)] for path in paths if _is_done(folder.done.get(str(path), []), job)}
-    left = [(index, path) for index, path in enumerate(paths) if str(path) not in rows]
-    taken = {row["files"] for lines in rows.values() for row in lines if "files" in row}
+    folder = RunFolder(out, job.settings, images=len(paths))
+    journal = Journal(out, rows_per_image=job.rows_per_image, retry_errors=retry_errors)
+    names = [str(path) for path in paths]
+    left = [(i, path) for i, path in enumerate(paths) if share.has(i) and not journal.is_done(names[i])]
     explain = _compile(job) if left else None
     compiled = time.perf_counter()
-    evaluations = searched = 0
-    with tqdm(total=len(left), unit="image", disable=None if sys.stderr.isatty() else True, file=sys.stderr) as bar:
-        for batch, failed in _batches(_read(left, job.classifier), job.batch_size):
-            new = {str(item.path): [_failure(item, job.seed, item.error)] for item in failed}
-            if batch and explain is not None:
-                new |= _explained(batch, explain(batch), job, out, taken)
-                evaluations += sum(row.get("evaluations", 0) for lines in new.values() for row in lines)
-                searched += len(batch)
-            for lines in new.values():
-                folder.add(lines)
-            rows |= new
-            bar.update(len(new))
-    ordered = [row for path in paths for row in rows[str(path)]]
+    stop = stop or threading.Event()
+    done = Done()
+    hidden = None if sys.stderr.isatty() else True
+    with tqdm(total=len(left), unit="image", disable=hidden, file=sys.stderr) as bar, Behind(1) as behind:
+
+        def write(batch: list[Item], failed: list[Item], result: Explanation | None) -> None:
+            rows = {item.index: [_failure(item, job.seed, item.error)] for item in failed}
+            if result is not None:
+                rows |= _explained(batch, jax.device_get(result), job, out, journal)
+            for index, lines in rows.items():
+                journal.add(share.block_of(index), lines)
+            done.evaluations += sum(row.get("evaluations", 0) for lines in rows.values() for row in lines)
+            done.searched += len(batch)
+            bar.update(len(rows))
+
+        read = ahead(
+            functools.partial(_read, classifier=job.classifier), left, workers=READERS, room=2 * job.batch_size
+        )
+        with contextlib.closing(read):
+            for batch, failed in _batches(read, job.batch_size):
+                if stop.is_set():
+                    break
+                result = explain(batch) if batch and explain is not None else None
+                behind.do(write, batch, failed, result)
     seconds = time.perf_counter() - compiled
-    told = {
+    figures = {
         "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "flax", "numpy")},
         "python": platform.python_version(),
         "devices": [str(device.device_kind) for device in jax.local_devices()],
         "micro_batch": job.micro_batch,
         "batch_size": job.batch_size,
         "images": len(paths),
-        "errors": sum("error" in row for row in ordered),
         "timings": {"compile_s": compiled - started, "explain_s": seconds},
-        "images_per_s": searched / seconds,
-        "evaluations_per_s": evaluations / seconds,
+        "images_per_s": done.searched / seconds,
+        "evaluations_per_s": done.evaluations / seconds,
     }
-    folder.finish(ordered, told)
-    write_page(out)
-    return ordered
+    if left:
+        folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
+    is_finished = folder.finish(journal, names, figures)
+    if is_finished:
+        write_page(out)
+    return Outcome(
+        images=len(paths),
+        explained=sum(journal.is_explained(name) for name in names),
+        failed=sum(journal.failed_lines(name) for name in names),
+        failures=list(itertools.islice(journal.failures(names), TOLD)),
+        is_finished=is_finished,
+        is_stopped=stop.is_set() and not is_finished,
+    )
 
 
-def _read(items: Iterable[tuple[int, Path]], classifier: Classifier) -> Iterator[Item]:
-    for index, path in items:
-        try:
-            image = read_image(path, classifier.channels)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except (UnreadableImageError, OSError) as error:
-            yield Item(index, path, error=str(error))
-            continue
-        yield Item(index, path, digest, crop_box(image.size, classifier), preprocess(image, classifier))
+@dataclasses.dataclass
+class Done:
+    """What a process has done so far."""
+
+    evaluations: int = 0
+    searched: int = 0
+
+
+def _read(numbered: tuple[int, Path], classifier: Classifier) -> Item:
+    index, path = numbered
+    try:
+        image = read_image(path, classifier.channels)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (UnreadableImageError, OSError) as error:
+        return Item(index, path, error=str(error))
+    return Item(index, path, digest, crop_box(image.size, classifier), preprocess(image, classifier))
 
 
 def _batches(items: Iterator[Item], size: int) -> Iterator[tuple[list[Item], list[Item]]]:
@@ -151,11 +222,6 @@ def _batches(items: Iterator[Item], size: int) -> Iterator[tuple[list[Item], lis
             good, bad = [], []
     if good or bad:
         yield good, bad
-
-
-def _is_done(lines: list[dict[str, Any]], job: Job) -> bool:
-    """Whether an earlier start wrote all the lines of an image."""
-    return len(lines) == job.rows_per_image or any("error" in line and "target" not in line for line in lines)
 
 
 def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
@@ -182,18 +248,18 @@ def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
         return key, words[source], job.classifier, batch
 
     program = compiled_explain.lower(*arguments([]), job.method, job.micro_batch).compile()
-    return lambda batch: jax.device_get(program(*arguments(batch)))
+    return lambda batch: program(*arguments(batch))
 
 
 def _explained(
-    batch: list[Item], result: Explanation, job: Job, out: Path, taken: Set[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """Writes the files of a batch and returns the lines of each image; `taken` names files of an earlier start."""
-    rows: dict[str, list[dict[str, Any]]] = {}
+    batch: list[Item], result: Explanation, job: Job, out: Path, journal: Journal
+) -> dict[int, list[dict[str, Any]]]:
+    """Writes the files of a batch and returns the lines of each image, by its place in the input."""
+    rows: dict[int, list[dict[str, Any]]] = {}
     each = job.rows_per_image
     for place, item in enumerate(batch):
         assert item.pixels is not None
-        rows[str(item.path)] = lines = []
+        rows[item.index] = lines = []
         for row in range(place * each, (place + 1) * each):
             found = result_row(result, row, job.classifier)
             if getattr(job.method, "game", "preservation") == "deletion":
@@ -207,7 +273,7 @@ def _explained(
                 lines.append(_failure(item, job.seed, found["error"]) | told)
                 continue
             stem = file_stem(item.index * each + row % each, item.path)
-            if stem in taken:  # by another image: the list of images has changed since
+            if journal.is_taken(stem, str(item.path)):
                 stem = f"{stem}_{item.sha256[:8]}"
             line = {"path": str(item.path), "sha256": item.sha256, "crop": item.crop, **found, "seed": job.seed}
             write_files(out, stem, item.pixels, result, row, line, job.save)

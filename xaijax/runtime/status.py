@@ -1,0 +1,72 @@
+"""How far a run is, from its folder alone, while its processes work or after they died."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+from xaijax.methods.arguments import parse_top
+from xaijax.runtime.folder import RUN
+from xaijax.runtime.journal import BLOCKS, Journal
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        images: of the input.
+        explained: images with an explanation.
+        failed: images with an error alone.
+        images_per_s: of the processes that have ended, added up; NaN while there are none.
+        idle_s: seconds since anything was written to a journal; NaN once the run is finished.
+        is_finished: whether `results.jsonl` stands.
+    """
+
+    images: int
+    explained: int
+    failed: int
+    images_per_s: float
+    idle_s: float
+    is_finished: bool
+
+    @property
+    def left(self) -> int:
+        """Images that no process has been through yet."""
+        return self.images - self.explained - self.failed
+
+    def __str__(self) -> str:
+        """A sentence or two."""
+        told = f"{self.explained} of {self.images} images explained, {self.failed} failed, {self.left} left"
+        if self.is_finished:
+            return f"{told}; finished, {self.images_per_s:.2f} images a second."
+        return f"{told}; the last was written {self.idle_s:.0f} s ago."
+
+
+def read_progress(folder: Path) -> Progress:
+    """Reads how far a run is.
+
+    Raises:
+        ValueError: the folder holds no run.
+    """
+    try:
+        record = json.loads((folder / RUN).read_text())
+        settings, images = record["settings"], record["images"]
+    except (OSError, json.JSONDecodeError, KeyError) as error:
+        raise ValueError(
+            f"{str(folder)!r} holds no run; name the folder that `xaijax explain --out` writes."
+        ) from error
+    journal = Journal(folder, rows_per_image=parse_top(settings.get("target", "")) or 1)
+    explained = sum(journal.is_explained(path) and journal.is_done(path) for path in journal.paths)
+    failed = sum(not journal.is_explained(path) for path in journal.paths)
+    blocks = list((folder / BLOCKS).glob("*.jsonl"))
+    written = [file.stat().st_mtime for file in (*blocks, folder / RUN)]
+    rates = [process["images_per_s"] for process in record.get("processes", [record]) if "images_per_s" in process]
+    return Progress(
+        images=images,
+        explained=explained,
+        failed=failed,
+        images_per_s=sum(rates) if rates else float("nan"),
+        idle_s=time.time() - max(written) if blocks else float("nan"),
+        is_finished=not blocks and "timings" in record,
+    )
