@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import jax
 import tyro
 
 from xaijax.methods.names import METHODS
@@ -14,6 +15,7 @@ from xaijax.models.zoo import is_embedded, load, names
 from xaijax.report.page import write_page
 from xaijax.runtime import evaluate
 from xaijax.runtime.cache import keep_compiled
+from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.options import method_options
 from xaijax.runtime.reading import find_images
@@ -52,7 +54,7 @@ class Explain:
         std: per channel, of [0, 1] pixels; by default as published.
         padding: symmetric as in PyTorch, same as in TensorFlow.
         seed: the same seed gives the same answer.
-        batch_size: images searched at a time.
+        batch_size: images searched at a time, on all devices together.
         save: what to write beside results.jsonl.
         cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
         processes: that share the run, started by the same command with the same folder; auto asks the scheduler (a
@@ -200,6 +202,7 @@ def _with_options(options: type, command: Any) -> Any:
 def _demo(options: Demo) -> int:
     if options.images < 1:
         raise ValueError(f"images is {options.images} but must be at least 1.")
+    use_all_cores()
     if options.cache:
         keep_compiled()
     print(f"explaining {options.images} generated scenes ...", file=sys.stderr)
@@ -213,6 +216,7 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     if not options.images:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
     paths = find_images(options.images)
+    use_all_cores()
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
     if options.cache:
@@ -226,7 +230,8 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         padding=options.padding,
         labels=options.labels,
     )
-    batch_size = min(len(paths), 8) if options.batch_size == "auto" else options.batch_size
+    full = max(8, 4 * len(jax.local_devices()))
+    batch_size = min(len(paths), full) if options.batch_size == "auto" else options.batch_size
     share = find_share(options.process_index, options.processes, options.block_size)
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE

@@ -25,6 +25,7 @@ from xaijax.methods.elime import ELIME
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.stability import join_repeats
 from xaijax.methods.steps import Report, search_in_steps
+from xaijax.sharding import count_devices, over_devices, pad_images
 
 
 class Method(Protocol):
@@ -53,7 +54,8 @@ def explain(
 ) -> Explanation:
     """Explains what a classifier sees in images.
 
-    What an image gets depends on the image, its class, the settings, the key and its id: not on the other images.
+    What an image gets depends on the image, its class, the settings, the key and its id: not on the other images. Of
+    several devices of the process each explains a part of the images.
 
     Args:
         key: one key for the run, as from `jax.random.key(0)`.
@@ -116,18 +118,33 @@ def explain(
         start=None if start is None else check_start(start, count, *shape[:2]),
     )
     if report is None and not classifier.is_black_box:
-        result = compiled_explain(key, words, classifier, batch, method, micro_batch)
+        devices = count_devices(count)
+        padded = pad_images(words, batch, devices)
+        result = compiled_explain(key, padded[0], classifier, padded[1], method, micro_batch, devices)
+        if len(padded[0]) > len(words):
+            result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
     else:
         result = search_in_steps(image_keys(key, words), classifier, batch, method, micro_batch, report)
     return join_repeats(result, repeats) if repeats > 1 else result
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=(4, 5, 6))
 def compiled_explain(
-    key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch, method: Method, micro_batch: int
+    key: jax.Array,
+    words: jax.Array,
+    classifier: Classifier,
+    batch: Batch,
+    method: Method,
+    micro_batch: int,
+    devices: int = 1,
 ) -> Explanation:
-    """The compiled program of a batch; see `image_keys` and `EvolvingMethod.explain`."""
-    return method.explain(image_keys(key, words), classifier, batch, micro_batch=micro_batch)
+    """The compiled program of a batch; see `image_keys`, `EvolvingMethod.explain` and `xaijax.sharding`."""
+
+    def explain_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Explanation:
+        return method.explain(image_keys(key, words), classifier, batch, micro_batch=micro_batch)
+
+    several = over_devices(explain_part, devices) if devices > 1 else explain_part
+    return several(key, words, classifier, batch)
 
 
 def image_keys(key: jax.Array, words: jax.Array) -> jax.Array:

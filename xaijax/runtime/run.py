@@ -34,6 +34,7 @@ from xaijax.runtime.pipeline import Behind, ahead
 from xaijax.runtime.reading import UnreadableImageError, read_image
 from xaijax.runtime.rows import Save, file_stem, result_row, write_files
 from xaijax.runtime.share import ALL, Share
+from xaijax.sharding import count_devices
 
 READERS = 4
 """Threads that read images; Pillow decodes and resizes without Python's lock."""
@@ -226,7 +227,9 @@ def _batches(items: Iterator[Item], size: int) -> Iterator[tuple[list[Item], lis
 
 def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
     """Compiles the search for a whole batch and returns what runs it on as many images as there are, up to that."""
-    size, shape, each = job.batch_size, (*job.classifier.input_size, job.classifier.channels), job.rows_per_image
+    devices = count_devices(job.batch_size)
+    size, each = -(-job.batch_size // devices) * devices, job.rows_per_image
+    shape = (*job.classifier.input_size, job.classifier.channels)
     key = jax.random.key(job.seed)
     target = job.target if isinstance(job.target, str) else np.full((size,), job.target, np.int32)
     source: Any = np.repeat(np.arange(size, dtype=np.int32), each)
@@ -247,7 +250,7 @@ def _compile(job: Job) -> Callable[[list[Item]], Explanation]:
         )
         return key, words[source], job.classifier, batch
 
-    program = compiled_explain.lower(*arguments([]), job.method, job.micro_batch).compile()
+    program = compiled_explain.lower(*arguments([]), job.method, job.micro_batch, devices).compile()
     return lambda batch: program(*arguments(batch))
 
 
