@@ -10,7 +10,8 @@ import tyro
 
 from xaijax import Classifier
 from xaijax.models.preprocessing import preprocess
-from xaijax.runtime.reading import find_images, read_image
+from xaijax.runtime.inputs import find_sources
+from xaijax.runtime.reading import read_image
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class PhotographOptions:
 
 def choose_photographs(images: Sequence[Path], count: int) -> list[Path]:
     """Returns at most `count` evenly spaced ones of the images in files and folders."""
-    paths = find_images(images)
+    paths = [Path(source.name) for source in find_sources(images)]
     places = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
     return [paths[place] for place in places]
 

@@ -17,10 +17,11 @@ from xaijax.runtime import evaluate
 from xaijax.runtime.cache import keep_compiled
 from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.demo import demo, table
+from xaijax.runtime.inputs import find_sources
+from xaijax.runtime.job import Job
 from xaijax.runtime.options import method_options
-from xaijax.runtime.reading import find_images
 from xaijax.runtime.rows import Save
-from xaijax.runtime.run import Job, run
+from xaijax.runtime.run import run
 from xaijax.runtime.share import BLOCK, find_share
 from xaijax.runtime.signals import stopped_by_signals
 from xaijax.runtime.status import read_progress
@@ -31,7 +32,7 @@ EXPLAINED, SOME_FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 
 FREE = (
     *("images", "out", "save", "batch_size", "cache"),
-    *("processes", "process_index", "block_size", "retry_errors"),
+    *("processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
 )
 """Options of `explain` that another start of a run may change."""
 
@@ -41,7 +42,7 @@ class Explain:
     """Explains image files and writes a folder of results; the same command again resumes.
 
     Attributes:
-        images: image files, and folders of them.
+        images: image files, folders of them, globs, lists (.txt, .jsonl), .tar shards, .npy or .npz arrays, URLs.
         model: a name that `xaijax models` lists.
         weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
         out: folder for the results.
@@ -62,9 +63,11 @@ class Explain:
         process_index: number of this process, from 0; by default the scheduler's.
         block_size: images in a row that one of several processes takes.
         retry_errors: try images again that an earlier start could not explain.
+        log_json: tell the progress in lines of JSON on standard error.
+        profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard.
     """
 
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    images: Annotated[tuple[str, ...], tyro.conf.Positional]
     model: str = "mobilenet_v2"
     weights: str | None = None
     out: Path
@@ -84,6 +87,8 @@ class Explain:
     process_index: int | None = None
     block_size: int = BLOCK
     retry_errors: bool = False
+    log_json: bool = False
+    profile: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,7 +220,7 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     method = search.make()
     if not options.images:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
-    paths = find_images(options.images)
+    sources = find_sources(options.images)
     use_all_cores()
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
@@ -231,7 +236,7 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         labels=options.labels,
     )
     full = max(8, 4 * len(jax.local_devices()))
-    batch_size = min(len(paths), full) if options.batch_size == "auto" else options.batch_size
+    batch_size = min(len(sources), full) if options.batch_size == "auto" else options.batch_size
     share = find_share(options.process_index, options.processes, options.block_size)
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE
@@ -250,7 +255,16 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         settings=settings | {"options": dataclasses.asdict(method)},
     )
     with stopped_by_signals() as stop:
-        found = run(paths, job, options.out, share=share, stop=stop.event, retry_errors=options.retry_errors)
+        found = run(
+            sources,
+            job,
+            options.out,
+            share=share,
+            stop=stop.event,
+            retry_errors=options.retry_errors,
+            log_json=options.log_json,
+            profile=options.profile,
+        )
     for path, error in found.failures:
         print(f"xaijax: {path}: {error}", file=sys.stderr)
     if not found.is_finished:

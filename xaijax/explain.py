@@ -23,9 +23,9 @@ from xaijax.methods.arguments import (
 from xaijax.methods.batch import Batch
 from xaijax.methods.elime import ELIME
 from xaijax.methods.on_pixels import OnPixels
+from xaijax.methods.sharding import count_devices, over_devices, pad_images
 from xaijax.methods.stability import join_repeats
 from xaijax.methods.steps import Report, search_in_steps
-from xaijax.sharding import count_devices, over_devices, pad_images
 
 
 class Method(Protocol):
@@ -138,7 +138,7 @@ def compiled_explain(
     micro_batch: int,
     devices: int = 1,
 ) -> Explanation:
-    """The compiled program of a batch; see `image_keys`, `EvolvingMethod.explain` and `xaijax.sharding`."""
+    """The compiled program of a batch; see `image_keys`, `EvolvingMethod.explain` and `xaijax.methods.sharding`."""
 
     def explain_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Explanation:
         return method.explain(image_keys(key, words), classifier, batch, micro_batch=micro_batch)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xaijax.runtime.reading import SUFFIXES, UnreadableImageError, find_images, read_image
+from xaijax.runtime.reading import SUFFIXES, UnreadableImageError, read_image
 
 RAMP = np.stack([*np.meshgrid(np.linspace(0, 255, 12), np.linspace(0, 255, 8)), np.full((8, 12), 90)], axis=-1)
 RAMP = RAMP.astype(np.uint8)
@@ -179,24 +179,6 @@ def test_what_may_not_be_read_says_so(tmp_path):
     path.chmod(0)
     with pytest.raises(UnreadableImageError, match=r"^picture\.png may not be read; change its permissions\.$"):
         read_image(path)
-
-
-def test_folders_stand_for_the_images_in_them(tmp_path):
-    inside = ["b.JPG", "a.png", "deep/c.webp"]
-    for name in [*inside, "notes.txt", "deep/run.json", "odd.dat"]:
-        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "photos" / name).touch()
-    (tmp_path / "photos/not-a-file.png").mkdir()
-    own = tmp_path / "photos/odd.dat"
-    found = find_images([own, tmp_path / "photos"])
-    assert found == [own, *(tmp_path / "photos" / name for name in ("a.png", "b.JPG", "deep/c.webp"))]
-
-
-def test_inputs_without_an_image_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no image; the suffixes are \.bmp, .*\.webp\.$"):
-        find_images([tmp_path])
-    with pytest.raises(ValueError, match=r"gone\.png' does not exist; check the path\.$"):
-        find_images([tmp_path / "gone.png"])
 
 
 def test_pillow_reads_every_suffix_that_a_folder_is_searched_for():

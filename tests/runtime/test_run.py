@@ -13,8 +13,9 @@ from xaijax import ELIME, Grid, explain
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime import run as runs
 from xaijax.runtime.folder import RUN
+from xaijax.runtime.inputs import Source
+from xaijax.runtime.job import Job
 from xaijax.runtime.journal import BLOCKS, RESULTS
-from xaijax.runtime.run import Job, run
 from xaijax.runtime.share import Share
 
 
@@ -43,6 +44,11 @@ def job(toy_classifier):
 def finished(files, job, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     return out, explained(files, job, out)
+
+
+def run(images, job, out, **options):
+    sources = [image if isinstance(image, Source) else Source(str(image)) for image in images]
+    return runs.run(sources, job, out, **options)
 
 
 def explained(paths, job, out, **options):
@@ -133,7 +139,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path,
 def test_a_finished_run_computes_nothing_again(files, finished, job, monkeypatch):
     out, rows = finished
     before = contents(out)
-    monkeypatch.setattr(runs, "_compile", lambda job: pytest.fail("compiled again"))
+    monkeypatch.setattr(runs, "compile_job", lambda job: pytest.fail("compiled again"))
     assert explained(files, job, out) == rows
     assert contents(out) == before
 
@@ -207,13 +213,13 @@ def test_a_longer_list_of_images_overwrites_no_files(files, job, tmp_path):
 
 
 def test_a_run_that_is_told_to_stop_writes_what_is_in_flight_and_goes_on(files, finished, job, tmp_path, monkeypatch):
-    stop, original = threading.Event(), runs._compile
+    stop, original = threading.Event(), runs.compile_job
 
     def stop_at_first(job):
         explain = original(job)
         return lambda batch: (stop.set(), explain(batch))[1]
 
-    monkeypatch.setattr(runs, "_compile", stop_at_first)
+    monkeypatch.setattr(runs, "compile_job", stop_at_first)
     outcome = run(files, job, tmp_path, stop=stop)
     assert outcome.is_stopped
     assert not outcome.is_finished
@@ -256,3 +262,41 @@ def test_failed_images_are_tried_again_where_asked(files, job, tmp_path):
     assert "error" not in rows[1]
     broken.unlink()
     assert explained(paths, job, out, retry_errors=True) == rows
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(files, finished, job, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_files", fail)
+    with pytest.raises(ValueError, match=r"cannot write to .* \(No space left on device\); mend it, and the same"):
+        run(files, job, tmp_path)
+    monkeypatch.undo()
+    explained(files, job, tmp_path)
+    assert contents(tmp_path) == contents(finished[0])
+
+
+def test_the_progress_is_told_to_machines_and_the_search_traced(files, job, tmp_path, capsys):
+    run(files, job, tmp_path / "out", log_json=True, profile=tmp_path / "trace")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["done"] + line["left"] for line in told] == [8] * len(told)
+    assert told[-1]["left"] == 0
+    assert told[-1]["evaluations_per_s"] > told[-1]["images_per_s"] > 0
+    assert any((tmp_path / "trace").rglob("*.pb"))
+
+
+def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):
+    name = str(files[0])
+    sources = [Source(name), Source(name, target="4"), Source(name, target="0", id=7)]
+    rows = [explained([source], job, tmp_path / str(place))[0] for place, source in enumerate(sources)]
+    assert [row["target"] for row in rows[1:]] == [4, 0]
+    with Image.open(files[0]) as photo:
+        pixels = preprocess(photo, job.classifier)
+    for row, ids in zip(rows[1:], (None, [7]), strict=True):
+        found = explain(jax.random.key(3), job.classifier, pixels[None], [row["target"]], ids=ids, method=job.method)
+        assert row["probability"] == pytest.approx(float(found.probability[0]), abs=1e-6)
+        assert row["area"] == pytest.approx(float(found.area[0]), abs=1e-6)
+    with pytest.raises(ValueError, match="names targets, but target is 'top2'"):
+        run(sources, dataclasses.replace(job, target="top2"), tmp_path / "top")
+    with pytest.raises(ValueError, match="not a class of this classifier"):
+        run([Source(name, target="9")], job, tmp_path / "none")

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from xaijax.classifier import Classifier
 from xaijax.evaluation import BothSides, Look, Scenario, mask_side
@@ -17,7 +16,7 @@ from xaijax.genetic import search
 from xaijax.genetic.archive import is_known
 from xaijax.genetic.squares import CROSSOVERS, RADIUS, SIDE, SQUARES, is_whole, redraw, unpack_squares
 from xaijax.genetic.state import Mutation
-from xaijax.masks.squares import EDGES, borders, paint
+from xaijax.masks.squares import EDGES, paint
 from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
 from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod
@@ -40,9 +39,10 @@ from xaijax.methods.stages import (
     GROSS,
     Kept,
     Stage,
+    enter_next,
     scaled_radii,
     square_counts,
-    stage_budgets,
+    stage_progress,
     stage_space,
     wider_radii,
 )
@@ -188,7 +188,10 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         stage, last = state.space.stage, len(self.stages) - 1
         of_stage = (state.archive.genomes[:, 0] == stage.astype(jnp.uint32)) & is_known(state.archive)
         none_kept = ~jnp.any(of_stage & (tier(state.archive.values) > 0))
-        over, rounds, counted = self._progress(state, none_kept)
+        generations, evaluations = self.settings.generations, self.evaluations
+        over, rounds, counted = stage_progress(
+            self.stages, state, none_kept, evaluations=evaluations, generations=generations, restarts=self.restarts
+        )
         ended = jnp.where((stage == last) & over & (state.ended == search.RUNNING), search.ENDED, state.ended)
         height, width = state.context.allowed.shape[1:]
         radii = wider_radii(self.stages, height, width, stage, self.widening * rounds.astype(jnp.float32))
@@ -200,48 +203,9 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         )
         goes_on = (state.ended == search.RUNNING) | (state.ended == search.STALLED)
         enters = over & goes_on & (stage < last) & (state.generation > 1)
-        there = self._next_stage(state, none_kept)
+        kept = jnp.where(none_kept, state.context.allowed[stage], self.decode(state.context, state.population[0]))
+        there = enter_next(self.settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])
         return jax.tree.map(lambda after, before: jnp.where(enters, after, before), there, here)
-
-    def _progress(self, state: search.SearchState, none_kept: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Returns whether a stage is over, how often it went on, and the generation from which its own are counted.
-
-        It is over when its evaluations are spent or it has had its generations. While none of its masks keeps the class
-        it goes on as long again, at most `restarts` times.
-        """
-        stage = state.space.stage
-        bounds = [stage.generations or self.settings.generations for stage in self.stages]
-        limit = jnp.asarray(bounds, jnp.int32)[stage]
-        counted = jnp.where(none_kept, state.generation - 1, state.context.counted)
-        had = state.generation - 1 - jnp.minimum(counted, state.entered + self.restarts * limit)
-        begins, ends = stage_budgets(self.stages, self.evaluations)
-        longest = np.minimum(begins + (1 + self.restarts) * (ends - begins), self.evaluations)
-        most = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
-        over = (had >= limit) | (state.spent >= most) | (state.ended == search.STALLED)
-        by_evaluations = (state.spent - jnp.asarray(begins)[stage]) // jnp.asarray(np.maximum(ends - begins, 1))[stage]
-        by_generations = (state.generation - 1 - state.entered) // limit
-        rounds = jnp.clip(jnp.maximum(by_evaluations, by_generations), 0, self.restarts)
-        return over, jnp.where(none_kept, rounds, 0), counted
-
-    def _next_stage(self, state: search.SearchState, none_kept: jax.Array) -> search.SearchState:
-        """Enters the next stage, which may keep what the fittest mask kept; all of this stage's where it found none."""
-        stage, context = state.space.stage, state.context
-        height, width = context.allowed.shape[1:]
-        champion = state.population[0]
-        kept = jnp.where(none_kept, context.allowed[stage], self.decode(context, champion))
-        later = jnp.arange(len(self.stages))[:, None, None] > stage
-        allowed = jnp.where(later, kept[None], context.allowed)
-        sides = borders(unpack_squares(champion[1:]), edge=EDGES[self.edge])
-        lowest, highest = jnp.array([0, 0, 0, 0]), jnp.array([height, width, height, width]) - 1
-        boxes = jnp.clip(jnp.stack(sides, axis=1), lowest[None], highest[None])
-        space = stage_space(self.stages, height, width, jnp.minimum(stage + 1, len(self.stages) - 1))
-        within = dataclasses.replace(
-            space,
-            boxes=jnp.where(none_kept, state.space.boxes, boxes),
-            regions=jnp.where(none_kept, state.space.regions, state.space.count),
-        )
-        entered = Kept(allowed=allowed, counted=state.generation - 1)
-        return search.enter(self.settings, state, within, entered)
 
     def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
         """See `EvolvingMethod.finish`."""

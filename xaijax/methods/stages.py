@@ -8,7 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.genetic.squares import RADIUS, SquareSpace
+from xaijax.genetic import search
+from xaijax.genetic.squares import RADIUS, SquareSpace, unpack_squares
+from xaijax.genetic.state import SearchState, Settings
+from xaijax.masks.squares import Edge, borders
 from xaijax.methods.on_segments import check_option
 
 
@@ -90,3 +93,77 @@ def stage_space(stages: tuple[Stage, ...], height: int, width: int, number: jax.
         boxes=jnp.asarray(boxes),
         regions=jnp.int32(1),
     )
+
+
+def stage_progress(
+    stages: tuple[Stage, ...],
+    state: SearchState,
+    none_kept: jax.Array,
+    *,
+    evaluations: int,
+    generations: int,
+    restarts: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Tells how far the stage of a search is, after a generation.
+
+    It is over when its evaluations are spent or it has had its generations. While none of its masks keeps the class it
+    goes on as long again, at most `restarts` times.
+
+    Args:
+        stages: K of them.
+        state: of a search whose context is `Kept`.
+        none_kept: `[]` bool, whether no mask of the stage keeps the class.
+        evaluations: of the search.
+        generations: of a stage that has no bound of its own.
+        restarts: see above.
+
+    Returns:
+        Whether it is over `[]` bool, how often it went on `[]` int32, and the generation from which its own are counted
+        `[]` int32.
+    """
+    stage, now = state.space.stage, state.generation - 1
+    limit = jnp.asarray([bound.generations or generations for bound in stages], jnp.int32)[stage]
+    counted = jnp.where(none_kept, now, state.context.counted)
+    had = now - jnp.minimum(counted, state.entered + restarts * limit)
+    begins, ends = stage_budgets(stages, evaluations)
+    longest = np.minimum(begins + (1 + restarts) * (ends - begins), evaluations)
+    most = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
+    over = (had >= limit) | (state.spent >= most) | (state.ended == search.STALLED)
+    by_evaluations = (state.spent - jnp.asarray(begins)[stage]) // jnp.asarray(np.maximum(ends - begins, 1))[stage]
+    rounds = jnp.clip(jnp.maximum(by_evaluations, (now - state.entered) // limit), 0, restarts)
+    return over, jnp.where(none_kept, rounds, 0), counted
+
+
+def enter_next(
+    settings: Settings,
+    stages: tuple[Stage, ...],
+    state: SearchState,
+    kept: jax.Array,
+    none_kept: jax.Array,
+    *,
+    edge: Edge,
+) -> SearchState:
+    """Enters the next stage; of the last one, that one again.
+
+    Args:
+        settings: of the search.
+        stages: K of them.
+        state: as for `stage_progress`.
+        kept: `[H, W]` bool, what the next stage may keep.
+        none_kept: as for `stage_progress`; then its squares may lie wherever those of this one might.
+        edge: see `xaijax.masks.squares.paint`.
+    """
+    stage = state.space.stage
+    height, width = kept.shape
+    later = jnp.arange(len(stages))[:, None, None] > stage
+    sides = borders(unpack_squares(state.population[0, 1:]), edge=edge)
+    lowest, highest = jnp.array([0, 0, 0, 0]), jnp.array([height, width, height, width]) - 1
+    boxes = jnp.clip(jnp.stack(sides, axis=1), lowest[None], highest[None])
+    space = stage_space(stages, height, width, jnp.minimum(stage + 1, len(stages) - 1))
+    within = dataclasses.replace(
+        space,
+        boxes=jnp.where(none_kept, state.space.boxes, boxes),
+        regions=jnp.where(none_kept, state.space.regions, state.space.count),
+    )
+    allowed = jnp.where(later, kept[None], state.context.allowed)
+    return search.enter(settings, state, within, Kept(allowed=allowed, counted=state.generation - 1))

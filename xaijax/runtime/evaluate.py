@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import hashlib
 import importlib.metadata
 import itertools
 import json
@@ -24,9 +23,10 @@ from xaijax.models.preprocessing import preprocess
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
 from xaijax.runtime.folder import RUN, write_json
+from xaijax.runtime.inputs import find_source
 from xaijax.runtime.journal import RESULTS
 from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
-from xaijax.runtime.reading import UnreadableImageError, read_image
+from xaijax.runtime.reading import UnreadableImageError
 
 METRICS = "metrics.json"
 LOADED = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
@@ -196,7 +196,6 @@ def _read_all(
 
 def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dict[str, np.ndarray] | None) -> Explained:
     """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
-    path = Path(row["path"])
     if "error" in row:
         raise UnreadableImageError(f"it was not explained: {row['error']}")
     if "against" in row:
@@ -204,21 +203,23 @@ def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dic
             f"it tells {row['label']} from {row['against_label']}, and metrics are about a class against all others; "
             "explain without --against."
         )
-    if not path.exists():
+    source = find_source(row["path"])
+    name = Path(source.name).name
+    if "://" not in source.container and not Path(source.container).exists():
         raise UnreadableImageError(
-            f"{path.name} is no longer at {str(path)!r}; move it back, or run the command from the folder of "
+            f"{name} is no longer at {source.container!r}; move it back, or run the command from the folder of "
             "`xaijax explain`."
         )
-    image = read_image(path, classifier.channels)
-    if hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
-        raise UnreadableImageError(f"{path.name} has changed since it was explained; explain it again.")
+    image, digest = source.read(classifier.channels)
+    if digest != row["sha256"]:
+        raise UnreadableImageError(f"{name} has changed since it was explained; explain it again.")
     stem = row["files"]
     try:
         score = np.load(folder / "scores" / f"{stem}.npy")
         with Image.open(folder / "masks" / f"{stem}.png") as picture:
             mask = np.asarray(picture.convert("1"))
     except (OSError, ValueError) as error:
-        raise UnreadableImageError(f"the mask or score map of {path.name} cannot be read; explain it again.") from error
+        raise UnreadableImageError(f"the mask or score map of {name} cannot be read; explain it again.") from error
     boxes = None if places is None else _boxes_of(row, places)
     removes = row.get("game") == "deletion"
     return Explained(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)

@@ -1,7 +1,7 @@
 """Image files, read the way a person expects to see them."""
 
+import io
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,71 +15,66 @@ class UnreadableImageError(ValueError):
     """A file that cannot be explained; the message is a sentence that says why."""
 
 
-def find_images(inputs: Iterable[Path]) -> list[Path]:
-    """Lists the image files that `inputs`, files and folders, name.
-
-    A folder stands for the files under it, in the order of their names, that have an image's suffix; a file stands for
-    itself, whatever its suffix.
+def read_file(path: Path) -> bytes:
+    """Reads a file.
 
     Raises:
-        ValueError: an input is not there, or a folder holds no image.
-    """
-    found: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not inside:
-                suffixes = ", ".join(sorted(SUFFIXES))
-                raise ValueError(f"folder {str(path)!r} holds no image; the suffixes are {suffixes}.")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        else:
-            raise ValueError(f"{str(path)!r} does not exist; check the path.")
-    return found
-
-
-def read_image(path: Path, channels: int = 3) -> Image.Image:
-    """Reads one image file as 8-bit RGB or grey.
-
-    Turned as its EXIF orientation says; 16 bits scaled to 8; transparency laid on white; the first frame of several.
-
-    Args:
-        path: of the file.
-        channels: 3 for RGB, 1 for grey.
-
-    Raises:
-        UnreadableImageError: the file is missing, empty, truncated, no image, too large, or not finite.
+        UnreadableImageError: it is missing, or a folder, or may not be read.
     """
     try:
-        if path.stat().st_size == 0:
-            raise UnreadableImageError(f"{path.name} is empty; fetch it again.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of harmless flaws, and of what is checked below
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImageError(
-                        f"{path.name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}; shrink it "
-                        "first."
-                    )
-                image.load()
-                return _as_seen(image, channels, path.name)
-    except UnreadableImageError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"{path.name} is larger than {MAX_PIXELS:,} pixels; shrink it first.") from error
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError(
-            f"{path.name} is not an image that Pillow reads; convert it to PNG or JPEG."
-        ) from error
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path.name} does not exist; check the path.") from error
     except IsADirectoryError as error:
         raise UnreadableImageError(f"{path.name} is a folder, not an image; name the files in it.") from error
     except PermissionError as error:
         raise UnreadableImageError(f"{path.name} may not be read; change its permissions.") from error
+    except OSError as error:
+        raise UnreadableImageError(f"{path.name} cannot be read ({error.strerror}); check it.") from error
+
+
+def read_image(path: Path, channels: int = 3) -> Image.Image:
+    """Reads one image file as `decode_image` does.
+
+    Raises:
+        UnreadableImageError: see `read_file` and `decode_image`.
+    """
+    return decode_image(read_file(path), path.name, channels)
+
+
+def decode_image(content: bytes, name: str, channels: int = 3) -> Image.Image:
+    """Decodes the content of an image file as 8-bit RGB or grey.
+
+    Turned as its EXIF orientation says; 16 bits scaled to 8; transparency laid on white; the first frame of several.
+
+    Args:
+        content: of the file.
+        name: of the file, for messages.
+        channels: 3 for RGB, 1 for grey.
+
+    Raises:
+        UnreadableImageError: the content is empty, truncated, no image, too large, or not finite.
+    """
+    if not content:
+        raise UnreadableImageError(f"{name} is empty; fetch it again.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of harmless flaws, and of what is checked below
+            with Image.open(io.BytesIO(content)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UnreadableImageError(
+                        f"{name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}; shrink it first."
+                    )
+                image.load()
+                return _as_seen(image, channels, name)
+    except UnreadableImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"{name} is larger than {MAX_PIXELS:,} pixels; shrink it first.") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError(f"{name} is not an image that Pillow reads; convert it to PNG or JPEG.") from error
     except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, struct.error, EOFError, ...
-        raise UnreadableImageError(f"{path.name} is truncated or damaged ({error}); fetch it again.") from error
+        raise UnreadableImageError(f"{name} is truncated or damaged ({error}); fetch it again.") from error
 
 
 def _as_seen(image: Image.Image, channels: int, name: str) -> Image.Image:

@@ -56,6 +56,6 @@ def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str,
     return panel(pixels, mask, score, title=title(row), figures=figures(row), shown=shown(row))
 
 
-def file_stem(index: int, path: Path) -> str:
+def file_stem(index: int, name: str) -> str:
     """Returns the name of an image's files: its place in the input, and its own name."""
-    return f"{index:06d}_{path.stem}"
+    return f"{index:06d}_{name}"

@@ -19,7 +19,7 @@ class Progress:
         explained: images with an explanation.
         failed: images with an error alone.
         images_per_s: of the processes that have ended, added up; NaN while there are none.
-        idle_s: seconds since anything was written to a journal; NaN once the run is finished.
+        idle_s: seconds since anything was written to a journal, or to `run.json`.
         is_finished: whether `results.jsonl` stands.
     """
 
@@ -67,6 +67,6 @@ def read_progress(folder: Path) -> Progress:
         explained=explained,
         failed=failed,
         images_per_s=sum(rates) if rates else float("nan"),
-        idle_s=time.time() - max(written) if blocks else float("nan"),
-        is_finished=not blocks and "timings" in record,
+        idle_s=time.time() - max(written),
+        is_finished=not blocks and explained + failed >= images,
     )
