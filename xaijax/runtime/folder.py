@@ -116,15 +116,17 @@ class RunFolder:
         journal.scan()
         if not all(journal.is_done(path) for path in paths):
             return False
+        for part in self.path.rglob(".*.part"):  # of processes that were killed
+            part.unlink(missing_ok=True)
         try:
             told = [json.loads(file.read_text()) for file in sorted((self.path / BLOCKS).glob("process-*.json"))]
             with whole_file(self.path / RESULTS) as results:
                 for rows in journal.rows(paths):
                     results.write(json_lines(rows))
+            processes = {"processes": told} if len(told) > 1 else {}
+            write_json(self.path / RUN, {"settings": self.settings, **figures, **processes})
         except FileNotFoundError:  # another process was as fast, and has dropped the journals
             return (self.path / RESULTS).exists()
-        processes = {"processes": told} if len(told) > 1 else {}
-        write_json(self.path / RUN, {"settings": self.settings, **figures, **processes})
         shutil.rmtree(self.path / BLOCKS, ignore_errors=True)
         journal.scan()
         return True

@@ -132,7 +132,10 @@ def run(
         folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
     is_finished = folder.finish(journal, names, figures)
     if is_finished:
-        write_page(out)
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # another process finished it too, and dropped what was half written
+            write_page(out)
     return Outcome(
         images=len(sources),
         explained=sum(journal.is_explained(name) for name in names),
