@@ -13,7 +13,7 @@ from PIL import Image
 
 from xaijax.scenes.generator import generate
 
-KILLS = int(os.environ.get("XAIJAX_KILLS", "3"))
+KILLS = int(os.environ.get("XAIJAX_KILLS", "2"))
 """How often a run is killed before it is left alone."""
 
 COMMAND = (
