@@ -41,6 +41,13 @@ def write_record(name: str, figures: dict[str, Any]) -> None:
     print(text)
 
 
+def read_record(name: str) -> dict[str, Any]:
+    """Returns what `write_record` wrote on this platform; empty where it never did."""
+    path = RESULTS / f"{name}_{jax.default_backend()}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
