@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import CLASSES
 from xaijax import ELIME, LIME, Classifier, Grid, explain
 
+pytestmark = pytest.mark.quick_compile
+
 KEY = jax.random.key(4)
 METHOD = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="image-mean", max_segments=32)
 FIELDS = ("genome", "mask", "target", "evaluations", "generations", "status")

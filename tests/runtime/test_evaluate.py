@@ -13,6 +13,8 @@ from xaijax.models import load
 from xaijax.runtime.evaluate import METRICS, evaluate_run
 from xaijax.runtime.measure import BETTER
 
+pytestmark = pytest.mark.quick_compile
+
 FAST = ["--model", "scenes-resnet", "--evaluations", "30", "--segmentation", "grid", "--batch-size", "2"]
 
 

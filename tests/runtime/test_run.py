@@ -18,6 +18,8 @@ from xaijax.runtime.job import Job
 from xaijax.runtime.journal import BLOCKS, RESULTS
 from xaijax.runtime.share import Share
 
+pytestmark = pytest.mark.quick_compile
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, toy_images):
