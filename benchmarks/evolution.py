@@ -4,8 +4,8 @@
     python -m benchmarks.evolution IMAGES... --model resnet18 --weights FILE --count 12 --parts front pick
 
 Images, segments and fill are equal in each comparison; each mean over images comes with its bootstrap interval. The
-record is written after each part, and keeps parts that were measured before with the same options: on two CPU cores
-the stability takes an hour or more, the front half of one.
+record is written after each part, and keeps parts that were measured before with the same options, each with its own
+commit: on two CPU cores the stability takes an hour or more, the front half of one.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import tyro
 import xaijax
 from benchmarks.gap import gap_figures
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import plain_options, read_record, told, write_record
+from benchmarks.record import machine, plain_options, read_record, told, write_record
 from xaijax import ELIME, Explanation
 from xaijax.metrics import hypervolume
 
@@ -141,7 +141,7 @@ def main(options: Options) -> None:
         print(part, flush=True)
         used = images[: options.seed_images] if part == "stability" else images
         explain = functools.partial(explain_all, classifier, used, options)
-        figures[part] = measures[part](explain, method, options)
+        figures[part] = {"commit": machine()["commit"]} | measures[part](explain, method, options)
         write_record(name, figures)
 
 

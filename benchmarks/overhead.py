@@ -92,8 +92,7 @@ def compare(name: str, classifier: xaijax.Classifier, images: np.ndarray, option
 
 
 def main(options: Options) -> None:
-    padding: dict[str, Any] = {} if options.padding == "symmetric" else {"padding": options.padding}
-    classifier = xaijax.models.load(options.model, options.weights, **padding)
+    classifier = xaijax.models.load(options.model, options.weights, padding=options.padding)
     paths = choose_photographs(options.images, options.count)
     images = read_photographs(paths, classifier)
     rows = [compare(name, classifier, images, options) for name in options.methods]

@@ -98,35 +98,8 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
     if options.cache:
         keep_compiled()
-    classifier = load(
-        options.model,
-        options.weights,
-        num_classes=options.num_classes,
-        mean=options.mean,
-        std=options.std,
-        padding=options.padding,
-        dtype=options.dtype,
-        labels=options.labels,
-    )
-    full = max(8, 4 * len(jax.local_devices()))
-    batch_size = min(len(sources), full) if options.batch_size == "auto" else options.batch_size
+    job = _job(options, method, images=len(sources))
     share = find_share(options.process_index, options.processes, options.block_size)
-    settings = {
-        key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE
-    }
-    target, against = find_target(options.target, classifier), find_against(options.against, classifier)
-    if target == against:
-        raise ValueError(f"against {options.against!r} is the target itself; name another class, or runner-up.")
-    job = Job(
-        classifier=classifier,
-        method=method,
-        target=target,
-        against=against,
-        seed=options.seed,
-        batch_size=batch_size,
-        save=options.save,
-        settings=settings | {"options": dataclasses.asdict(method)},
-    )
     with stopped_by_signals() as stop:
         found = run(
             sources,
@@ -140,15 +113,46 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         )
     for path, error in found.failures:
         print(f"xaijax: {path}: {error}", file=sys.stderr)
-    if not found.is_finished:
-        left = "; other processes explain the rest" if share.count > 1 and not found.is_stopped else ""
-        print(f"{found.explained} of {found.images} images explained{left}.")
+    told = f"{found.explained} of {found.images} images explained"
+    if found.is_finished:
+        print(f"{told}: {options.out / 'index.html'}")
     else:
-        print(f"{found.explained} of {found.images} images explained: {options.out / 'index.html'}")
+        print(f"{told}." if found.is_stopped or share.count == 1 else f"{told}; other processes explain the rest.")
     if found.is_stopped:
         print(f"xaijax: stopped; this goes on from here: {command}", file=sys.stderr)
         return stop.exit_code
     return SOME_FAILED if found.failed else EXPLAINED
+
+
+def _job(options: Explain, method: Any, *, images: int) -> Job:
+    """Loads the classifier and describes what the options ask of it."""
+    classifier = load(
+        options.model,
+        options.weights,
+        num_classes=options.num_classes,
+        mean=options.mean,
+        std=options.std,
+        padding=options.padding,
+        dtype=options.dtype,
+        labels=options.labels,
+    )
+    target, against = find_target(options.target, classifier), find_against(options.against, classifier)
+    if target == against:
+        raise ValueError(f"against {options.against!r} is the target itself; name another class, or runner-up.")
+    full = max(8, 4 * len(jax.local_devices()))
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE
+    }
+    return Job(
+        classifier=classifier,
+        method=method,
+        target=target,
+        against=against,
+        seed=options.seed,
+        batch_size=min(images, full) if options.batch_size == "auto" else options.batch_size,
+        save=options.save,
+        settings=settings | {"options": dataclasses.asdict(method)},
+    )
 
 
 def _evaluate(options: Evaluate) -> int:

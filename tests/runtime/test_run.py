@@ -302,3 +302,16 @@ def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):
         run(sources, dataclasses.replace(job, target="top2"), tmp_path / "top")
     with pytest.raises(ValueError, match="not a class of this classifier"):
         run([Source(name, target="9")], job, tmp_path / "none")
+
+
+def test_a_disk_that_is_full_at_the_end_is_said_too(files, finished, job, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.RunFolder, "finish", fail)
+    with pytest.raises(ValueError, match=r"\(No space left on device\); mend it, and the same command goes on"):
+        run(files, job, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(runs, "compile_job", lambda job: pytest.fail("compiled again"))
+    explained(files, job, tmp_path)
+    assert contents(tmp_path) == contents(finished[0])

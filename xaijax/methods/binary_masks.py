@@ -188,10 +188,8 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         stage, last = state.space.stage, len(self.stages) - 1
         of_stage = (state.archive.genomes[:, 0] == stage.astype(jnp.uint32)) & is_known(state.archive)
         none_kept = ~jnp.any(of_stage & (tier(state.archive.values) > 0))
-        generations, evaluations = self.settings.generations, self.evaluations
-        over, rounds, counted = stage_progress(
-            self.stages, state, none_kept, evaluations=evaluations, generations=generations, restarts=self.restarts
-        )
+        settings = self.settings
+        over, rounds, counted = stage_progress(settings, self.stages, state, none_kept, restarts=self.restarts)
         ended = jnp.where((stage == last) & over & (state.ended == search.RUNNING), search.ENDED, state.ended)
         height, width = state.context.allowed.shape[1:]
         radii = wider_radii(self.stages, height, width, stage, self.widening * rounds.astype(jnp.float32))
@@ -204,7 +202,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         goes_on = (state.ended == search.RUNNING) | (state.ended == search.STALLED)
         enters = over & goes_on & (stage < last) & (state.generation > 1)
         kept = jnp.where(none_kept, state.context.allowed[stage], self.decode(state.context, state.population[0]))
-        there = enter_next(self.settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])
+        there = enter_next(settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])
         return jax.tree.map(lambda after, before: jnp.where(enters, after, before), there, here)
 
     def finish(self, evolution: Evolution, batch: Batch) -> Explanation:

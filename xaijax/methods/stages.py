@@ -96,13 +96,7 @@ def stage_space(stages: tuple[Stage, ...], height: int, width: int, number: jax.
 
 
 def stage_progress(
-    stages: tuple[Stage, ...],
-    state: SearchState,
-    none_kept: jax.Array,
-    *,
-    evaluations: int,
-    generations: int,
-    restarts: int,
+    settings: Settings, stages: tuple[Stage, ...], state: SearchState, none_kept: jax.Array, *, restarts: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Tells how far the stage of a search is, after a generation.
 
@@ -110,11 +104,10 @@ def stage_progress(
     goes on as long again, at most `restarts` times.
 
     Args:
+        settings: of the search.
         stages: K of them.
         state: of a search whose context is `Kept`.
         none_kept: `[]` bool, whether no mask of the stage keeps the class.
-        evaluations: of the search.
-        generations: of a stage that has no bound of its own.
         restarts: see above.
 
     Returns:
@@ -122,11 +115,11 @@ def stage_progress(
         `[]` int32.
     """
     stage, now = state.space.stage, state.generation - 1
-    limit = jnp.asarray([bound.generations or generations for bound in stages], jnp.int32)[stage]
+    limit = jnp.asarray([bound.generations or settings.generations for bound in stages], jnp.int32)[stage]
     counted = jnp.where(none_kept, now, state.context.counted)
     had = now - jnp.minimum(counted, state.entered + restarts * limit)
-    begins, ends = stage_budgets(stages, evaluations)
-    longest = np.minimum(begins + (1 + restarts) * (ends - begins), evaluations)
+    begins, ends = stage_budgets(stages, settings.evaluations)
+    longest = np.minimum(begins + (1 + restarts) * (ends - begins), settings.evaluations)
     most = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
     over = (had >= limit) | (state.spent >= most) | (state.ended == search.STALLED)
     by_evaluations = (state.spent - jnp.asarray(begins)[stage]) // jnp.asarray(np.maximum(ends - begins, 1))[stage]

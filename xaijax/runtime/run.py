@@ -108,14 +108,9 @@ def run(
     stop = stop or threading.Event()
     with Teller(len(left), as_json=log_json) as teller:
         if explain is not None:
-            try:
-                with contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile)):
-                    _explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
-            except OSError as error:
-                reason = error.strerror or error
-                raise ValueError(
-                    f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on."
-                ) from error
+            trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
+            with _writing_to(out), trace:
+                _explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
         seconds = teller.seconds
     figures = {
         "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "flax", "numpy")},
@@ -128,14 +123,14 @@ def run(
         "images_per_s": teller.images / seconds,
         "evaluations_per_s": teller.evaluations / seconds,
     }
-    if left:
-        folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
-    is_finished = folder.finish(journal, names, figures)
-    if is_finished:
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # another process finished it too, and dropped what was half written
-            write_page(out)
+    with _writing_to(out):
+        if left:
+            folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
+        is_finished = folder.finish(journal, names, figures)
+        if is_finished:
+            # Another process may have finished it too, and dropped what was half written.
+            with contextlib.suppress(FileNotFoundError):
+                write_page(out)
     return Outcome(
         images=len(sources),
         explained=sum(journal.is_explained(name) for name in names),
@@ -144,6 +139,16 @@ def run(
         is_finished=is_finished,
         is_stopped=stop.is_set() and not is_finished,
     )
+
+
+@contextlib.contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    """Says what cannot be written, and that nothing is lost."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
 
 
 def _explain_all(
