@@ -86,12 +86,17 @@ def test_what_cannot_run_says_why_in_a_sentence(photos, tmp_path, capsys, name):
 def test_a_run_that_is_terminated_says_how_it_goes_on_and_does(photos, tmp_path, capsys, monkeypatch):
     out, original = tmp_path / "run", runs.compile_job
 
-    def terminate_at_first(job):
+    def terminate_at_first(images):
+        for image in images:
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield image
+
+    def compile_terminated(job):
         explain = original(job)
-        return lambda batch: (os.kill(os.getpid(), signal.SIGTERM), explain(batch))[1]
+        return lambda images: explain(terminate_at_first(images))
 
     command = ["explain", str(photos), *FAST, "--batch-size", "1", "--out", str(out)]
-    monkeypatch.setattr(runs, "compile_job", terminate_at_first)
+    monkeypatch.setattr(runs, "compile_job", compile_terminated)
     assert main(command) == 143
     printed = capsys.readouterr()
     assert "1 of 3 images explained." in printed.out

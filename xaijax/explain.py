@@ -20,7 +20,7 @@ from xaijax.methods.arguments import (
     find_targets,
     name_images,
 )
-from xaijax.methods.batch import Batch
+from xaijax.methods.batch import Batch, image_keys
 from xaijax.methods.elime import ELIME
 from xaijax.methods.on_pixels import OnPixels
 from xaijax.methods.sharding import count_devices, over_devices, pad_images
@@ -143,21 +143,4 @@ def compiled_explain(
     def explain_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Explanation:
         return method.explain(image_keys(key, words), classifier, batch, micro_batch=micro_batch)
 
-    several = over_devices(explain_part, devices) if devices > 1 else explain_part
-    return several(key, words, classifier, batch)
-
-
-def image_keys(key: jax.Array, words: jax.Array) -> jax.Array:
-    """Returns the keys `[R]` of rows in a run of `key`.
-
-    Args:
-        key: of the run.
-        words: `[R, 2]` uint32, the halves of their images' ids; of `[R, 3]` the last is the number of the repeat, whose
-            0 has the key of a run without repeats.
-    """
-
-    def fold(row: jax.Array) -> jax.Array:
-        own = jax.random.fold_in(jax.random.fold_in(key, row[0]), row[1])
-        return own if len(row) == 2 else jnp.where(row[2] > 0, jax.random.fold_in(own, row[2]), own)
-
-    return jax.vmap(fold)(jnp.asarray(words))
+    return over_devices(explain_part, devices, shared=(0, 2))(key, words, classifier, batch)

@@ -217,11 +217,17 @@ def test_a_longer_list_of_images_overwrites_no_files(files, job, tmp_path):
 def test_a_run_that_is_told_to_stop_writes_what_is_in_flight_and_goes_on(files, finished, job, tmp_path, monkeypatch):
     stop, original = threading.Event(), runs.compile_job
 
-    def stop_at_first(job):
-        explain = original(job)
-        return lambda batch: (stop.set(), explain(batch))[1]
+    def stop_at_second(images):
+        for place, image in enumerate(images):
+            if place == 1:
+                stop.set()
+            yield image
 
-    monkeypatch.setattr(runs, "compile_job", stop_at_first)
+    def compile_stopped(job):
+        explain = original(job)
+        return lambda images: explain(stop_at_second(images))
+
+    monkeypatch.setattr(runs, "compile_job", compile_stopped)
     outcome = run(files, job, tmp_path, stop=stop)
     assert outcome.is_stopped
     assert not outcome.is_finished

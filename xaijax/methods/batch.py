@@ -26,6 +26,27 @@ class Batch:
         """The image of each row, `[R]` int32."""
         return jnp.arange(len(self.active), dtype=jnp.int32) if self.source is None else self.source
 
+    @property
+    def has_image(self) -> jax.Array:
+        """Which places hold an image that is to be explained, `[B]` bool."""
+        return jnp.any(self.active.reshape(len(self.images), -1), axis=1)
+
     def of_rows(self, tree: Any) -> Any:
         """Returns a pytree of `[B, ...]` as `[R, ...]`: what belongs to each row's image."""
         return tree if self.source is None else jax.tree.map(lambda leaf: leaf[self.source], tree)
+
+
+def image_keys(key: jax.Array, words: jax.Array) -> jax.Array:
+    """Returns the keys `[R]` of rows in a run of `key`.
+
+    Args:
+        key: of the run.
+        words: `[R, 2]` uint32, the halves of their images' ids; of `[R, 3]` the last is the number of the repeat, whose
+            0 has the key of a run without repeats.
+    """
+
+    def fold(row: jax.Array) -> jax.Array:
+        own = jax.random.fold_in(jax.random.fold_in(key, row[0]), row[1])
+        return own if len(row) == 2 else jnp.where(row[2] > 0, jax.random.fold_in(own, row[2]), own)
+
+    return jax.vmap(fold)(jnp.asarray(words))

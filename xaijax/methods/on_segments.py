@@ -6,6 +6,7 @@ from typing import Literal
 
 import chex
 import jax
+import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import Scenario
@@ -60,7 +61,9 @@ class OnSegments:
             batch: to segment, where it brings no label maps.
         """
         with jax.named_scope("segment"):
-            segments, length, merged = jax.lax.map(lambda pair: self._segments(*pair), (batch.images, batch.labels))
+            segments, length, merged = jax.lax.map(
+                lambda of_image: self._segments(*of_image), (batch.images, batch.labels, batch.has_image)
+            )
         with jax.named_scope("fill"):
             fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
             fills = batch.background
@@ -71,13 +74,24 @@ class OnSegments:
         )
         return batch.of_rows(segmented)
 
-    def _segments(self, image: jax.Array, labels: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _segments(
+        self, image: jax.Array, labels: jax.Array | None, has_image: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         height, width = image.shape[:2]
-        bound = height * width
-        if labels is None:
+
+        def segmented(image: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            if labels is not None:
+                return superpixels.limit_segments(labels, max_segments=self.max_segments, bound=height * width)
             segmentation = make_segmentation(self.segmentation)
-            labels, bound = segmentation(to_unit_range(image)), segmentation.label_bound(height, width)
-        return superpixels.limit_segments(labels, max_segments=self.max_segments, bound=bound)
+            bound = segmentation.label_bound(height, width)
+            return superpixels.limit_segments(
+                segmentation(to_unit_range(image)), max_segments=self.max_segments, bound=bound
+            )
+
+        def nothing(image: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            return jnp.zeros((height, width), jnp.int32), jnp.int32(1), jnp.bool_(False)
+
+        return jax.lax.cond(has_image, segmented, nothing, image)
 
 
 def check_option(name: str, holds: bool, value: object, need: str) -> None:

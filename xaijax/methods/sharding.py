@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from xaijax.explanation import Explanation
 from xaijax.methods.batch import Batch
+
+T = TypeVar("T")
 
 AXIS = "images"
 
@@ -48,20 +50,47 @@ def pad_images(words: np.ndarray, batch: Batch, devices: int) -> tuple[np.ndarra
     return pad(words, short * each), dataclasses.replace(batch, **padded, targets=targets, active=active, source=source)
 
 
-def over_devices(explain: Callable[..., Explanation], devices: int) -> Callable[..., Explanation]:
-    """Returns `explain(key, words, classifier, batch)` so that each device explains an equal part of the images.
+def over_devices(function: Callable[..., T], devices: int, *, shared: tuple[int, ...]) -> Callable[..., T]:
+    """Returns `function` so that each device works on an equal part of the images.
 
     Args:
-        explain: traceable; what it returns for an image does not depend on the others.
-        devices: of the process, to use; they divide the images of the batch.
+        function: traceable; of its arguments, and of what it returns, the leading axis is that of images, or of rows.
+            What it returns for an image does not depend on the others.
+        devices: of the process, to use; they divide the images of the batch. One is none to speak of.
+        shared: the arguments that all devices get whole.
     """
-    mesh = jax.make_mesh((devices,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:devices])
+    if devices == 1:
+        return function
 
-    def explain_part(key: jax.Array, words: jax.Array, classifier: Any, batch: Batch) -> Explanation:
-        first = jax.lax.axis_index(AXIS) * len(batch.images)
-        local = batch.source if batch.source is None else batch.source - first
-        found = explain(key, words, classifier, dataclasses.replace(batch, source=local))
-        return dataclasses.replace(found, image_index=(found.image_index + first).astype(jnp.int32))
+    def of_part(*arguments: Any) -> T:
+        images = next(len(each.images) for each in arguments if isinstance(each, Batch))
+        first = jax.lax.axis_index(AXIS) * images
+        local = [_shifted(each, -first) if isinstance(each, Batch) else each for each in arguments]
+        found = function(*local)
+        if isinstance(found, Explanation):
+            return dataclasses.replace(found, image_index=(found.image_index + first).astype(jnp.int32))
+        return found
 
-    part, whole = PartitionSpec(AXIS), PartitionSpec()
-    return jax.shard_map(explain_part, mesh=mesh, in_specs=(whole, part, whole, part), out_specs=part, check_vma=False)
+    def over_all(*arguments: Any) -> T:
+        specs = tuple(PartitionSpec() if place in shared else PartitionSpec(AXIS) for place in range(len(arguments)))
+        part = jax.shard_map(
+            of_part, mesh=_mesh(devices), in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False
+        )
+        found: T = part(*arguments)
+        return found
+
+    return over_all
+
+
+def on_all_devices(tree: T, devices: int) -> T:
+    """Returns a pytree that each device holds whole, so that no call has to send it again."""
+    return jax.device_put(tree, NamedSharding(_mesh(devices), PartitionSpec()))
+
+
+def _mesh(devices: int) -> Mesh:
+    return jax.make_mesh((devices,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:devices])
+
+
+def _shifted(batch: Batch, places: jax.Array) -> Batch:
+    source = batch.source if batch.source is None else batch.source + places
+    return dataclasses.replace(batch, source=source)

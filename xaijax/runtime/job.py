@@ -1,8 +1,10 @@
-"""What a run explains, and the compiled program that does it."""
+"""What a run explains, and the compiled programs that do it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +15,20 @@ from xaijax.evaluation import micro_batch_size
 from xaijax.explain import Method, compiled_explain
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
+from xaijax.methods import places
 from xaijax.methods.arguments import find_targets, image_id, parse_top, split_id
 from xaijax.methods.batch import Batch
-from xaijax.methods.sharding import count_devices
+from xaijax.methods.evolution import EvolvingMethod
+from xaijax.methods.sharding import count_devices, on_all_devices
 from xaijax.runtime.rows import Save
+
+STRIDE = 4
+"""Generations between two looks at which searches have ended."""
+
+SHARE = 4
+"""Of the places, one in so many must be free before the next images are begun: beginning has a cost of its own."""
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +41,7 @@ class Job:
         target: the class explained; -1 for the predicted one, "topK" for the K most probable ones.
         against: the class that it is told from, "runner-up" for the most probable other one; None for all others.
         seed: of the run's key.
-        batch_size: images a compiled call.
+        batch_size: images that are searched at a time.
         save: what to write beside `results.jsonl`.
         settings: what makes two runs the same, for `run.json`.
     """
@@ -70,23 +82,55 @@ class Request:
     id: int | None = None
 
 
-Program = Callable[[Sequence[Request]], Explanation]
-"""Explains at most a batch of images."""
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """Images that were explained together.
+
+    Attributes:
+        places: that the images have among those of the result, in their order.
+        result: rows of all places, those of one after the other; on the device, perhaps not there yet.
+    """
+
+    places: Sequence[int]
+    result: Explanation
 
 
-def compile_job(job: Job) -> Program:
-    """Compiles the search of a whole batch."""
-    devices = count_devices(job.batch_size)
-    size, each = -(-job.batch_size // devices) * devices, job.rows_per_image
-    shape = (*job.classifier.input_size, job.classifier.channels)
-    key = jax.random.key(job.seed)
-    source: Any = np.repeat(np.arange(size, dtype=np.int32), each)
+Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], Explained]]]
+"""Explains images, each with whatever goes with it, as they come; they may be yielded in another order."""
 
-    def arguments(requests: Sequence[Request]) -> tuple[Any, ...]:
-        images: Any = np.zeros((size, *shape), np.uint8)
-        words = np.zeros((size, 2), np.uint32)
-        target: Any = job.target if isinstance(job.target, str) else np.full((size,), job.target, np.int32)
-        for place, request in enumerate(requests):
+
+def compile_job(job: Job) -> Program[Any]:
+    """Compiles the search of a whole batch, or of one whose images end and begin on their own."""
+    if isinstance(job.method, EvolvingMethod):
+        return _places_program(job, job.method)
+    return _batches_program(job)
+
+
+class _Arguments:
+    """The arguments of a job's compiled programs, for images in certain places.
+
+    Args:
+        job: whose programs.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.devices = count_devices(job.batch_size)
+        self.size = -(-job.batch_size // self.devices) * self.devices
+        self._job = job
+        self._shape = (*job.classifier.input_size, job.classifier.channels)
+        self.key = jax.random.key(job.seed)
+        self.classifier = job.classifier
+        if self.devices > 1:
+            self.key, self.classifier = on_all_devices((self.key, self.classifier), self.devices)
+        self._source: Any = np.repeat(np.arange(self.size, dtype=np.int32), job.rows_per_image)
+
+    def __call__(self, requests: Sequence[Request], chosen: Sequence[int]) -> tuple[Any, ...]:
+        """Returns key, words, classifier and batch."""
+        job = self._job
+        images: Any = np.zeros((self.size, *self._shape), np.uint8)
+        words = np.zeros((self.size, 2), np.uint32)
+        target: Any = job.target if isinstance(job.target, str) else np.full((self.size,), job.target, np.int32)
+        for place, request in zip(chosen, requests, strict=True):
             images[place] = request.pixels
             words[place] = split_id(image_id(request.pixels) if request.id is None else request.id)
             if request.target is not None:
@@ -95,10 +139,65 @@ def compile_job(job: Job) -> Program:
         batch = Batch(
             images=images,
             targets=Targets(explained=explained, against=others),
-            active=jnp.asarray((source < len(requests)) & ((explained != others) | (others < 0))),
-            source=source if each > 1 else None,
+            active=jnp.asarray(np.isin(self._source, chosen) & ((explained != others) | (others < 0))),
+            source=self._source if job.rows_per_image > 1 else None,
         )
-        return key, words[source], job.classifier, batch
+        return self.key, words[self._source], self.classifier, batch
 
-    program = compiled_explain.lower(*arguments([]), job.method, job.micro_batch, devices).compile()
-    return lambda batch: program(*arguments(batch))
+
+def _batches_program(job: Job) -> Program[Any]:
+    """Compiles a program that explains batch after batch."""
+    arguments = _Arguments(job)
+    program = compiled_explain.lower(*arguments([], []), job.method, job.micro_batch, arguments.devices).compile()
+
+    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
+        left = iter(items)
+        while taken := list(itertools.islice(left, job.batch_size)):
+            chosen = range(len(taken))
+            result = program(*arguments([request for _, request in taken], chosen))
+            yield [item for item, _ in taken], Explained(chosen, result)
+
+    return explain_all
+
+
+def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
+    """Compiles a program whose images end and begin on their own, so that none waits for a slower neighbour."""
+    arguments = _Arguments(job)
+    devices = arguments.devices
+
+    def begin(requests: Sequence[Request], chosen: Sequence[int]) -> places.Places:
+        return places.begin(*arguments(requests, chosen), method, devices)
+
+    advance = functools.partial(
+        places.advance,
+        classifier=arguments.classifier,
+        method=method,
+        micro_batch=job.micro_batch,
+        devices=devices,
+        generations=STRIDE,
+    )
+    # Once through all programs with no image in any place.
+    none, _ = advance(begin([], []))
+    jax.block_until_ready(places.finish(places.replace(none, none, np.zeros(arguments.size, bool)), method, devices))
+
+    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
+        left, now = iter(items), none
+        taken: dict[int, T] = {}
+        while True:
+            free = [place for place in range(job.batch_size) if place not in taken]
+            fresh = list(itertools.islice(left, len(free)))
+            if fresh:
+                chosen = free[: len(fresh)]
+                begun = begin([request for _, request in fresh], chosen)
+                now = places.replace(now, begun, np.isin(np.arange(arguments.size), chosen))
+                taken |= {place: item for place, (item, _) in zip(chosen, fresh, strict=True)}
+            if not taken:
+                return
+            done: list[int] = []
+            while len(done) < min(len(taken), -(-job.batch_size // SHARE)):
+                now, ended = advance(now)
+                told = jax.device_get(ended)
+                done = [place for place in taken if told[place]]
+            yield [taken.pop(place) for place in done], Explained(done, places.finish(now, method, devices))
+
+    return explain_all

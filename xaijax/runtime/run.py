@@ -20,7 +20,7 @@ from xaijax.models.preprocessing import crop_box, preprocess
 from xaijax.report.page import write_page
 from xaijax.runtime.folder import RunFolder
 from xaijax.runtime.inputs import Source
-from xaijax.runtime.job import Job, Program, Request, compile_job
+from xaijax.runtime.job import Explained, Job, Program, Request, compile_job
 from xaijax.runtime.journal import Journal
 from xaijax.runtime.pipeline import Behind, ahead
 from xaijax.runtime.reading import UnreadableImageError
@@ -154,7 +154,7 @@ def _writing_to(out: Path) -> Iterator[None]:
 def _explain_all(
     left: Sequence[tuple[int, Source]],
     targets: Mapping[str, int],
-    explain: Program,
+    explain: Program[Item],
     job: Job,
     out: Path,
     journal: Journal,
@@ -165,21 +165,31 @@ def _explain_all(
 ) -> None:
     """Explains numbered images until there are none left, or `stop` is set; reads and writes beside the device."""
 
-    def write(batch: list[Item], failed: list[Item], result: Explanation | None) -> None:
-        rows = {item.index: [_failure(item, job.seed, item.error)] for item in failed}
-        if result is not None:
-            rows |= _explained(batch, jax.device_get(result), job, out, journal)
-        for index, lines in rows.items():
-            journal.add(share.block_of(index), lines)
-        evaluations = sum(row.get("evaluations", 0) for lines in rows.values() for row in lines)
-        teller.add(searched=len(batch), failed=len(failed), evaluations=evaluations)
+    def write_failure(item: Item) -> None:
+        journal.add(share.block_of(item.index), [_failure(item, job.seed, item.error)])
+        teller.add(searched=0, failed=1, evaluations=0)
+
+    def write(items: list[Item], explained: Explained) -> None:
+        rows = _explained(items, explained.places, jax.device_get(explained.result), job, out, journal)
+        for item, lines in zip(items, rows, strict=True):
+            journal.add(share.block_of(item.index), lines)
+        evaluations = sum(line.get("evaluations", 0) for lines in rows for line in lines)
+        teller.add(searched=len(items), failed=0, evaluations=evaluations)
 
     read = functools.partial(_read, classifier=job.classifier, targets=targets)
     with Behind(1) as behind, contextlib.closing(ahead(read, left, workers=READERS, room=2 * job.batch_size)) as items:
-        for batch, failed in _batches(items, job.batch_size):
-            if stop.is_set():
-                break
-            behind.do(write, batch, failed, explain([asked(item) for item in batch]) if batch else None)
+
+        def readable() -> Iterator[tuple[Item, Request]]:
+            for item in items:
+                if stop.is_set():
+                    return
+                if item.request is None:
+                    behind.do(write_failure, item)
+                else:
+                    yield item, item.request
+
+        for explained in explain(readable()):
+            behind.do(write, *explained)
 
 
 def _find_targets(sources: Sequence[Source], job: Job) -> dict[str, int]:
@@ -201,33 +211,16 @@ def _read(numbered: tuple[int, Source], classifier: Classifier, targets: Mapping
     return Item(index, source, digest, crop_box(image.size, classifier), request)
 
 
-def asked(item: Item) -> Request:
-    """Returns what is asked of an image that was read."""
-    assert item.request is not None
-    return item.request
-
-
-def _batches(items: Iterator[Item], size: int) -> Iterator[tuple[list[Item], list[Item]]]:
-    """Yields runs of at most `size` good images, each with the bad ones that came between."""
-    good: list[Item] = []
-    bad: list[Item] = []
-    for item in items:
-        (bad if item.error else good).append(item)
-        if len(good) == size:
-            yield good, bad
-            good, bad = [], []
-    if good or bad:
-        yield good, bad
-
-
 def _explained(
-    batch: list[Item], result: Explanation, job: Job, out: Path, journal: Journal
-) -> dict[int, list[dict[str, Any]]]:
-    """Writes the files of a batch and returns the lines of each image, by its place in the input."""
-    rows: dict[int, list[dict[str, Any]]] = {}
+    items: list[Item], places: Sequence[int], result: Explanation, job: Job, out: Path, journal: Journal
+) -> list[list[dict[str, Any]]]:
+    """Writes the files of some images and returns the lines of each."""
+    rows = []
     each = job.rows_per_image
-    for place, item in enumerate(batch):
-        rows[item.index] = lines = []
+    for place, item in zip(places, items, strict=True):
+        assert item.request is not None
+        lines: list[dict[str, Any]] = []
+        rows.append(lines)
         for row in range(place * each, (place + 1) * each):
             found = result_row(result, row, job.classifier)
             if getattr(job.method, "game", "preservation") == "deletion":
@@ -244,7 +237,7 @@ def _explained(
             if journal.is_taken(stem, item.source.name):
                 stem = f"{stem}_{item.sha256[:8]}"
             line = {"path": item.source.name, "sha256": item.sha256, "crop": item.crop, **found, "seed": job.seed}
-            write_files(out, stem, asked(item).pixels, result, row, line, job.save)
+            write_files(out, stem, item.request.pixels, result, row, line, job.save)
             lines.append(line | {"files": stem})
     return rows
 

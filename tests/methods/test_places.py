@@ -1,0 +1,54 @@
+"""Searches that begin and end on their own: what an image gets is what it gets in a batch, whoever ends when."""
+
+import jax
+import numpy as np
+import pytest
+
+from xaijax import ELIME, BinaryMasks, Grid, Stage, explain
+from xaijax.explanation import Status
+from xaijax.runtime.job import Job, Request, compile_job
+
+pytestmark = pytest.mark.quick_compile
+
+FIELDS = ("genome", "mask", "target", "evaluations", "generations", "status")
+
+
+def explain_in_places(classifier, images, method, *, places, target=-1):
+    job = Job(classifier=classifier, method=method, target=target, seed=4, batch_size=places, save=(), settings={})
+    each, found, rounds = job.rows_per_image, {}, []
+    for items, explained in compile_job(job)((place, Request(image)) for place, image in enumerate(images)):
+        rounds.append(items)
+        result = jax.device_get(explained.result)
+        for item, place in zip(items, explained.places, strict=True):
+            found[item] = jax.tree.map(lambda leaf, place=place: leaf[place * each : (place + 1) * each], result)
+    assert sorted(found) == list(range(len(images)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(found[item] for item in sorted(found))), rounds
+
+
+@pytest.mark.parametrize("target", [-1, "top2"])
+def test_who_ends_early_leaves_the_place_to_the_next_and_nobody_gets_another_answer(toy_classifier, toy_images, target):
+    method = ELIME(evaluations=120, segmentation=Grid(4, 4), fill="image-mean", max_segments=32, patience=1)
+    found, rounds = explain_in_places(toy_classifier, toy_images, method, places=4, target=target)
+    expected = explain(jax.random.key(4), toy_classifier, toy_images, None if target == -1 else target, method=method)
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-4)
+    assert len(set(np.asarray(expected.generations).tolist())) > 1
+    if target == -1:
+        assert rounds != [list(range(start, start + 4)) for start in range(0, len(toy_images), 4)]
+
+
+def test_the_stages_of_binary_masks_begin_anew_in_each_place(toy_classifier, toy_images):
+    method = BinaryMasks(evaluations=60, stages=(Stage(2, (60,)), Stage(4, (20,))), target_probability=0.4)
+    found, _ = explain_in_places(toy_classifier, toy_images, method, places=3)
+    expected = explain(jax.random.key(4), toy_classifier, toy_images, method=method)
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
+
+
+def test_an_image_that_cannot_be_searched_costs_its_place_nothing(toy_classifier, toy_images):
+    flat = np.zeros_like(toy_images[0])
+    method = ELIME(evaluations=40, segmentation="quickshift", max_segments=32)
+    found, _ = explain_in_places(toy_classifier, [flat, *toy_images[:2]], method, places=1)
+    assert Status.ONE_SEGMENT in Status(int(found.status[0]))
+    assert not any(Status(int(status)).is_failure for status in found.status[1:])
