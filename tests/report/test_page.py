@@ -6,9 +6,11 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
+from xaijax.report import page
 from xaijax.report.page import write_page
-from xaijax.runtime.folder import RUN, write_json, write_picture, write_whole
+from xaijax.runtime.folder import RUN
 from xaijax.runtime.journal import RESULTS, json_lines
+from xaijax.runtime.whole import write_json, write_picture, write_whole
 
 FIGURES = {"original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240, "status": "It ended."}
 ROWS = [
@@ -52,6 +54,15 @@ def test_the_page_says_what_the_run_found(tmp_path):
     assert "beagle: probability 0.600 on the whole image, 0.800 on 25% of its pixels; CP score 3.20" in words
     assert words.count("It ended.") == 2
     assert "0: photos/a.png" in words
+
+
+def test_a_page_of_a_million_shows_the_first_and_counts_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "SHOWN", 2)
+    write_run(tmp_path, ROWS[:2] + [ROWS[0] | {"path": f"{number}.png"} for number in range(1000)])
+    told = Reader(write_page(tmp_path))
+    assert "1002 of 1002 images explained; probability raised in 1001; mean area 25%" in told.words
+    assert "the first 2 of 1,002 explanations follow" in told.words
+    assert told.tags.count("figure") == 2
 
 
 def test_names_are_shown_and_never_run(tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xaijax.runtime.folder import RUN, RunFolder, whole_file, write_array, write_json, write_mask, write_whole
+from xaijax.runtime.folder import RUN, RunFolder
 from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
 from xaijax.runtime.share import Share
+from xaijax.runtime.whole import whole_file, write_array, write_json, write_mask, write_whole
 
 SETTINGS = {"seed": 0, "method": {"evaluations": 240, "crop": (1, 2)}, "model": "resnet"}
 # A name in other letters, one with a line separator, and one that is no valid UTF-8 on disk.
@@ -70,7 +71,7 @@ def test_a_line_holds_a_row_whatever_its_name():
 
 
 def folder_and_journal(path, **options):
-    return RunFolder(path, SETTINGS, images=4), Journal(path, rows_per_image=1, **options)
+    return RunFolder(path, SETTINGS, NAMES), Journal(path, rows_per_image=1, **options)
 
 
 def rows_of(journal):
@@ -82,13 +83,12 @@ def test_a_finished_run_is_read_again(tmp_path):
     assert rows_of(journal) == []
     for row in reversed(ROWS):
         journal.add(0, [row])
-    assert folder.finish(journal, NAMES, {"images": 4})
+    assert folder.finish(journal, {"images_per_s": 2.0})
     assert names_in(folder.path) == sorted([RUN, RESULTS])
     assert (folder.path / RESULTS).read_bytes() == json_lines(ROWS)
-    assert json.loads((folder.path / RUN).read_text()) == {
-        "settings": json.loads(json.dumps(SETTINGS)),
-        "images": 4,
-    }
+    told = json.loads((folder.path / RUN).read_text())
+    assert len(told.pop("list")) == 64
+    assert told == {"settings": json.loads(json.dumps(SETTINGS)), "images": 4, "images_per_s": 2.0}
     _, again = folder_and_journal(tmp_path / "out")
     assert rows_of(again) == ROWS
     assert all(again.is_done(name) for name in NAMES)
@@ -99,10 +99,10 @@ def test_a_run_is_finished_by_who_finds_all_of_it(tmp_path):
     _, other = folder_and_journal(tmp_path)
     journal.add(0, ROWS[:3])
     folder.tell(Share(0, 2), {"images_per_s": 1.0})
-    assert not folder.finish(journal, NAMES, {})
+    assert not folder.finish(journal, {})
     other.add(1, ROWS[3:])
     folder.tell(Share(1, 2), {"images_per_s": 2.0})
-    assert folder.finish(other, NAMES, {})
+    assert folder.finish(other, {})
     assert json.loads((tmp_path / RUN).read_text())["processes"] == [{"images_per_s": 1.0}, {"images_per_s": 2.0}]
     before = (tmp_path / RUN).read_bytes()
     assert rows_of(other) == ROWS
@@ -124,9 +124,9 @@ def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(tmp_path):
 
 
 def test_what_was_done_is_kept_when_the_run_is_stopped_again(tmp_path):
-    folder, journal = folder_and_journal(tmp_path)
+    _, journal = folder_and_journal(tmp_path)
     journal.add(0, ROWS[:1])
-    folder.finish(journal, NAMES[:1], {})
+    assert RunFolder(tmp_path, SETTINGS, NAMES[:1]).finish(journal, {})
     for block, row in enumerate(ROWS[1:]):
         folder_and_journal(tmp_path)[1].add(block % 2, [row])
     assert rows_of(folder_and_journal(tmp_path)[1]) == ROWS
@@ -163,16 +163,26 @@ def test_an_image_of_several_classes_is_done_with_the_last(tmp_path):
 def test_a_run_of_other_settings_is_refused_and_stays(tmp_path):
     folder, journal = folder_and_journal(tmp_path)
     journal.add(0, ROWS)
-    folder.finish(journal, NAMES, {"images": 4})
+    folder.finish(journal, {"images_per_s": 2.0})
     before = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
     other = {**SETTINGS, "seed": 1, "fill": "blur"}
     message = "holds a run with other settings: fill (None then, 'blur' now), seed (0 then, 1 now); name another folder"
     with pytest.raises(ValueError, match=re.escape(message)):
-        RunFolder(tmp_path, other, images=4)
+        RunFolder(tmp_path, other, NAMES)
     assert before == {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"cannot write to '.*file' \(.+\); name another folder\."):
-        RunFolder(tmp_path / "file", SETTINGS, images=4)
+        RunFolder(tmp_path / "file", SETTINGS, NAMES)
+
+
+def test_packed_results_are_of_one_list_of_images(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, [row | {"packed": {"mask": 1}} for row in ROWS])
+    assert folder.finish(journal, {})
+    assert [row["shard"] for row in rows_of(journal)] == [0] * len(ROWS)
+    folder_and_journal(tmp_path)
+    with pytest.raises(ValueError, match="holds packed results of another list of images; name another folder"):
+        RunFolder(tmp_path, SETTINGS, NAMES[1:])

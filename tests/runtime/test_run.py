@@ -16,6 +16,7 @@ from xaijax.runtime.folder import RUN
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.journal import BLOCKS, RESULTS
+from xaijax.runtime.rows import read_arrays
 from xaijax.runtime.share import Share
 
 pytestmark = pytest.mark.quick_compile
@@ -308,6 +309,38 @@ def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):
         run(sources, dataclasses.replace(job, target="top2"), tmp_path / "top")
     with pytest.raises(ValueError, match="not a class of this classifier"):
         run([Source(name, target="9")], job, tmp_path / "none")
+
+
+def test_a_list_that_asks_for_another_class_is_refused(files, job, tmp_path):
+    name = str(files[0])
+    explained([Source(name, target="4")], job, tmp_path)
+    with pytest.raises(ValueError, match=r"explains another class of .* than the list asks for now; name another"):
+        run([Source(name, target="3")], job, tmp_path)
+    with pytest.raises(ValueError, match="asks for two classes of"):
+        run([Source(name, target="3"), Source(name, target="2")], job, tmp_path / "two")
+
+
+def test_masks_and_scores_can_be_packed_and_the_photograph_drawn_at_its_size(files, finished, job, tmp_path):
+    packed = dataclasses.replace(job, save=("packed", "full-size"))
+    rows = explained(files, packed, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {RUN, RESULTS, "packed", "full-size", "index.html"}
+    for row, expected in zip(rows, finished[1], strict=True):
+        if "error" in row:
+            assert row == expected
+            continue
+        assert row.pop("shard") == 0
+        assert row == expected
+        mask, score = read_arrays(tmp_path, row | {"shard": 0})
+        np.testing.assert_array_equal(mask, read_arrays(finished[0], row)[0])
+        np.testing.assert_array_equal(score, read_arrays(finished[0], row)[1])
+        with Image.open(tmp_path / "full-size" / f"{row['files']}.jpg") as picture:
+            assert picture.size == tuple(row["size"]) == (32, 24)
+        left, top, right, bottom = row["box"]
+        assert 0 <= left < right <= 32
+        assert 0 <= top < bottom <= 24
+    before = contents(tmp_path)
+    explained(files, packed, tmp_path)
+    assert contents(tmp_path) == before
 
 
 def test_a_disk_that_is_full_at_the_end_is_said_too(files, finished, job, tmp_path, monkeypatch):

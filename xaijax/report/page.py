@@ -1,15 +1,17 @@
-"""The HTML page of a run: every image with its picture and figures, in one file that needs no network."""
+"""The HTML page of a run: its images with their pictures and figures, in one file that needs no network."""
 
 import html
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from xaijax.report.words import figures, shown, title
-from xaijax.runtime.folder import RUN, write_whole
+from xaijax.runtime.folder import RUN
 from xaijax.runtime.journal import RESULTS
+from xaijax.runtime.whole import write_whole
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; }
@@ -23,6 +25,10 @@ figcaption { color: #555; overflow-wrap: anywhere; }
 """.strip()
 
 
+SHOWN = 1000
+"""Explanations that a page shows, the first ones: a browser holds no million."""
+
+
 def write_page(folder: Path) -> Path:
     """Writes `index.html` of a finished run and returns its path.
 
@@ -31,7 +37,8 @@ def write_page(folder: Path) -> Path:
     """
     try:
         run = json.loads((folder / RUN).read_text())
-        rows = [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
+        with (folder / RESULTS).open() as lines:
+            rows, summary = _read(map(json.loads, lines))
     except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
     parts = [_entry(index, row, _overlay(folder, row)) for index, row in enumerate(rows)]
@@ -41,7 +48,7 @@ def write_page(folder: Path) -> Path:
 <style>{_STYLE}</style></head>
 <body>
 <h1>What {html.escape(str(run["settings"].get("model", "the classifier")))} saw</h1>
-<p class="figures">{_summary(rows)}</p>
+<p class="figures">{html.escape(summary)}</p>
 {"".join(parts)}
 </body>
 </html>
@@ -51,15 +58,30 @@ def write_page(folder: Path) -> Path:
     return folder / "index.html"
 
 
-def _summary(rows: list[dict[str, Any]]) -> str:
-    good = [row for row in rows if "error" not in row]
-    parts = [f"{len({row['path'] for row in good})} of {len({row['path'] for row in rows})} images explained"]
+def _read(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """Returns the rows that are shown, and what is to be said of all of them."""
+    shown: list[dict[str, Any]] = []
+    images: set[str] = set()
+    explained: set[str] = set()
+    count = good = changed = 0
+    area, removes = 0.0, False
+    for row in rows:
+        count += 1
+        images.add(row["path"])
+        if len(shown) < SHOWN:
+            shown.append(row)
+        if "error" not in row:
+            explained.add(row["path"])
+            good += 1
+            removes = row.get("game") == "deletion"
+            changed += (row["probability"] > row["original_probability"]) != removes
+            area += row["area"]
+    parts = [f"{len(explained)} of {len(images)} images explained"]
     if good:
-        removes = good[0].get("game") == "deletion"
-        changed = sum((row["probability"] > row["original_probability"]) != removes for row in good)
-        area = sum(row["area"] for row in good) / len(good)
-        parts += [f"probability {'lowered' if removes else 'raised'} in {changed}", f"mean area {area:.0%}"]
-    return html.escape("; ".join(parts) + ".")
+        parts += [f"probability {'lowered' if removes else 'raised'} in {changed}", f"mean area {area / good:.0%}"]
+    if count > len(shown):
+        parts.append(f"the first {len(shown):,} of {count:,} explanations follow, results.jsonl holds them all")
+    return shown, "; ".join(parts) + "."
 
 
 def _overlay(folder: Path, row: dict[str, Any]) -> Path | None:

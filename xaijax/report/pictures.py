@@ -37,17 +37,34 @@ def kept_pixels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask[..., None], _rgb(image), check)
 
 
-def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Dims what the mask leaves out and outlines what it keeps; `[H, W, 3]` uint8."""
+def overlay(image: np.ndarray, mask: np.ndarray, *, outline: int = 1) -> np.ndarray:
+    """Dims what the mask leaves out and outlines what it keeps, `outline` pixels wide; `[H, W, 3]` uint8."""
     rgb = _rgb(image)
     grey = np.mean(rgb, axis=2, keepdims=True)
     dimmed = (0.35 * grey + 0.1 * rgb + 70).astype(np.uint8)
     picture = np.where(mask[..., None], rgb, dimmed)
     edge = np.zeros_like(mask)
-    edge[:-1] |= mask[:-1] != mask[1:]
-    edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    for step in range(1, outline + 1):
+        edge[:-step] |= mask[:-step] != mask[step:]
+        edge[:, :-step] |= mask[:, :-step] != mask[:, step:]
     picture[edge] = _OUTLINE
     return picture
+
+
+def full_size_overlay(photograph: Image.Image, mask: np.ndarray, crop: tuple[int, int, int, int]) -> Image.Image:
+    """Draws the overlay at the size of the photograph; what the classifier was not shown is dimmed too.
+
+    Args:
+        photograph: of any mode.
+        mask: `[H, W]` bool.
+        crop: left, top, right and bottom of the mask in pixels of the photograph; it may reach beyond.
+    """
+    left, top, right, bottom = crop
+    large = Image.fromarray(mask).resize((right - left, bottom - top), Image.Resampling.NEAREST)
+    kept = Image.new("1", photograph.size)
+    kept.paste(large, (left, top))
+    outline = max(1, round(min(photograph.size) / PANEL))
+    return Image.fromarray(overlay(np.asarray(photograph.convert("RGB")), np.asarray(kept), outline=outline))
 
 
 def panel(

@@ -16,9 +16,10 @@ from xaijax.metrics import overlap
 from xaijax.models.zoo import load
 from xaijax.report.page import write_page
 from xaijax.report.table import text_table
-from xaijax.runtime.folder import RUN, write_json, write_whole
+from xaijax.runtime.folder import RUN
 from xaijax.runtime.journal import RESULTS, json_lines
 from xaijax.runtime.rows import result_row, write_files
+from xaijax.runtime.whole import write_json, write_whole
 from xaijax.scenes.generator import Scene, generate
 
 METHOD = ELIME(

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from xaijax.classifier import Classifier
@@ -22,11 +21,14 @@ from xaijax.metrics import Summary, summarise
 from xaijax.models.preprocessing import preprocess
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
-from xaijax.runtime.folder import RUN, write_json
+from xaijax.runtime.folder import RUN
 from xaijax.runtime.inputs import find_source
 from xaijax.runtime.journal import RESULTS
 from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
+from xaijax.runtime.packed import PACKED
 from xaijax.runtime.reading import UnreadableImageError
+from xaijax.runtime.rows import read_arrays
+from xaijax.runtime.whole import write_json
 
 METRICS = "metrics.json"
 LOADED = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
@@ -125,10 +127,11 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             "`xaijax explain`."
         )
     for name in ("scores", "masks"):
-        if not (folder / name).is_dir() and any("error" not in row for row in rows):
+        there = (folder / name).is_dir() or (folder / PACKED).is_dir()
+        if not there and any("error" not in row for row in rows):
             raise ValueError(
                 f"{str(folder)!r} holds no {name}, which the metrics are about; explain the images again into another "
-                "folder, with --save masks scores."
+                "folder, with --save masks scores, or packed."
             )
     return settings, rows
 
@@ -213,13 +216,12 @@ def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dic
     image, digest = source.read(classifier.channels)
     if digest != row["sha256"]:
         raise UnreadableImageError(f"{name} has changed since it was explained; explain it again.")
-    stem = row["files"]
     try:
-        score = np.load(folder / "scores" / f"{stem}.npy")
-        with Image.open(folder / "masks" / f"{stem}.png") as picture:
-            mask = np.asarray(picture.convert("1"))
-    except (OSError, ValueError) as error:
+        mask, score = read_arrays(folder, row)
+    except (OSError, ValueError, KeyError) as error:
         raise UnreadableImageError(f"the mask or score map of {name} cannot be read; explain it again.") from error
+    if score is None:
+        raise UnreadableImageError(f"the score map of {name} was not saved; explain it again, with --save scores.")
     boxes = None if places is None else _boxes_of(row, places)
     removes = row.get("game") == "deletion"
     return Explained(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)

@@ -1,69 +1,22 @@
-"""The folder of a run: every file whole or not at all.
+"""The folder of a run: what it was asked, and its results once all are there.
 
-`run.json` holds the settings and figures, `results.jsonl` a line an explanation in the order of the input,
-`masks/*.png` 1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures. While the run lasts, the journals in
-`blocks` hold the lines so far.
+`run.json` holds the settings and figures, `results.jsonl` a line an explanation in the order of the input; `rows.py`
+and `packed.py` say what else there is. While the run lasts, the journals in `blocks` hold the lines so far.
 """
 
-import contextlib
-import io
+import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
-from PIL import Image
+from typing import Any
 
 from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
+from xaijax.runtime.packed import PACKED, Shards
 from xaijax.runtime.share import Share
+from xaijax.runtime.whole import whole_file, write_json
 
 RUN = "run.json"
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a whole file, or nothing."""
-    with whole_file(path) as file:
-        file.write(content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, indented."""
-    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def write_picture(path: Path, picture: Image.Image) -> None:
-    """Writes a PNG."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    write_whole(path, buffer.getvalue())
-
-
-def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Writes `[H, W]` bool as a 1-bit PNG."""
-    write_picture(path, Image.fromarray(mask).convert("1"))
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Writes an array as `.npy`."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    write_whole(path, buffer.getvalue())
 
 
 class RunFolder:
@@ -72,22 +25,32 @@ class RunFolder:
     Args:
         path: of the folder.
         settings: what makes two runs the same.
-        images: of the input.
+        names: of the images, in the order of the results.
 
     Raises:
-        ValueError: the folder holds a run of other settings, which the message names, or it cannot be written.
+        ValueError: the folder holds a run of other settings, which the message names, or packed results of other
+            images, or it cannot be written.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, images: int) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], names: Sequence[str]) -> None:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
+        self._names = names
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(name.encode(errors="surrogateescape") + b"\0")
+        self._images = {"images": len(names), "list": digest.hexdigest()}
         try:
             path.mkdir(parents=True, exist_ok=True)
             record = json.loads((path / RUN).read_text()) if (path / RUN).exists() else {}
             if record:
                 self._check_settings(record.get("settings", {}))
-            if record.get("images") != images:
-                write_json(path / RUN, {**record, "settings": self.settings, "images": images})
+                if (path / PACKED).exists() and record.get("list") != self._images["list"]:
+                    raise ValueError(
+                        f"{str(path)!r} holds packed results of another list of images; name another folder."
+                    )
+            if any(record.get(name) != value for name, value in self._images.items()):
+                write_json(path / RUN, {**record, "settings": self.settings, **self._images})
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
 
@@ -107,24 +70,26 @@ class RunFolder:
         """Writes what a process has to say of itself, until the run is finished."""
         write_json(self.path / BLOCKS / f"process-{share.index}.json", figures)
 
-    def finish(self, journal: Journal, paths: Sequence[str], figures: Mapping[str, Any]) -> bool:
-        """Writes `results.jsonl` in the order of the paths, and `run.json`, and drops the journals.
+    def finish(self, journal: Journal, figures: Mapping[str, Any]) -> bool:
+        """Writes `results.jsonl` in the order of the input, and `run.json`, and drops the journals.
 
         Returns:
             Whether all is done; where it is not, other processes are at work and nothing is written.
         """
         journal.scan()
-        if not all(journal.is_done(path) for path in paths):
+        if not all(journal.is_done(path) for path in self._names):
             return False
         for part in self.path.rglob(".*.part"):  # of processes that were killed
             part.unlink(missing_ok=True)
         try:
             told = [json.loads(file.read_text()) for file in sorted((self.path / BLOCKS).glob("process-*.json"))]
+            shards = Shards(self.path)
             with whole_file(self.path / RESULTS) as results:
-                for rows in journal.rows(paths):
-                    results.write(json_lines(rows))
+                for image, rows in enumerate(journal.rows(self._names)):
+                    results.write(json_lines(shards.take(image, rows)))
+                shards.write()
             processes = {"processes": told} if len(told) > 1 else {}
-            write_json(self.path / RUN, {"settings": self.settings, **figures, **processes})
+            write_json(self.path / RUN, {"settings": self.settings, **self._images, **figures, **processes})
         except FileNotFoundError:  # another process was as fast, and has dropped the journals
             return (self.path / RESULTS).exists()
         shutil.rmtree(self.path / BLOCKS, ignore_errors=True)

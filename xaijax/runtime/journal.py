@@ -93,6 +93,10 @@ class Journal:
         places = self._places.get(path, {})
         return None in places or len(places) >= self._rows_per_image
 
+    def targets(self, path: str) -> set[int]:
+        """Returns the classes of an image that there are lines of."""
+        return {target for target in self._places.get(path, {}) if target is not None}
+
     def rows(self, paths: Iterable[str]) -> Iterator[list[Row]]:
         """Yields the lines of each image, in the order in which they were written."""
         opened: BinaryIO | None = None

@@ -1,6 +1,12 @@
-"""One explanation in the folder of a run: its line of `results.jsonl`, its files, and its picture."""
+"""One explanation in the folder of a run: its line of `results.jsonl`, its files, and its picture.
 
-from collections.abc import Sequence
+`masks/*.png` are 1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures of both, `full-size/*.jpg` the
+photograph itself with its mask; a million of them are better packed (`packed.py`).
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,11 +15,15 @@ from PIL import Image
 
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
-from xaijax.report.pictures import panel
+from xaijax.report.pictures import full_size_overlay, panel
 from xaijax.report.words import figures, shown, title
-from xaijax.runtime.folder import write_array, write_mask, write_picture
+from xaijax.runtime.packed import read_shard, unpack
+from xaijax.runtime.whole import write_array, write_mask, write_picture
 
-Save = Literal["masks", "scores", "overlays"]
+Save = Literal["masks", "scores", "overlays", "full-size", "packed"]
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
 
 
 def result_row(result: Explanation, place: int, classifier: Classifier) -> dict[str, Any]:
@@ -32,6 +42,29 @@ def result_row(result: Explanation, place: int, classifier: Classifier) -> dict[
     return {**named, **numbers, **counts, "status": status}
 
 
+def kept_box(mask: np.ndarray, crop: Box, size: tuple[int, int]) -> Box | None:
+    """Returns the smallest box of the photograph that holds all kept pixels.
+
+    Args:
+        mask: `[H, W]` bool.
+        crop: the part of the photograph that the mask is of.
+        size: width and height of the photograph.
+
+    Returns:
+        None where no pixel of the photograph is kept.
+    """
+    ranges = []
+    for axis, length, most in zip((0, 1), mask.shape[::-1], size, strict=True):
+        kept = np.flatnonzero(mask.any(axis=axis))
+        if not len(kept):
+            return None
+        start, scale = crop[axis], (crop[axis + 2] - crop[axis]) / length
+        low, high = math.floor(start + kept[0] * scale), math.ceil(start + (kept[-1] + 1) * scale)
+        ranges.append((min(max(low, 0), most), min(max(high, 0), most)))
+    (left, right), (top, bottom) = ranges
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
 def write_files(
     out: Path,
     stem: str,
@@ -40,8 +73,20 @@ def write_files(
     place: int,
     row: dict[str, Any],
     save: Sequence[Save],
+    photograph: Callable[[], Image.Image] | None = None,
 ) -> None:
-    """Writes the mask, the score map and the picture of one explanation, as far as `save` names them."""
+    """Writes the files of one explanation, as far as `save` names them.
+
+    Args:
+        out: folder of the run.
+        stem: of the files' names.
+        pixels: `[H, W, C]` uint8, the crop that was explained.
+        result: of several images.
+        place: row of the result.
+        row: its line.
+        save: what to write.
+        photograph: reads the image again, as it is on disk; None where it is on none.
+    """
     mask, score = np.asarray(result.mask[place]), np.asarray(result.score[place])
     if "masks" in save:
         write_mask(out / "masks" / f"{stem}.png", mask)
@@ -49,6 +94,27 @@ def write_files(
         write_array(out / "scores" / f"{stem}.npy", score)
     if "overlays" in save:
         write_picture(out / "overlays" / f"{stem}.png", draw(pixels, mask, score, row))
+    if "full-size" in save and photograph is not None:
+        write_picture(out / "full-size" / f"{stem}.jpg", full_size_overlay(photograph(), mask, row["crop"]))
+
+
+def read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads the mask `[H, W]` bool and the score map `[H, W]` float32 of a line, None for no score map.
+
+    Raises:
+        OSError, ValueError, KeyError: the run did not save the mask, or its file is damaged.
+    """
+    stem = row["files"]
+    if (folder / "masks" / f"{stem}.png").exists():
+        with Image.open(folder / "masks" / f"{stem}.png") as picture:
+            mask = np.asarray(picture.convert("1"))
+        scores = folder / "scores" / f"{stem}.npy"
+        if scores.exists() or "shard" not in row:
+            return mask, np.load(scores) if scores.exists() else None
+    return unpack(_shard(folder, row["shard"])[row["path"], row["target"]])
+
+
+_shard = functools.lru_cache(maxsize=1)(read_shard)
 
 
 def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str, Any]) -> Image.Image:

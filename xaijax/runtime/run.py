@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from PIL import Image
 
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
@@ -22,9 +24,10 @@ from xaijax.runtime.folder import RunFolder
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Explained, Job, Program, Request, compile_job
 from xaijax.runtime.journal import Journal
+from xaijax.runtime.packed import pack
 from xaijax.runtime.pipeline import Behind, ahead
 from xaijax.runtime.reading import UnreadableImageError
-from xaijax.runtime.rows import file_stem, result_row, write_files
+from xaijax.runtime.rows import Box, file_stem, kept_box, result_row, write_files
 from xaijax.runtime.share import ALL, Share
 from xaijax.runtime.targets import find_class
 from xaijax.runtime.telling import Teller
@@ -43,7 +46,8 @@ class Item:
     index: int
     source: Source
     sha256: str = ""
-    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    size: tuple[int, int] = (0, 0)
+    crop: Box = (0, 0, 0, 0)
     request: Request | None = None
     error: str = ""
 
@@ -100,8 +104,9 @@ def run(
     started = time.perf_counter()
     names = [source.name for source in sources]
     targets = _find_targets(sources, job)
-    folder = RunFolder(out, job.settings, images=len(sources))
+    folder = RunFolder(out, job.settings, names)
     journal = Journal(out, rows_per_image=job.rows_per_image, retry_errors=retry_errors)
+    _check_targets(sources, targets, journal, out)
     left = [(i, source) for i, source in enumerate(sources) if share.has(i) and not journal.is_done(source.name)]
     explain = compile_job(job) if left else None
     compiled = time.perf_counter()
@@ -118,7 +123,6 @@ def run(
         "devices": [str(device.device_kind) for device in jax.local_devices()],
         "micro_batch": job.micro_batch,
         "batch_size": job.batch_size,
-        "images": len(sources),
         "timings": {"compile_s": compiled - started, "explain_s": seconds},
         "images_per_s": teller.images / seconds,
         "evaluations_per_s": teller.evaluations / seconds,
@@ -126,7 +130,7 @@ def run(
     with _writing_to(out):
         if left:
             folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
-        is_finished = folder.finish(journal, names, figures)
+        is_finished = folder.finish(journal, figures)
         if is_finished:
             # Another process may have finished it too, and dropped what was half written.
             with contextlib.suppress(FileNotFoundError):
@@ -200,6 +204,22 @@ def _find_targets(sources: Sequence[Source], job: Job) -> dict[str, int]:
     return {target: find_class(target, job.classifier) for target in named}
 
 
+def _check_targets(sources: Sequence[Source], targets: Mapping[str, int], journal: Journal, out: Path) -> None:
+    """Refuses a list that asks two things of an image, or another one than was explained."""
+    asked: dict[str, str] = {}
+    for source in sources:
+        if source.target is None:
+            continue
+        if asked.setdefault(source.name, source.target) != source.target:
+            raise ValueError(f"the list asks for two classes of {source.name!r}; make two lists, each with its folder.")
+        explained = journal.targets(source.name)
+        if explained and targets[source.target] not in explained:
+            raise ValueError(
+                f"{str(out)!r} explains another class of {source.name!r} than the list asks for now; name another "
+                "folder, or the same target."
+            )
+
+
 def _read(numbered: tuple[int, Source], classifier: Classifier, targets: Mapping[str, int]) -> Item:
     index, source = numbered
     try:
@@ -208,7 +228,7 @@ def _read(numbered: tuple[int, Source], classifier: Classifier, targets: Mapping
         return Item(index, source, error=str(error))
     target = None if source.target is None else targets[source.target]
     request = Request(preprocess(image, classifier), target, source.id)
-    return Item(index, source, digest, crop_box(image.size, classifier), request)
+    return Item(index, source, digest, image.size, crop_box(image.size, classifier), request)
 
 
 def _explained(
@@ -236,10 +256,22 @@ def _explained(
             stem = file_stem(item.index * each + row % each, item.source.stem)
             if journal.is_taken(stem, item.source.name):
                 stem = f"{stem}_{item.sha256[:8]}"
-            line = {"path": item.source.name, "sha256": item.sha256, "crop": item.crop, **found, "seed": job.seed}
-            write_files(out, stem, item.request.pixels, result, row, line, job.save)
-            lines.append(line | {"files": stem})
+            box = kept_box(np.asarray(result.mask[row]), item.crop, item.size)
+            where = {"size": item.size, "crop": item.crop, "box": box}
+            line = {"path": item.source.name, "sha256": item.sha256, **where, **found, "seed": job.seed}
+            read = functools.partial(_read_again, item.source, job.classifier.channels)
+            try:
+                write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
+            except UnreadableImageError as error:
+                lines.append(_failure(item, job.seed, f"It was explained, but cannot be read again: {error}"))
+                continue
+            packed = {"packed": pack(result, row)} if "packed" in job.save else {}
+            lines.append(line | {"files": stem} | packed)
     return rows
+
+
+def _read_again(source: Source, channels: int) -> Image.Image:
+    return source.read(channels)[0]
 
 
 def _failure(item: Item, seed: int, error: str) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""Files that are whole or not there at all, whatever happens to the process that writes them."""
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a whole file, or nothing."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, indented."""
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Writes a picture in the format that the suffix names."""
+    with whole_file(path) as file:
+        picture.save(file, Image.registered_extensions()[path.suffix])
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Writes `[H, W]` bool as a 1-bit PNG."""
+    write_picture(path, Image.fromarray(mask).convert("1"))
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Writes an array as `.npy`."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_whole(path, buffer.getvalue())
