@@ -1,30 +1,29 @@
-"""The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `status`, `models`."""
+"""The command line: `xaijax demo`, `explain`, `warmup`, `evaluate`, `report`, `status`, `models`."""
 
-import dataclasses
 import shlex
 import sys
+import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import tyro
 
-from xaijax.models.zoo import is_embedded, load, names
+from xaijax.models.zoo import is_embedded, names
 from xaijax.report.page import write_page
 from xaijax.runtime import evaluate
+from xaijax.runtime.asking import make_job
 from xaijax.runtime.cache import keep_compiled
-from xaijax.runtime.commands import FREE, Demo, Evaluate, Explain, Models, Report, Status
+from xaijax.runtime.commands import Demo, Evaluate, Explain, Models, Report, Status, Warmup
 from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.demo import demo, table
+from xaijax.runtime.estimate import estimate
 from xaijax.runtime.inputs import find_sources
-from xaijax.runtime.job import Job
+from xaijax.runtime.job import compile_job
 from xaijax.runtime.options import method_options
 from xaijax.runtime.run import run
 from xaijax.runtime.share import find_share
 from xaijax.runtime.signals import stopped_by_signals
 from xaijax.runtime.status import read_progress
-from xaijax.runtime.targets import find_against, find_target
 
 EXPLAINED, SOME_FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 """The exit codes; a run that SIGTERM stopped ends with 143."""
@@ -38,11 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def explain_command(options: tyro.conf.OmitArgPrefixes[Explain], search: Any) -> int:
         return _explain(options, search, shlex.join(["xaijax", *arguments]))
 
-    explain_command.__annotations__["search"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
-    explain_command.__doc__ = Explain.__doc__
+    def warmup_command(options: tyro.conf.OmitArgPrefixes[Warmup], search: Any) -> int:
+        return _warmup(options, search)
+
+    for command, options in ((explain_command, Explain), (warmup_command, Warmup)):
+        command.__annotations__["search"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
+        command.__doc__ = options.__doc__
     commands = {
         "demo": _with_options(Demo, _demo),
         "explain": explain_command,
+        "warmup": warmup_command,
         "evaluate": _with_options(Evaluate, _evaluate),
         "report": _with_options(Report, _report),
         "status": _with_options(Status, _status),
@@ -94,12 +98,13 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
     sources = find_sources(options.images)
     use_all_cores()
-    if options.batch_size != "auto" and options.batch_size < 1:
-        raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
     if options.cache:
         keep_compiled()
-    job = _job(options, method, images=len(sources))
+    job = make_job(options, method, images=len(sources))
     share = find_share(options.process_index, options.processes, options.block_size)
+    if options.dry_run:
+        print(estimate(sources, job, options.out, share))
+        return EXPLAINED
     with stopped_by_signals() as stop:
         found = run(
             sources,
@@ -124,35 +129,15 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     return SOME_FAILED if found.failed else EXPLAINED
 
 
-def _job(options: Explain, method: Any, *, images: int) -> Job:
-    """Loads the classifier and describes what the options ask of it."""
-    classifier = load(
-        options.model,
-        options.weights,
-        num_classes=options.num_classes,
-        mean=options.mean,
-        std=options.std,
-        padding=options.padding,
-        dtype=options.dtype,
-        labels=options.labels,
-    )
-    target, against = find_target(options.target, classifier), find_against(options.against, classifier)
-    if target == against:
-        raise ValueError(f"against {options.against!r} is the target itself; name another class, or runner-up.")
-    full = max(8, 4 * len(jax.local_devices()))
-    settings = {
-        key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE
-    }
-    return Job(
-        classifier=classifier,
-        method=method,
-        target=target,
-        against=against,
-        seed=options.seed,
-        batch_size=min(images, full) if options.batch_size == "auto" else options.batch_size,
-        save=options.save,
-        settings=settings | {"options": dataclasses.asdict(method)},
-    )
+def _warmup(options: Warmup, search: Any) -> int:
+    use_all_cores()
+    folder = keep_compiled()
+    if folder is None:
+        raise ValueError("the cache folder cannot be written; set XDG_CACHE_HOME to one that can.")
+    start = time.perf_counter()
+    compile_job(make_job(options, search.make()))
+    print(f"compiled in {time.perf_counter() - start:.1f} s; kept in {folder}")
+    return EXPLAINED
 
 
 def _evaluate(options: Evaluate) -> int:
@@ -176,8 +161,11 @@ def _status(options: Status) -> int:
 
 
 def _models(options: Models) -> int:
+    width = max(map(len, names())) + 2
     for name in names():
-        print(f"{name:<24}{'embedded' if is_embedded(name) else 'weights from a file: --weights NAME.safetensors'}")
+        print(
+            f"{name:<{width}}{'embedded' if is_embedded(name) else 'weights from a file: --weights NAME.safetensors'}"
+        )
     return EXPLAINED
 
 

@@ -311,6 +311,22 @@ def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):
         run([Source(name, target="9")], job, tmp_path / "none")
 
 
+def test_a_device_that_is_too_small_is_said_with_the_option_that_helps(files, finished, job, tmp_path, monkeypatch):
+    original = runs.compile_job
+
+    def compile_for_one(job):
+        def explain_all(images):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+        return explain_all if job.batch_size > 1 else original(job)
+
+    monkeypatch.setattr(runs, "compile_job", compile_for_one)
+    with pytest.raises(ValueError, match=r"2 images at a time do not fit .*; the same command with --batch-size 1"):
+        run(files, job, tmp_path)
+    explained(files, dataclasses.replace(job, batch_size=1), tmp_path)
+    assert contents(tmp_path) == contents(finished[0])
+
+
 def test_a_list_that_asks_for_another_class_is_refused(files, job, tmp_path):
     name = str(files[0])
     explained([Source(name, target="4")], job, tmp_path)

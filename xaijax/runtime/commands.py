@@ -12,21 +12,19 @@ from xaijax.runtime.rows import Save
 from xaijax.runtime.share import BLOCK
 
 FREE = (
-    *("images", "out", "save", "batch_size", "cache"),
+    *("images", "out", "save", "batch_size", "cache", "dry_run"),
     *("processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
 )
 """Options of `explain` that another start of a run may change."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Explain:
-    """Explains image files and writes a folder of results; the same command again resumes.
+class Asked:
+    """What is asked of each image, and of which classifier.
 
     Attributes:
-        images: image files, folders of them, globs, lists (.txt, .jsonl), .tar shards, .npy or .npz arrays, URLs.
         model: a name that `xaijax models` lists.
         weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
-        out: folder for the results.
         method: how to explain.
         target: class to explain: predicted, its number, or its label; or top3 (any number), a line each.
         against: what the class is told from: others, runner-up (the most probable other), a number, or a label.
@@ -38,21 +36,10 @@ class Explain:
         dtype: of the forward pass; bfloat16 for GPU and TPU, its logits are float32.
         seed: the same seed gives the same answer.
         batch_size: images searched at a time, on all devices together.
-        save: what to write beside results.jsonl.
-        cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
-        processes: that share the run, started by the same command with the same folder; auto asks the scheduler (a
-            SLURM array or srun, Open MPI). The last to end writes results.jsonl.
-        process_index: number of this process, from 0; by default the scheduler's.
-        block_size: images in a row that one of several processes takes.
-        retry_errors: try images again that an earlier start could not explain.
-        log_json: tell the progress in lines of JSON on standard error.
-        profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard.
     """
 
-    images: Annotated[tuple[str, ...], tyro.conf.Positional]
     model: str = "mobilenet_v2"
     weights: str | None = None
-    out: Path
     method: Literal[tuple(METHODS)] = "elime"  # type: ignore[valid-type]
     target: str = "predicted"
     against: str = "others"
@@ -64,7 +51,32 @@ class Explain:
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     batch_size: int | Literal["auto"] = "auto"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explain(Asked):
+    """Explains image files and writes a folder of results; the same command again resumes.
+
+    Attributes:
+        images: image files, folders of them, globs, lists (.txt, .jsonl), .tar shards, .npy or .npz arrays, URLs.
+        out: folder for the results.
+        save: what to write beside results.jsonl: files an image, or for very many images masks and scores packed in
+            shards of a thousand; full-size is the whole photograph with its mask.
+        dry_run: tell what there is to do and how long it takes, and write nothing.
+        cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
+        processes: that share the run, started by the same command with the same folder; auto asks the scheduler (a
+            SLURM array or srun, Open MPI). The last to end writes results.jsonl.
+        process_index: number of this process, from 0; by default the scheduler's.
+        block_size: images in a row that one of several processes takes.
+        retry_errors: try images again that an earlier start could not explain.
+        log_json: tell the progress in lines of JSON on standard error.
+        profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard.
+    """
+
+    images: Annotated[tuple[str, ...], tyro.conf.Positional]
+    out: Path
     save: tuple[Save, ...] = ("masks", "scores", "overlays")
+    dry_run: bool = False
     cache: bool = True
     processes: int | Literal["auto"] | None = None
     process_index: int | None = None
@@ -72,6 +84,11 @@ class Explain:
     retry_errors: bool = False
     log_json: bool = False
     profile: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Warmup(Asked):
+    """Compiles what `explain` with the same options needs and keeps it in the cache, for the processes of a cluster."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

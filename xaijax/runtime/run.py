@@ -108,13 +108,14 @@ def run(
     journal = Journal(out, rows_per_image=job.rows_per_image, retry_errors=retry_errors)
     _check_targets(sources, targets, journal, out)
     left = [(i, source) for i, source in enumerate(sources) if share.has(i) and not journal.is_done(source.name)]
-    explain = compile_job(job) if left else None
+    with _fitting(job):
+        explain = compile_job(job) if left else None
     compiled = time.perf_counter()
     stop = stop or threading.Event()
     with Teller(len(left), as_json=log_json) as teller:
         if explain is not None:
             trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
-            with _writing_to(out), trace:
+            with _writing_to(out), _fitting(job), trace:
                 _explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
         seconds = teller.seconds
     figures = {
@@ -153,6 +154,23 @@ def _writing_to(out: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
+
+
+@contextlib.contextmanager
+def _fitting(job: Job) -> Iterator[None]:
+    """Says what to do where a device's memory does not hold a batch; the micro-batch, which results rest on, stays."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        size, devices = job.batch_size, len(jax.local_devices())
+        remedy = (
+            f"the same command with --batch-size {size // 2} goes on." if size > devices else "take a smaller model."
+        )
+        raise ValueError(
+            f"{size} images at a time do not fit into the memory of {devices} device(s); {remedy}"
+        ) from error
 
 
 def _explain_all(

@@ -1,0 +1,77 @@
+"""What a run would do, before it does anything: images, forward passes, time and disk."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.methods.sharding import count_devices
+from xaijax.runtime.inputs import Source
+from xaijax.runtime.job import Job
+from xaijax.runtime.journal import Journal
+from xaijax.runtime.share import Share
+
+BYTES = {"masks": 0.04, "scores": 4.0, "overlays": 3.2, "packed": 0.1, "full-size": 1.0}
+"""On disk, for each pixel that the classifier sees, measured on photographs of 500 pixels; exact for scores."""
+
+LINE = 520
+"""Bytes of an explanation's line."""
+
+
+def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> str:
+    """Returns what there is left to do, in lines; forward passes are timed for some seconds, nothing is written.
+
+    Args:
+        sources: of the images.
+        job: what to explain and how.
+        out: the folder, which may hold a part of the run.
+        share: of this process.
+    """
+    journal = Journal(out, rows_per_image=job.rows_per_image)
+    mine = [source for place, source in enumerate(sources) if share.has(place)]
+    left = sum(not journal.is_done(source.name) for source in mine)
+    devices = count_devices(job.batch_size)
+    budget = getattr(job.method, "evaluations", 1) * job.rows_per_image
+    second = pass_seconds(job.classifier, job.micro_batch)
+    height, width = job.classifier.input_size
+    pixels = height * width * job.rows_per_image
+    disk = left * (LINE * job.rows_per_image + sum(BYTES[name] * pixels for name in job.save))
+    of_share = f", {len(mine)} of them in the share of this process" if share.count > 1 else ""
+    took = timedelta(seconds=round(left * budget * second / devices))
+    return "\n".join(
+        [
+            f"images       {len(sources)}{of_share}; {left} left to explain, unless they cannot be read",
+            f"evaluations  at most {budget} an image, {left * budget:,} in all",
+            f"devices      {devices} x {jax.local_devices()[0].device_kind}; {job.batch_size} images at a time, "
+            f"micro-batch {job.micro_batch}",
+            f"time         about {took}, from {1000 * second:.1f} ms a forward pass; segmentation comes on top",
+            f"disk         about {disk / 1e6:,.1f} MB for {', '.join(('results', *job.save))}",
+        ]
+    )
+
+
+def pass_seconds(classifier: Classifier, micro_batch: int, *, least: float = 1.0) -> float:
+    """Times forward passes of one device at a micro-batch.
+
+    Args:
+        classifier: that can be compiled.
+        micro_batch: images a pass.
+        least: seconds to measure for.
+
+    Returns:
+        Seconds an image, compilation apart.
+    """
+    shape = (micro_batch, *classifier.input_size, classifier.channels)
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    forward = jax.jit(lambda classifier, images: classifier.apply(classifier.params, to_unit_range(images))[0])
+    jax.block_until_ready(forward(classifier, images))
+    start, passes = time.perf_counter(), 0
+    while time.perf_counter() - start < least:
+        jax.block_until_ready(forward(classifier, images))
+        passes += 1
+    return (time.perf_counter() - start) / (passes * micro_batch)
