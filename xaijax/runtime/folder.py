@@ -8,7 +8,7 @@
 import contextlib
 import io
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ RUN = "run.json"
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # each container has a process 1
     try:
         with temporary.open("wb") as file:
             yield file
