@@ -1,6 +1,7 @@
-"""The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `status`, `models`."""
+"""The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `status`, `models`, `launch`."""
 
 import dataclasses
+import importlib.resources
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from xaijax.models.zoo import is_embedded, load, names
 from xaijax.report.page import write_page
 from xaijax.runtime import evaluate
 from xaijax.runtime.cache import keep_compiled
-from xaijax.runtime.commands import FREE, Demo, Evaluate, Explain, Models, Report, Status
+from xaijax.runtime.commands import FREE, LAUNCH, Demo, Evaluate, Explain, Launch, Models, Report, Status
 from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.inputs import find_sources
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "report": _with_options(Report, _report),
         "status": _with_options(Status, _status),
         "models": _with_options(Models, _models),
+        "launch": _with_options(Launch, _launch),
     }
     try:
         return tyro.extras.subcommand_cli_from_dict(commands, prog="xaijax", args=arguments)
@@ -178,6 +180,12 @@ def _status(options: Status) -> int:
 def _models(options: Models) -> int:
     for name in names():
         print(f"{name:<24}{'embedded' if is_embedded(name) else 'weights from a file: --weights NAME.safetensors'}")
+    return EXPLAINED
+
+
+def _launch(options: Launch) -> int:
+    file = importlib.resources.files("xaijax.runtime") / "launch" / LAUNCH[options.where]
+    print(file.read_text(encoding="utf-8"), end="")
     return EXPLAINED
 
 
