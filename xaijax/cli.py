@@ -1,5 +1,6 @@
-"""The command line: `xaijax demo`, `explain`, `warmup`, `evaluate`, `report`, `status`, `models`."""
+"""The command line: `xaijax demo`, `explain`, `warmup`, `evaluate`, `report`, `status`, `models`, `launch`."""
 
+import importlib.resources
 import shlex
 import sys
 import time
@@ -13,7 +14,7 @@ from xaijax.report.page import write_page
 from xaijax.runtime import evaluate
 from xaijax.runtime.asking import make_job
 from xaijax.runtime.cache import keep_compiled
-from xaijax.runtime.commands import Demo, Evaluate, Explain, Models, Report, Status, Warmup
+from xaijax.runtime.commands import LAUNCH, Demo, Evaluate, Explain, Launch, Models, Report, Status, Warmup
 from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.estimate import estimate
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "report": _with_options(Report, _report),
         "status": _with_options(Status, _status),
         "models": _with_options(Models, _models),
+        "launch": _with_options(Launch, _launch),
     }
     try:
         return tyro.extras.subcommand_cli_from_dict(commands, prog="xaijax", args=arguments)
@@ -166,6 +168,12 @@ def _models(options: Models) -> int:
         print(
             f"{name:<{width}}{'embedded' if is_embedded(name) else 'weights from a file: --weights NAME.safetensors'}"
         )
+    return EXPLAINED
+
+
+def _launch(options: Launch) -> int:
+    file = importlib.resources.files("xaijax.runtime") / "launch" / LAUNCH[options.where]
+    print(file.read_text(encoding="utf-8"), end="")
     return EXPLAINED
 
 

@@ -52,6 +52,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     assert names_in(tmp_path) == ["file"]
 
 
+def test_two_writers_of_a_file_do_not_meet(tmp_path):
+    with whole_file(tmp_path / "file") as first:
+        write_whole(tmp_path / "file", b"second")
+        first.write(b"first")
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert names_in(tmp_path) == ["file"]
+
+
 def test_masks_arrays_and_json_come_back(tmp_path):
     mask = np.random.default_rng(0).random((5, 11)) < 0.5
     write_mask(tmp_path / "mask.png", mask)

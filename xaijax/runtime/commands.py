@@ -11,6 +11,14 @@ from xaijax.models.zoo import is_embedded, names
 from xaijax.runtime.rows import Save
 from xaijax.runtime.share import BLOCK
 
+LAUNCH = {
+    "slurm": "slurm_array.sh",
+    "kubernetes": "kubernetes_indexed_job.yaml",
+    "tpu": "tpu_slice.sh",
+    "xpk": "xpk.sh",
+}
+"""The files that start a run on a cluster, in the folder `launch`."""
+
 FREE = (
     *("images", "out", "save", "batch_size", "cache", "dry_run"),
     *("processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
@@ -156,3 +164,14 @@ class Status:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Models:
     """Lists what can be loaded, and from where."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Launch:
+    """Prints a file that starts a run on a cluster, to be changed where it says so: `xaijax launch slurm > job.sh`.
+
+    Attributes:
+        where: a SLURM array, an Indexed Job of Kubernetes, the hosts of a TPU slice, or the same by xpk.
+    """
+
+    where: Annotated[Literal[tuple(LAUNCH)], tyro.conf.Positional]  # type: ignore[valid-type]

@@ -8,14 +8,12 @@ from typing import Literal
 BLOCK = 64
 """Images a block, where nothing else is said."""
 
-SCHEDULERS = (
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
-    ("SLURM_PROCID", "SLURM_NTASKS", None),
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", None),
-    ("JOB_COMPLETION_INDEX", None, None),
+LAUNCHERS = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
-"""Where a SLURM array, srun, Open MPI and a Kubernetes Indexed Job tell a process its number, how many processes there
-are, and the number of the first. A Kubernetes Job does not tell their count."""
+"""Where mpirun and srun tell a process its number and how many they started, the innermost first: under SLURM mpirun's
+processes inherit the number 0 of the batch script. The script itself has that too, with SLURM_NTASKS, and is alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +72,42 @@ def find_share(
         if index is not None:
             raise ValueError(f"process-index is {index} but processes is not given; give both.")
         return Share(block=block)
-    for index_name, count_name, first_name in SCHEDULERS:
-        if index_name in environment and (count != "auto" or count_name in environment):
-            first = int(environment.get(first_name, 0)) if first_name else 0
-            index = int(environment[index_name]) - first if index is None else index
-            count = int(environment[count_name]) if count == "auto" and count_name else count
-            break
     if index is None or count == "auto":
+        told_index, told_count = _told(environment)
+        index = told_index if index is None else index
+        count = told_count if count == "auto" else count
+    if index is None or count is None:
         raise ValueError("no scheduler tells this process its number and how many there are; give both.")
     return Share(index, count, block)
+
+
+def _told(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Returns number and count by the scheduler, None what it does not tell.
+
+    Each task of a SLURM array may start several processes. A Kubernetes Indexed Job does not tell their count.
+    """
+    array = _array_place(environment)
+    for index_name, count_name in LAUNCHERS:
+        if index_name in environment and count_name in environment:
+            inner, each = int(environment[index_name]), int(environment[count_name])
+            task, tasks = array or (0, 1)
+            return task * each + inner, tasks * each
+    if array is not None:
+        return array
+    if "JOB_COMPLETION_INDEX" in environment:
+        return int(environment["JOB_COMPLETION_INDEX"]), None
+    return None, None
+
+
+def _array_place(environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """Returns the place of a task in its SLURM array, and the tasks; None outside of one."""
+    names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "MAX", "STEP")]
+    if not all(name in environment for name in names):
+        return None
+    task, count, first, last, step = (int(environment[name]) for name in names)
+    if (last - first) // step + 1 != count:
+        raise ValueError(
+            f"the {count} tasks of the SLURM array have ids from {first} to {last} with gaps, so that none can tell "
+            f"its place; submit all of it, or ids in a row, such as --array=0-{count - 1}."
+        )
+    return (task - first) // step, count

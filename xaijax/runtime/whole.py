@@ -3,7 +3,7 @@
 import contextlib
 import io
 import json
-import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from PIL import Image
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # each container has a process 1
     try:
         with temporary.open("wb") as file:
             yield file
