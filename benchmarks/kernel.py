@@ -1,0 +1,209 @@
+"""The kernel at one setting: the compiled search of whole batches, against bare forward passes in the same process.
+
+    python -m benchmarks.kernel PHOTOGRAPHS... --weights FILE --batch 8 --devices 2
+
+Prints a line of JSON. Images are read and the search compiled before the clock starts; of its results only the
+evaluations are looked at. `benchmarks.throughput` runs it over many settings, `benchmarks.whole_run` holds the whole
+command against it. The order is A B B A, several times over. Arithmetic is what XLA counts of a forward pass, times the
+evaluations; the matrix products that it is held against run on the same devices.
+"""
+
+import dataclasses
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+
+import xaijax
+from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.rates import bare_passes, flops_of_a_pass, matrix_product_rate, use_devices
+from xaijax.classifier import Dtype
+from xaijax.evaluation import micro_batch_size
+from xaijax.explain import Method, compiled_explain
+from xaijax.fitness import Targets
+from xaijax.methods.arguments import name_images
+from xaijax.methods.batch import Batch
+from xaijax.methods.sharding import count_devices
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(PhotographOptions):
+    """Measures the kernel at one setting.
+
+    Attributes:
+        dtype: of the forward pass.
+        evaluations: an image.
+        micro_batch: masked images a forward pass; None is the library's rule.
+        devices: None is all of them, on CPU one a core as on the command line.
+        rounds: of A B B A.
+    """
+
+    count: int = 16
+    dtype: Dtype = "float32"
+    evaluations: int = 120
+    micro_batch: int | None = None
+    devices: int | None = None
+    rounds: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """The compiled search of a batch, and batches for it.
+
+    Attributes:
+        program: explains a batch.
+        batches: its arguments.
+        compile_s: seconds of the compilation.
+        micro_batch: masked images a forward pass.
+        devices: that each batch is spread over.
+    """
+
+    program: Callable[..., xaijax.Explanation]
+    batches: list[tuple[Any, ...]]
+    compile_s: float
+    micro_batch: int
+    devices: int
+
+    def run(self) -> int:
+        """Explains all batches and returns the evaluations that they took."""
+        results = [self.program(*batch) for batch in self.batches]
+        return sum(int(np.asarray(result.evaluations).sum()) for result in jax.block_until_ready(results))
+
+    @property
+    def temporary_bytes(self) -> int | None:
+        """What the program needs on a device beside its arguments and results, as XLA counts it."""
+        counted: Any = self.program.memory_analysis()  # type: ignore[attr-defined]
+        return counted.temp_size_in_bytes if counted else None
+
+
+def compile_kernel(
+    classifier: xaijax.Classifier,
+    images: np.ndarray,
+    method: Method,
+    *,
+    batch: int,
+    micro_batch: int | None = None,
+    devices: int | None = None,
+    seed: int = 0,
+) -> Kernel:
+    """Compiles the search of batches of so many images, as a run does, and fills them; the last one may have gaps."""
+    devices = count_devices(batch) if devices is None else devices
+    micro_batch = micro_batch or micro_batch_size(images.shape[1:], jax.default_backend())
+    size = -(-batch // devices) * devices
+
+    def arguments(part: np.ndarray) -> tuple[Any, ...]:
+        gaps = [(0, size - len(part))] + [(0, 0)] * (part.ndim - 1)
+        words = np.pad(name_images(part, None), gaps[:2])
+        predicted: Any = np.full((size,), -1, np.int32)
+        targets = Targets(explained=predicted, against=predicted)
+        filled = Batch(images=np.pad(part, gaps), targets=targets, active=np.arange(size) < len(part))
+        return jax.random.key(seed), words, classifier, filled
+
+    batches = [arguments(images[start : start + batch]) for start in range(0, len(images), batch)]
+    start = time.perf_counter()
+    program = compiled_explain.lower(*batches[0], method, micro_batch, devices).compile()
+    return Kernel(program, batches, time.perf_counter() - start, micro_batch, devices)
+
+
+def time_kernel(kernel: Kernel, classifier: xaijax.Classifier, images: np.ndarray, rounds: int) -> dict[str, Any]:
+    """Times the kernel against as many bare passes in turn, and returns its rates."""
+
+    def bare(evaluations: int) -> None:
+        passes = np.int32(-(-evaluations // (kernel.micro_batch * kernel.devices)))
+        jax.block_until_ready(bare_passes(classifier, images, passes, kernel.micro_batch, kernel.devices))
+
+    evaluations = kernel.run()
+    bare(1)
+    spent: dict[str, list[float]] = {"kernel": [], "bare": []}
+    for _ in range(rounds):
+        for side in ("kernel", "bare", "bare", "kernel"):
+            start = time.perf_counter()
+            kernel.run() if side == "kernel" else bare(evaluations)
+            spent[side].append(time.perf_counter() - start)
+    seconds = float(np.median(spent["kernel"]))
+    joined = {side: np.reshape(times, (-1, 2)).sum(axis=1) for side, times in spent.items()}
+    return {
+        "spent_evaluations": evaluations,
+        "seconds": spent["kernel"],
+        "images_per_s": len(images) / seconds,
+        "evaluations_per_s": evaluations / seconds,
+        "share_of_bare": float(np.median(joined["bare"] / joined["kernel"])),
+        "shares_of_bare": (joined["bare"] / joined["kernel"]).tolist(),
+    }
+
+
+def arithmetic(classifier: xaijax.Classifier, kernel: Kernel, dtype: Dtype, evaluations_per_s: float) -> dict[str, Any]:
+    """Returns how near the evaluations come to the devices' rate of matrix products."""
+    flops = flops_of_a_pass(classifier, kernel.micro_batch)
+    products = matrix_product_rate(dtype, devices=kernel.devices)
+    used = None if flops is None else flops * evaluations_per_s
+    return {
+        "flops_of_a_pass": flops,
+        "flops_per_s": used,
+        "matrix_product_flops_per_s": products,
+        "share_of_matrix_product": None if used is None else used / products,
+    }
+
+
+def peak_bytes() -> dict[str, int]:
+    """Returns the most memory that this process has had so far, and its first device where that has its own."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    device = {"peak_device_bytes": statistics["peak_bytes_in_use"]} if "peak_bytes_in_use" in statistics else {}
+    return {"peak_resident_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, **device}
+
+
+def measure(classifier: xaijax.Classifier, images: np.ndarray, options: Options) -> dict[str, Any]:
+    """Returns all figures of one setting."""
+    method = xaijax.ELIME(evaluations=options.evaluations, segmentation=options.segmentation, fill=options.fill)
+    kernel = compile_kernel(
+        classifier,
+        images,
+        method,
+        batch=options.batch,
+        micro_batch=options.micro_batch,
+        devices=options.devices,
+        seed=options.seed,
+    )
+    rates = time_kernel(kernel, classifier, images, options.rounds)
+    return {
+        "model": options.model,
+        "dtype": options.dtype,
+        "images": len(images),
+        "batch": options.batch,
+        "evaluations": options.evaluations,
+        "micro_batch": kernel.micro_batch,
+        "devices": kernel.devices,
+        "compile_s": kernel.compile_s,
+        **rates,
+        **arithmetic(classifier, kernel, options.dtype, rates["evaluations_per_s"]),
+        "temporary_bytes": kernel.temporary_bytes,
+        **peak_bytes(),
+    }
+
+
+def load_images(options: PhotographOptions, classifier: xaijax.Classifier) -> np.ndarray:
+    """Returns the photographs that options choose."""
+    return read_photographs(choose_photographs(options.images, options.count), classifier)
+
+
+def command_line(options: PhotographOptions) -> list[str]:
+    """Returns the arguments that give a benchmark these options; None is left to its default."""
+    named = [(name, value) for name, value in vars(options).items() if name != "images" and value is not None]
+    paths = [str(Path(path).resolve()) for path in options.images]
+    return [*paths, *(part for name, value in named for part in (f"--{name.replace('_', '-')}", str(value)))]
+
+
+def main(options: Options) -> None:
+    use_devices(options.devices)
+    classifier = xaijax.models.load(options.model, options.weights, dtype=options.dtype)
+    print(json.dumps(measure(classifier, load_images(options, classifier), options)))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
