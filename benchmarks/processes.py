@@ -70,28 +70,29 @@ def run_module(module: str, arguments: Iterable[Any], *, seconds: float | None =
     return done.stdout
 
 
-def start_explain(arguments: Iterable[Any], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Starts `xaijax explain`; it tells its progress in lines of JSON on its standard error."""
-    return subprocess.Popen(
-        _command("xaijax.cli", ["explain", *arguments, "--log-json"]),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-    )
+def run_explain(*commands: Sequence[Any], **environment: str) -> float:
+    """Runs `xaijax explain` with each of the commands' arguments, all at once, and returns the seconds until all end.
+
+    Raises:
+        ProcessError: one failed.
+    """
+    start = time.perf_counter()
+    processes = [_start_explain(arguments, environment) for arguments in commands]
+    said = [process.communicate()[1] for process in processes]
+    seconds = time.perf_counter() - start
+    for process, text in zip(processes, said, strict=True):
+        _check_ended(process, text)
+    return seconds
 
 
-def watch_explain(
-    arguments: Iterable[Any], environment: Mapping[str, str] | None = None, *, every: float = 1.0
-) -> Watched:
+def watch_explain(arguments: Iterable[Any], *, every: float = 1.0, **environment: str) -> Watched:
     """Runs `xaijax explain` to its end and looks at its memory and progress every so many seconds.
 
     Raises:
         ProcessError: it failed.
     """
     start = time.perf_counter()
-    process = start_explain(arguments, environment)
+    process = _start_explain([*arguments, "--log-json"], environment)
     told = _Told(process.stderr)
     samples = []
     while True:
@@ -104,12 +105,22 @@ def watch_explain(
             continue
         break
     seconds = time.perf_counter() - start
-    check_ended(process, told.text())
+    _check_ended(process, told.text())
     return Watched(seconds, samples)
 
 
-def check_ended(process: subprocess.Popen[str], said: str) -> None:
-    """Raises ProcessError where a process that has ended failed; `said` is what it said on standard error."""
+def _start_explain(arguments: Iterable[Any], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        _command("xaijax.cli", ["explain", *arguments]),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+
+
+def _check_ended(process: subprocess.Popen[str], said: str) -> None:
     if process.returncode:
         raise ProcessError(f"xaijax explain ended with {process.returncode}: {said[-1000:]}")
 

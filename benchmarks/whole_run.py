@@ -70,7 +70,7 @@ def run_command(inputs: list[Path], options: Options, out: Path) -> Watched:
             *(path.resolve() for path in inputs),
             *("--model", options.model, *weights, "--out", out, "--seed", options.seed),
             *("--batch-size", options.batch, "--evaluations", options.evaluations),
-            *("--segmentation", options.segmentation, "--save", *options.save),
+            *("--segmentation", options.segmentation, "--no-cache", "--save", *options.save),
         ],
         every=options.every,
     )
