@@ -13,7 +13,6 @@ import json
 import resource
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -52,28 +51,43 @@ class Options(PhotographOptions):
     rounds: int = 2
 
 
+Arguments = tuple[Any, ...]
+"""Of the compiled search: a batch."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """The compiled search of a batch, and batches for it.
+    """The compiled search of a batch.
 
     Attributes:
         program: explains a batch.
-        batches: its arguments.
-        compile_s: seconds of the compilation.
+        arguments: makes its arguments of images `[B, H, W, C]`, at most a batch; the places that are left hold none.
+        batch: images that it takes.
         micro_batch: masked images a forward pass.
-        devices: that each batch is spread over.
+        devices: that a batch is spread over.
+        compile_s: seconds of the compilation.
     """
 
     program: Callable[..., xaijax.Explanation]
-    batches: list[tuple[Any, ...]]
-    compile_s: float
+    arguments: Callable[[np.ndarray], Arguments]
+    batch: int
     micro_batch: int
     devices: int
+    compile_s: float
 
-    def run(self) -> int:
-        """Explains all batches and returns the evaluations that they took."""
-        results = [self.program(*batch) for batch in self.batches]
+    def batches(self, images: np.ndarray) -> list[Arguments]:
+        """Returns the arguments of as many calls as the images need."""
+        return [self.arguments(images[start : start + self.batch]) for start in range(0, len(images), self.batch)]
+
+    def run(self, batches: list[Arguments]) -> int:
+        """Explains batches and returns the evaluations that they took."""
+        results = [self.program(*batch) for batch in batches]
         return sum(int(np.asarray(result.evaluations).sum()) for result in jax.block_until_ready(results))
+
+    def explain(self, images: np.ndarray) -> xaijax.Explanation:
+        """Explains at most a batch, and returns its rows on the host."""
+        found = jax.device_get(self.program(*self.arguments(images)))
+        return jax.tree.map(lambda leaf: leaf[: len(images)], found)
 
     @property
     def temporary_bytes(self) -> int | None:
@@ -84,7 +98,6 @@ class Kernel:
 
 def compile_kernel(
     classifier: xaijax.Classifier,
-    images: np.ndarray,
     method: Method,
     *,
     batch: int,
@@ -92,39 +105,42 @@ def compile_kernel(
     devices: int | None = None,
     seed: int = 0,
 ) -> Kernel:
-    """Compiles the search of batches of so many images, as a run does, and fills them; the last one may have gaps."""
+    """Compiles the search of a batch of so many images, as a run does."""
+    shape = (*classifier.input_size, classifier.channels)
     devices = count_devices(batch) if devices is None else devices
-    micro_batch = micro_batch or micro_batch_size(images.shape[1:], jax.default_backend())
+    micro_batch = micro_batch or micro_batch_size(shape, jax.default_backend())
     size = -(-batch // devices) * devices
 
-    def arguments(part: np.ndarray) -> tuple[Any, ...]:
-        gaps = [(0, size - len(part))] + [(0, 0)] * (part.ndim - 1)
-        words = np.pad(name_images(part, None), gaps[:2])
+    def arguments(images: np.ndarray) -> Arguments:
+        gap = (0, size - len(images))
+        pixels: Any = np.pad(images, [gap, (0, 0), (0, 0), (0, 0)])
+        words = np.pad(name_images(images, None), [gap, (0, 0)])
         predicted: Any = np.full((size,), -1, np.int32)
+        active: Any = np.arange(size) < len(images)
         targets = Targets(explained=predicted, against=predicted)
-        filled = Batch(images=np.pad(part, gaps), targets=targets, active=np.arange(size) < len(part))
-        return jax.random.key(seed), words, classifier, filled
+        return jax.random.key(seed), words, classifier, Batch(images=pixels, targets=targets, active=active)
 
-    batches = [arguments(images[start : start + batch]) for start in range(0, len(images), batch)]
+    first = arguments(np.zeros((1, *shape), np.uint8))
     start = time.perf_counter()
-    program = compiled_explain.lower(*batches[0], method, micro_batch, devices).compile()
-    return Kernel(program, batches, time.perf_counter() - start, micro_batch, devices)
+    program = compiled_explain.lower(*first, method, micro_batch, devices).compile()
+    return Kernel(program, arguments, batch, micro_batch, devices, time.perf_counter() - start)
 
 
 def time_kernel(kernel: Kernel, classifier: xaijax.Classifier, images: np.ndarray, rounds: int) -> dict[str, Any]:
     """Times the kernel against as many bare passes in turn, and returns its rates."""
+    batches = kernel.batches(images)
 
     def bare(evaluations: int) -> None:
         passes = np.int32(-(-evaluations // (kernel.micro_batch * kernel.devices)))
         jax.block_until_ready(bare_passes(classifier, images, passes, kernel.micro_batch, kernel.devices))
 
-    evaluations = kernel.run()
+    evaluations = kernel.run(batches)
     bare(1)
     spent: dict[str, list[float]] = {"kernel": [], "bare": []}
     for _ in range(rounds):
         for side in ("kernel", "bare", "bare", "kernel"):
             start = time.perf_counter()
-            kernel.run() if side == "kernel" else bare(evaluations)
+            kernel.run(batches) if side == "kernel" else bare(evaluations)
             spent[side].append(time.perf_counter() - start)
     seconds = float(np.median(spent["kernel"]))
     joined = {side: np.reshape(times, (-1, 2)).sum(axis=1) for side, times in spent.items()}
@@ -160,11 +176,9 @@ def peak_bytes() -> dict[str, int]:
 
 def measure(classifier: xaijax.Classifier, images: np.ndarray, options: Options) -> dict[str, Any]:
     """Returns all figures of one setting."""
-    method = xaijax.ELIME(evaluations=options.evaluations, segmentation=options.segmentation, fill=options.fill)
     kernel = compile_kernel(
         classifier,
-        images,
-        method,
+        xaijax.ELIME(evaluations=options.evaluations, segmentation=options.segmentation, fill=options.fill),
         batch=options.batch,
         micro_batch=options.micro_batch,
         devices=options.devices,
@@ -187,22 +201,11 @@ def measure(classifier: xaijax.Classifier, images: np.ndarray, options: Options)
     }
 
 
-def load_images(options: PhotographOptions, classifier: xaijax.Classifier) -> np.ndarray:
-    """Returns the photographs that options choose."""
-    return read_photographs(choose_photographs(options.images, options.count), classifier)
-
-
-def command_line(options: PhotographOptions) -> list[str]:
-    """Returns the arguments that give a benchmark these options; None is left to its default."""
-    named = [(name, value) for name, value in vars(options).items() if name != "images" and value is not None]
-    paths = [str(Path(path).resolve()) for path in options.images]
-    return [*paths, *(part for name, value in named for part in (f"--{name.replace('_', '-')}", str(value)))]
-
-
 def main(options: Options) -> None:
     use_devices(options.devices)
     classifier = xaijax.models.load(options.model, options.weights, dtype=options.dtype)
-    print(json.dumps(measure(classifier, load_images(options, classifier), options)))
+    images = read_photographs(choose_photographs(options.images, options.count), classifier)
+    print(json.dumps(measure(classifier, images, options)))
 
 
 if __name__ == "__main__":

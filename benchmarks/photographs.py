@@ -39,6 +39,13 @@ class PhotographOptions:
     seed: int = 0
 
 
+def command_line(options: PhotographOptions) -> list[str]:
+    """Returns the arguments that give a benchmark these options; None is left to its default."""
+    named = [(name, value) for name, value in vars(options).items() if name != "images" and value is not None]
+    paths = [str(Path(path).resolve()) for path in options.images]
+    return [*paths, *(part for name, value in named for part in (f"--{name.replace('_', '-')}", str(value)))]
+
+
 def choose_photographs(images: Sequence[Path], count: int) -> list[Path]:
     """Returns at most `count` evenly spaced ones of the images in files and folders."""
     paths = [Path(source.name) for source in find_sources(images)]

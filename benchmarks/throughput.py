@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import tyro
 
 from benchmarks import kernel
+from benchmarks.photographs import command_line
 from benchmarks.processes import ProcessError, run_module
 from benchmarks.record import plain_options, write_record
 from xaijax.classifier import Dtype
@@ -90,7 +91,7 @@ def main(options: Options) -> None:
     for axis, setting in settings(options):
         asked = {"axis": axis, "dtype": setting.dtype, "micro_batch": setting.micro_batch, "devices": setting.devices}
         try:
-            found = json.loads(run_module("benchmarks.kernel", kernel.command_line(setting)).splitlines()[-1])
+            found = json.loads(run_module("benchmarks.kernel", command_line(setting)).splitlines()[-1])
         except ProcessError as error:  # too large for the device, for example: the other settings stand
             found = {"error": str(error).splitlines()[-1]}
         rows.append(asked | found)

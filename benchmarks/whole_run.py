@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 
 from benchmarks import kernel
+from benchmarks.photographs import command_line
 from benchmarks.processes import Sample, Watched, run_module, watch_explain
 from benchmarks.record import plain_options, write_record
 from xaijax.runtime.rows import Save
@@ -89,7 +90,7 @@ def run_kernel(inputs: list[Path], options: Options) -> dict[str, Any]:
         seed=options.seed,
         rounds=1,
     )
-    return json.loads(run_module("benchmarks.kernel", kernel.command_line(setting)).splitlines()[-1])
+    return json.loads(run_module("benchmarks.kernel", command_line(setting)).splitlines()[-1])
 
 
 def memory_figures(samples: list[Sample], images: int) -> dict[str, Any]:
