@@ -14,7 +14,8 @@ from typing import Any
 import jax
 import tyro
 
-from benchmarks.gpu_parts import PARTS, Lab, Options
+from benchmarks.gpu_lab import Lab, Options
+from benchmarks.gpu_parts import PARTS
 from benchmarks.record import plain_options, write_record
 
 
@@ -22,7 +23,10 @@ def made_small(options: Options) -> Options:
     """Returns the options of a trial."""
     return dataclasses.replace(
         options,
-        **{"count": 2, "batch": 2, "compared": 1, "forward_batch": 2},
+        count=2,
+        batch=2,
+        compared=1,
+        forward_batch=2,
         evaluations=(12, 24),
         micro_batches=(4,),
         models=options.models[:1],
