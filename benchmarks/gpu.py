@@ -9,6 +9,7 @@ is spent the rest is left out with a note; a part that fails costs no other its 
 
 import dataclasses
 import time
+import traceback
 from typing import Any
 
 import jax
@@ -46,7 +47,8 @@ def main(options: Options) -> None:
         try:
             figures[name] = PARTS[name](lab) if lab.left > 0 else {"note": "left out: the time was spent"}
         except Exception as error:  # anything may be missing on a machine that nobody has tried
-            figures[name] = {"note": f"failed: {type(error).__name__}: {str(error)[:500]}"}
+            traceback.print_exc()
+            figures[name] = {"note": f"failed: {traceback.format_exception_only(error)[-1].splitlines()[0]}"}
         figures["seconds"][name] = round(time.perf_counter() - start, 1)
         print(name, figures[name], flush=True)
         write_record(options.name, figures, show=False)

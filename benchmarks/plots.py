@@ -31,8 +31,9 @@ def draw_throughput(record: Record) -> Drawn:
     rows = [row for row in record["rows"] if "error" not in row]
     base = next(row for row in rows if row["axis"] == "base")
     moved = [axis for axis in AXES if any(row["axis"] == axis for row in rows)] or ["batch"]
-    figure, panels = plt.subplots(1, len(moved), figsize=(3.2 * len(moved) + 1, 3.4), layout="constrained", sharey=True)
-    for panel, axis in zip([panels] if len(moved) == 1 else panels, moved, strict=True):
+    size = (3.2 * len(moved) + 1, 3.4)
+    figure, panels = plt.subplots(1, len(moved), figsize=size, layout="constrained", sharey=True, squeeze=False)
+    for panel, axis in zip(panels[0], moved, strict=True):
         name = "images" if axis == "count" else axis
         own = [base, *(row for row in rows if row["axis"] == axis)]
         own.sort(key=lambda row: (isinstance(row[name], str), row[name]))
@@ -52,7 +53,7 @@ def draw_throughput(record: Record) -> Drawn:
     if base["share_of_matrix_product"] is not None:
         said.append(
             f"That is {base['flops_per_s'] / 1e9:.1f} GFLOP/s, {base['share_of_matrix_product']:.0%} of the "
-            f"devices' rate of matrix products, {base['matrix_product_flops_per_s'] / 1e9:.1f}."
+            f"{base['matrix_product_flops_per_s'] / 1e9:.1f} GFLOP/s that the devices do of matrix products."
         )
     failed = [f"{AXES[row['axis']]}: {row['error']}" for row in record["rows"] if "error" in row]
     return figure, said + failed
@@ -130,7 +131,8 @@ def draw_gpu(record: Record) -> Drawn:
     """The search's rate, the models' forward passes and the segmentations, as far as they were measured."""
     search, models, cuts = (record.get(name, {}) for name in ("search", "forward", "segmentation"))
     panels: list[tuple[str, list[str], list[float], list[str]]] = []
-    said = [f"{name}: {part['note']}." for name, part in record.items() if isinstance(part, dict) and "note" in part]
+    notes = [f"{name}: {part['note']}." for name, part in record.items() if isinstance(part, dict) and "note" in part]
+    said: list[str] = []
     if "rows" in search:
         rows = search["rows"]
         names = [f"{row['evaluations']} evaluations" for row in rows]
@@ -152,13 +154,14 @@ def draw_gpu(record: Record) -> Drawn:
     for dtype, found in agreement.items():
         if dtype != "note":
             said.append(f"{found['same_genome']:.0%} of {found['images']} images get the CPU's genome in {dtype}.")
-    figure, axes = plt.subplots(1, max(1, len(panels)), figsize=(4.2 * max(1, len(panels)), 3.4), layout="constrained")
-    for axis, (title, names, heights, labels) in zip([axes] if len(panels) <= 1 else axes, panels, strict=False):
+    count = max(1, len(panels))
+    figure, axes = plt.subplots(1, count, figsize=(4.2 * count, 3.4), layout="constrained", squeeze=False)
+    for axis, (title, names, heights, labels) in zip(axes[0], panels, strict=False):
         bars = axis.bar(range(len(names)), heights, color=BLUE)
         axis.bar_label(bars, labels or [f"{height:.3g}" for height in heights], fontsize=8)
         axis.set_xticks(range(len(names)), names, fontsize=8, rotation=30, ha="right")
         axis.set_title(title, fontsize=9)
-    return figure, said
+    return figure, said + notes
 
 
 def _column(rows: list[Record], name: str) -> list[float]:
@@ -170,6 +173,6 @@ DRAWERS: dict[str, tuple[str, Callable[[Record], Drawn]]] = {
     "whole_run": ("The whole command against its kernel", draw_whole_run),
     "scaling": ("Devices and processes", draw_scaling),
     "start_up": ("The start of the command", draw_start_up),
-    "gpu": ("One GPU", draw_gpu),
+    "gpu": ("One device", draw_gpu),
 }
 """Title and drawer of each kind of record, by how its file's name begins."""

@@ -16,7 +16,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessError(RuntimeError):
-    """A process ended with an error; the message has the end of what it said."""
+    """A process ended with an error, or took too long; the message has the last line of what it said."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +65,7 @@ def run_module(module: str, arguments: Iterable[Any], *, seconds: float | None =
         )
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"{module} took longer than {seconds:.0f} s") from error
-    if done.returncode:
-        raise ProcessError(f"{module} ended with {done.returncode}: {done.stderr[-1000:]}")
+    _check_ended(module, done.returncode, done.stderr)
     return done.stdout
 
 
@@ -81,7 +80,7 @@ def run_explain(*commands: Sequence[Any], **environment: str) -> float:
     said = [process.communicate()[1] for process in processes]
     seconds = time.perf_counter() - start
     for process, text in zip(processes, said, strict=True):
-        _check_ended(process, text)
+        _check_ended("xaijax explain", process.returncode, text)
     return seconds
 
 
@@ -105,7 +104,7 @@ def watch_explain(arguments: Iterable[Any], *, every: float = 1.0, **environment
             continue
         break
     seconds = time.perf_counter() - start
-    _check_ended(process, told.text())
+    _check_ended("xaijax explain", process.returncode, told.text())
     return Watched(seconds, samples)
 
 
@@ -120,9 +119,10 @@ def _start_explain(arguments: Iterable[Any], environment: Mapping[str, str]) -> 
     )
 
 
-def _check_ended(process: subprocess.Popen[str], said: str) -> None:
-    if process.returncode:
-        raise ProcessError(f"xaijax explain ended with {process.returncode}: {said[-1000:]}")
+def _check_ended(name: str, code: int, said: str) -> None:
+    if code:
+        print(said[-4000:], file=sys.stderr)  # its paths are not for the record that the message may come into
+        raise ProcessError(f"{name} ended with {code}: {(said.splitlines() or ['without a word'])[-1]}")
 
 
 def resident_bytes(process: int) -> int:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from benchmarks.photographs import choose_photographs
+from benchmarks.photographs import choose_photographs, weights_option
 from benchmarks.processes import run_explain
 from benchmarks.record import plain_options, write_record
 from xaijax.runtime.share import Share
@@ -59,11 +59,11 @@ class Options:
 def explain(options: Options, out: Path, cache: Path, *, processes: int = 1, devices: int | None = None) -> float:
     """Explains the images into a folder, and returns the seconds until all processes have ended."""
     paths = [path.resolve() for path in choose_photographs(options.images, options.count)]
-    weights = [] if options.weights is None else ["--weights", Path(options.weights).resolve()]
     command = [
         *paths,
-        *("--model", options.model, *weights, "--out", out, "--evaluations", options.evaluations),
-        *("--batch-size", options.batch, "--segmentation", options.segmentation, "--save", *KINDS),
+        *("--model", options.model, *weights_option(options.weights), "--out", out),
+        *("--evaluations", options.evaluations, "--batch-size", options.batch),
+        *("--segmentation", options.segmentation, "--save", *KINDS),
         *("--block-size", options.block, "--processes", processes, "--process-index"),
     ]
     simulated = {} if devices is None else {"XLA_FLAGS": f"{SIMULATED}={devices}"}

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from benchmarks.photographs import weights_option
 from benchmarks.processes import run_explain, run_module
 from benchmarks.record import plain_options, write_record
 
@@ -59,9 +60,8 @@ def seconds_of_import() -> float:
 def start(options: Options, out: Path, cache: Path, *extra: str) -> dict[str, float]:
     """Explains the photograph once, and returns the seconds of each part."""
     imported = seconds_of_import()
-    weights = [] if options.weights is None else ["--weights", Path(options.weights).resolve()]
     named = ["--model", options.model, "--evaluations", options.evaluations, "--segmentation", options.segmentation]
-    command = [options.image.resolve(), *named, *weights, "--out", out, *extra]
+    command = [options.image.resolve(), *named, *weights_option(options.weights), "--out", out, *extra]
     total = run_explain(command, XDG_CACHE_HOME=str(cache))
     told = json.loads((out / "run.json").read_text())["timings"]
     rest = total - imported - told["compile_s"] - told["explain_s"]

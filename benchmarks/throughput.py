@@ -93,7 +93,7 @@ def main(options: Options) -> None:
         try:
             found = json.loads(run_module("benchmarks.kernel", command_line(setting)).splitlines()[-1])
         except ProcessError as error:  # too large for the device, for example: the other settings stand
-            found = {"error": str(error).splitlines()[-1]}
+            found = {"error": str(error)}
         rows.append(asked | found)
         shown = ("images_per_s", "evaluations_per_s", "share_of_bare", "share_of_matrix_product", "error")
         print(axis, {name: rows[-1][name] for name in shown if name in rows[-1]}, flush=True)

@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from benchmarks import kernel
-from benchmarks.photographs import command_line
+from benchmarks.photographs import command_line, weights_option
 from benchmarks.processes import Sample, Watched, run_module, watch_explain
 from benchmarks.record import plain_options, write_record
 from xaijax.runtime.rows import Save
@@ -65,11 +65,10 @@ class Options:
 
 def run_command(inputs: list[Path], options: Options, out: Path) -> Watched:
     """Explains the inputs by the command line."""
-    weights = [] if options.weights is None else ["--weights", Path(options.weights).resolve()]
     return watch_explain(
         [
             *(path.resolve() for path in inputs),
-            *("--model", options.model, *weights, "--out", out, "--seed", options.seed),
+            *("--model", options.model, *weights_option(options.weights), "--out", out, "--seed", options.seed),
             *("--batch-size", options.batch, "--evaluations", options.evaluations),
             *("--segmentation", options.segmentation, "--no-cache", "--save", *options.save),
         ],
@@ -82,7 +81,7 @@ def run_kernel(inputs: list[Path], options: Options) -> dict[str, Any]:
     setting = kernel.Options(
         images=tuple(inputs),
         model=options.model,
-        weights=options.weights and str(Path(options.weights).resolve()),
+        weights=options.weights,
         count=options.kernel_images,
         batch=options.batch,
         evaluations=options.evaluations,
