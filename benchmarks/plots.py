@@ -46,7 +46,7 @@ def draw_throughput(record: Record) -> Drawn:
     figure.supylabel("evaluations a second")
     said = [
         "On the bars stands the share of the bare forward rate; where the others are measured is orange: "
-        f"{base['model']}, {base['dtype']}, {base['batch']} images a batch on {base['devices']} devices, "
+        f"{base['model']}, {base['dtype']}, batches of {base['batch']}, devices {base['devices']}, "
         f"{base['evaluations']} evaluations, micro-batch {base['micro_batch']}: "
         f"{base['images_per_s']:.2f} images a second."
     ]
