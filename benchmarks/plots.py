@@ -155,7 +155,9 @@ def draw_gpu(record: Record) -> Drawn:
         if dtype != "note":
             said.append(f"{found['same_genome']:.0%} of {found['images']} images get the CPU's genome in {dtype}.")
     count = max(1, len(panels))
-    figure, axes = plt.subplots(1, count, figsize=(4.2 * count, 3.4), layout="constrained", squeeze=False)
+    size = (4.2 * count, 3.4 if panels else 0.1)
+    figure, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)
+    axes[0][0].axison = bool(panels)
     for axis, (title, names, heights, labels) in zip(axes[0], panels, strict=False):
         bars = axis.bar(range(len(names)), heights, color=BLUE)
         axis.bar_label(bars, labels or [f"{height:.3g}" for height in heights], fontsize=8)
