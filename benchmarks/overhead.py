@@ -9,20 +9,18 @@ is told of the time on the clock and of the processor's own time, which other wo
 """
 
 import dataclasses
-import functools
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 
 import xaijax
 from benchmarks.photographs import choose_photographs, read_photographs
+from benchmarks.rates import bare_passes
 from benchmarks.record import write_record
-from xaijax.classifier import to_unit_range
 from xaijax.evaluation import micro_batch_size
 from xaijax.methods.names import METHODS
 
@@ -41,17 +39,6 @@ class Options:
     micro_batch: int | None = None
     methods: tuple[str, ...] = ("elime",)
     name: str = "overhead"  # of the record
-
-
-@functools.partial(jax.jit, static_argnums=3)
-def bare_passes(classifier: xaijax.Classifier, images: jax.Array, passes: jax.Array, micro_batch: int) -> jax.Array:
-    """Runs as many forward passes of a micro-batch in one compiled loop."""
-
-    def step(index: jax.Array, total: jax.Array) -> jax.Array:
-        chosen = (index + jnp.arange(micro_batch)) % len(images)  # another order each time: nothing to hoist
-        return total + classifier.apply(classifier.params, to_unit_range(images[chosen]))[0]
-
-    return jax.lax.fori_loop(0, passes, step, jnp.zeros((micro_batch, classifier.num_classes)))
 
 
 def compare(name: str, classifier: xaijax.Classifier, images: np.ndarray, options: Options) -> dict[str, Any]:

@@ -39,6 +39,25 @@ class PhotographOptions:
     seed: int = 0
 
 
+def command_line(options: PhotographOptions) -> list[str]:
+    """Returns the arguments that give a benchmark these options, from whichever folder; None is left to its default."""
+    options = dataclasses.replace(options, weights=anywhere(options.weights))
+    named = [(name, value) for name, value in vars(options).items() if name != "images" and value is not None]
+    paths = [str(path.resolve()) for path in options.images]
+    return [*paths, *(part for name, value in named for part in (f"--{name.replace('_', '-')}", str(value)))]
+
+
+def anywhere(weights: str | None) -> str | None:
+    """Returns the name of weights so that it holds in every folder; `hf:` and what is no file stay as they are."""
+    return str(Path(weights).resolve()) if weights and Path(weights).exists() else weights
+
+
+def weights_option(weights: str | None) -> list[str]:
+    """Returns the arguments that give `xaijax explain` its weights; embedded models need none."""
+    name = anywhere(weights)
+    return [] if name is None else ["--weights", name]
+
+
 def choose_photographs(images: Sequence[Path], count: int) -> list[Path]:
     """Returns at most `count` evenly spaced ones of the images in files and folders."""
     paths = [Path(source.name) for source in find_sources(images)]

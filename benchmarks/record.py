@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import xaijax
 from xaijax.metrics import summarise
 
 RESULTS = Path(__file__).parent / "results"
@@ -19,26 +20,27 @@ RESULTS = Path(__file__).parent / "results"
 
 def machine() -> dict[str, Any]:
     """Returns what a figure depends on besides the code."""
-    packages = ("xaijax", "jax", "jaxlib", "flax", "numpy")
+    packages = ("jax", "jaxlib", "flax", "numpy")
     return {
         "device": jax.devices()[0].device_kind,
         "platform": jax.default_backend(),
         "cores": os.cpu_count(),
         "processor": _processor(),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": {"xaijax": xaijax.__version__} | {name: importlib.metadata.version(name) for name in packages},
         "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
     }
 
 
-def write_record(name: str, figures: dict[str, Any]) -> None:
-    """Prints the figures and writes `results/NAME_PLATFORM.json`."""
+def write_record(name: str, figures: dict[str, Any], *, show: bool = True) -> None:
+    """Writes `results/NAME_PLATFORM.json` and prints it."""
     RESULTS.mkdir(exist_ok=True)
     record = {"machine": machine(), **figures}
     text = json.dumps(record, indent=2)
     (RESULTS / f"{name}_{jax.default_backend()}.json").write_text(text + "\n")
-    print(text)
+    if show:
+        print(text)
 
 
 def read_record(name: str) -> dict[str, Any]:
