@@ -54,7 +54,8 @@ def test_a_dry_run_counts_what_is_left_and_writes_nothing(photos, tmp_path, caps
 
 def test_warmup_compiles_what_explain_then_finds(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    reset_cache()  # of the test before
+    jax.clear_caches()  # of the test before
+    reset_cache()
     assert main(["warmup", *FAST]) == 0
     assert re.search(r"^compiled in [\d.]+ s; kept in .*cache", capsys.readouterr().out)
     kept = {path.name for path in (tmp_path / "cache").rglob("*-cache")}
