@@ -1,6 +1,5 @@
 """What every benchmark writes: its figures with machine, versions and commit, as JSON under `benchmarks/results`."""
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -12,22 +11,21 @@ from typing import Any
 import jax
 import numpy as np
 
-import xaijax
 from xaijax.metrics import summarise
+from xaijax.runtime.versions import package_versions
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, Any]:
     """Returns what a figure depends on besides the code."""
-    packages = ("jax", "jaxlib", "flax", "numpy")
     return {
         "device": jax.devices()[0].device_kind,
         "platform": jax.default_backend(),
         "cores": os.cpu_count(),
         "processor": _processor(),
         "python": platform.python_version(),
-        "versions": {"xaijax": xaijax.__version__} | {name: importlib.metadata.version(name) for name in packages},
+        "versions": package_versions(),
         "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
     }

@@ -2,12 +2,12 @@
 
 import dataclasses
 import hashlib
-import importlib.metadata
 from pathlib import Path
 from typing import Any
 
 import jax
 
+import xaijax
 from xaijax.explain import Method
 from xaijax.models.zoo import load
 from xaijax.runtime.commands import FREE, Asked
@@ -66,7 +66,7 @@ def _settings(options: Asked, job: Job) -> dict[str, Any]:
         "options": dataclasses.asdict(job.method),  # type: ignore[call-overload]
         "weights_sha256": digest_of(options.weights),
         "micro_batch": job.micro_batch,
-        "version": importlib.metadata.version("xaijax"),
+        "version": xaijax.__version__,
     }
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import importlib.metadata
 import itertools
 import json
 import sys
@@ -28,6 +27,7 @@ from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
 from xaijax.runtime.packed import PACKED
 from xaijax.runtime.reading import UnreadableImageError
 from xaijax.runtime.rows import read_arrays
+from xaijax.runtime.versions import package_versions
 from xaijax.runtime.whole import write_json
 
 METRICS = "metrics.json"
@@ -98,7 +98,7 @@ def evaluate_run(
         "segmentation": repr(SEGMENTATION),
         "boxes": None if boxes is None else str(boxes),
         "micro_batch": micro_batch_size((*classifier.input_size, classifier.channels), jax.default_backend()),
-        "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "numpy")},
+        "versions": package_versions(),
         "metrics": {name: {"better": BETTER[name], **vars(summary)} for name, summary in summaries.items()},
         "images": [
             {"path": item.path, "target": item.target} | {name: _number(figures[name][place]) for name in summaries}

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import importlib.metadata
 import itertools
 import platform
 import threading
@@ -31,6 +30,7 @@ from xaijax.runtime.rows import Box, file_stem, kept_box, result_row, write_file
 from xaijax.runtime.share import ALL, Share
 from xaijax.runtime.targets import find_class
 from xaijax.runtime.telling import Teller
+from xaijax.runtime.versions import package_versions
 
 READERS = 4
 """Threads that read images; Pillow decodes and resizes without Python's lock."""
@@ -119,7 +119,7 @@ def run(
                 _explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
         seconds = teller.seconds
     figures = {
-        "versions": {name: importlib.metadata.version(name) for name in ("xaijax", "jax", "jaxlib", "flax", "numpy")},
+        "versions": package_versions(),
         "python": platform.python_version(),
         "devices": [str(device.device_kind) for device in jax.local_devices()],
         "micro_batch": job.micro_batch,
