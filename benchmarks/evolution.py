@@ -24,7 +24,7 @@ from benchmarks.record import machine, plain_options, read_record, told, write_r
 from xaijax import ELIME, Explanation
 from xaijax.metrics import hypervolume
 
-PLAIN = {"designed": 0.0, "guided": 0.0, "foldover": False}
+PLAIN = {"designed": 0.0, "guided": 0.0, "brood": 1}
 """NSGA-II by the book: one random population, and children of crossover and mutation alone."""
 
 Part = Literal["front", "pick", "probability", "stability"]

@@ -217,6 +217,20 @@ def test_guided_children_stand_first_and_those_that_are_known_are_mutated():
     assert np.all((flipped >= 1) & (flipped <= 8))
 
 
+def test_the_most_promising_of_a_brood_is_evaluated():
+    def lowest(archive, genomes, needed, context):
+        return -genomes[:, 0].astype(jnp.float32)
+
+    plain, screened = (dataclasses.replace(SETTINGS, promise=lowest, brood=brood) for brood in (1, 8))
+    first, second = (
+        np.median([np.median(genomes[:, 0]) for _, genomes in generations(settings, LONG, 4)[2:]])
+        for settings in (plain, screened)
+    )
+    assert second < first
+    for _, genomes in generations(screened, LONG, 4)[2:]:
+        assert len(np.unique(genomes, axis=0)) == len(genomes)
+
+
 def test_a_guide_sees_the_archive_and_the_context():
     def guide(key, archive, length, needed, context):
         best = jnp.argmax(jnp.where(jnp.arange(len(archive.values)) < archive.count, archive.values, -jnp.inf))

@@ -36,8 +36,7 @@ def test_progress_comes_after_every_generation_and_changes_nothing(toy_classifie
     assert all(np.all(later.best >= sooner.best) for sooner, later in itertools.pairwise(told))
 
 
-@pytest.mark.parametrize("outputs", ["logits", "probabilities"])
-@pytest.mark.parametrize("targets", [None, "top2"])
+@pytest.mark.parametrize(("outputs", "targets"), [("logits", "top2"), ("probabilities", None)])
 def test_a_black_box_with_the_same_answers_gets_the_same_genomes(toy_classifier, toy_images, outputs, targets):
     calls = []
 

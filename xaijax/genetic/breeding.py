@@ -1,4 +1,7 @@
-"""Breeding: the children of a generation, by selection, crossover, mutation, and a guide if there is one."""
+"""Breeding: the children of a generation, by selection, crossover and mutation, the most promising of a brood each.
+
+Some of them may come from a guide that knows all that was evaluated.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -16,25 +19,35 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     """
     parent_key, cross_key, mutation_key, guide_key = jax.random.split(key, 4)
     count = -(-settings.population // 2) if settings.foldover else settings.population
-    parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count)
+    brood = 1 if settings.promise is None else settings.brood
+    parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count * brood)
     mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.space)
-    bred = jnp.ones((count,), jnp.bool_)
+    needed = (state.ended == RUNNING) & (state.generation > settings.designed)
+
+    def mutate(attempt: jax.Array | int, children: jax.Array) -> jax.Array:
+        flip_key, repair_key = jax.random.split(jax.random.fold_in(mutation_key, attempt))
+        return settings.encoding.repair(repair_key, settings.mutation(flip_key, children, state.space), state.space)
+
+    is_bred = jnp.ones((count,), jnp.bool_)
+    if settings.promise is not None:
+        children = mutate(settings.retries + 1, children)
+        expected = settings.promise(state.archive, children, needed, state.context)
+        expected = jnp.where(archives.is_repeat(state.archive, children), -jnp.inf, expected)
+        place = jnp.argmax(expected.reshape(brood, count), axis=0) * count + jnp.arange(count)
+        children, parents = children[place], parents.reshape(2, -1)[:, place].reshape(-1)
+        is_bred = archives.is_repeat(state.archive, children)
     if settings.guide is not None:
-        needed = (state.ended == RUNNING) & (state.generation > settings.designed)
         guided = settings.guide(guide_key, state.archive, state.space, needed, state.context)[:count]
         children = jnp.concatenate([guided, children[len(guided) :]])
-        bred = jnp.arange(count) >= len(guided)
+        is_bred &= jnp.arange(count) >= len(guided)
 
-    def mutate(attempt: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def mutate_chosen(attempt: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         children, chosen = carry
-        flip_key, repair_key = jax.random.split(jax.random.fold_in(mutation_key, attempt))
-        mutated = settings.mutation(flip_key, children, state.space)
-        changed = settings.encoding.repair(repair_key, mutated, state.space)
-        children = jnp.where(chosen[:, None], changed, children)
+        children = jnp.where(chosen[:, None], mutate(attempt, children), children)
         return children, archives.is_repeat(state.archive, children)
 
-    children = jax.lax.fori_loop(0, settings.retries + 1, mutate, (children, bred))[0]
+    children = jax.lax.fori_loop(0, settings.retries + 1, mutate_chosen, (children, is_bred))[0]
     if settings.foldover:
         children = with_complements(children, state.space)[: settings.population]
     return children, jnp.zeros((settings.population,), jnp.bool_).at[parents].set(True)

@@ -22,6 +22,10 @@ Guide = Callable[[jax.Array, Archive, Any, jax.Array, Any], jax.Array]
 """`guide(key, archive, space, needed, context) -> genomes [N, W]`: children that follow from all that is known; where
 `needed` is False nobody reads them."""
 
+Promise = Callable[[Archive, jax.Array, jax.Array, Any], jax.Array]
+"""`promise(archive, genomes [N, W], needed, context) -> [N]`: what is expected of genomes that were not evaluated, more
+is better; where `needed` is False nobody reads it."""
+
 
 def first(fitness: jax.Array) -> jax.Array:
     """The quality of a population with a single objective: the fitness of its best."""
@@ -53,6 +57,8 @@ class Settings:
         most_passes: that a genome can take.
         designed: generations whose genomes are drawn beforehand, at least 1; see `Encoding.draw`.
         guide: makes the first children of a generation, as many as it returns; None for none.
+        promise: chooses which of a brood is evaluated; None for the first.
+        brood: children that are bred for each one that is evaluated, where there is a `promise`.
         foldover: whether every other child is the complement of the one before it. A search that looks for small masks
             then still learns what their removal does, and its archive stays a good experiment. For bits alone.
         retries: how often a child that repeats a known genome is mutated again.
@@ -77,6 +83,8 @@ class Settings:
     most_passes: int = 1
     designed: int = 1
     guide: Guide | None = None
+    promise: Promise | None = None
+    brood: int = 1
     foldover: bool = False
     retries: int = 3
 

@@ -34,8 +34,12 @@ from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod
 from xaijax.methods.front import FRONT, make_front, pick_smallest
 from xaijax.methods.nested import nested_masks
 from xaijax.methods.on_segments import OnSegments, check_option
+from xaijax.methods.promise import promise
 from xaijax.methods.start import start_genomes
 from xaijax.methods.surrogate import contributions
+
+DESIGNED = 100
+"""Evaluations after which an experiment teaches less than evolution does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,10 +57,12 @@ class ELIME(OnSegments, EvolvingMethod):
         keep: share of the whole image's probability that is enough, above 0 and at most 1, for "pareto"; in the
             deletion game the share to be lost.
         designed: share of the evaluations that goes to complementary pairs of varied density before any child is bred,
-            0 to 1 and at least one population; None takes half for "pareto", else 0.
+            0 to 1 and at least one population; None takes half, at most 100 evaluations, for "pareto", else 0.
         guided: share of the children that are nested masks of the score map so far, 0 to 1; None takes half for
             "pareto", else 0.
-        foldover: whether every other child is the complement of the one before it; None does so for "pareto".
+        brood: children that are bred for each one that is evaluated, at least 1, of which a surrogate of the classifier
+            expects most; None breeds 8 for "pareto", else 1.
+        foldover: whether every other child is the complement of the one before it, at the cost of the front.
         mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip`, its options bound.
         flips: genes that bit-flip mutation flips in a child, on average; above 0.
 
@@ -70,7 +76,8 @@ class ELIME(OnSegments, EvolvingMethod):
     keep: float = 0.9
     designed: float | None = None
     guided: float | None = None
-    foldover: bool | None = None
+    brood: int | None = None
+    foldover: bool = False
     mutation: Literal["bit-flip"] | Mutation = "bit-flip"
     flips: float = 1.0
 
@@ -92,16 +99,21 @@ class ELIME(OnSegments, EvolvingMethod):
         for name in ("designed", "guided"):
             share = getattr(self, name)
             check_option(name, share is None or 0 <= share <= 1, share, "0 to 1")
+        check_option("brood", self.brood is None or self.brood >= 1, self.brood, "at least 1")
 
     @property
     def settings(self) -> search.Settings:
         """The search that the options describe."""
         population, generations = self.sizes
         pareto = self.objective == "pareto"
-        default = 0.5 if pareto else 0.0
-        designed, guided = (default if share is None else share for share in (self.designed, self.guided))
-        foldover = pareto if self.foldover is None else self.foldover
-        guides = round(guided * population / (2 if foldover else 1))
+        designed, guided, brood = self.designed, self.guided, self.brood
+        if designed is None:
+            designed = min(0.5, DESIGNED / self.evaluations) if pareto else 0.0
+        if guided is None:
+            guided = 0.5 if pareto else 0.0
+        if brood is None:
+            brood = 8 if pareto else 1
+        guides = round(guided * population / (2 if self.foldover else 1))
         measure = (
             probability_and_area if pareto else functools.partial(penalised_probability, area_weight=self.area_weight)
         )
@@ -117,7 +129,9 @@ class ELIME(OnSegments, EvolvingMethod):
             goal=goal,
             designed=max(1, round(designed * min((self.evaluations - 1) / population, generations))),
             guide=functools.partial(nested_masks, count=guides, removed=self.game == "deletion") if guides else None,
-            foldover=foldover,
+            promise=functools.partial(promise, game=self.game) if brood > 1 else None,
+            brood=brood,
+            foldover=self.foldover,
         )
         if not pareto:
             return settings

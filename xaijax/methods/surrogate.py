@@ -26,6 +26,26 @@ def contributions(
     return coefficients, superpixels.area_density(coefficients, sizes)
 
 
+def predicted_log_odds(genomes: jax.Array, answers: Response, weight: jax.Array, others: jax.Array) -> jax.Array:
+    """Predicts the log-odds of masks that were not evaluated.
+
+    Args:
+        genomes: `[E, W]` uint32, the masks that were.
+        answers: `[E]`.
+        weight: `[E]` float32, 0 for masks that do not count.
+        others: `[N, W]` uint32.
+
+    Returns:
+        `[N]` float32.
+    """
+    bits, asked = (unpack(masks, 32 * masks.shape[1]).astype(jnp.float32) for masks in (genomes, others))
+    coefficients = ridge(bits, answers.log_odds, weight, penalty=1.0)
+    total = jnp.maximum(jnp.sum(weight), 1e-12)
+    mean = jnp.sum(jnp.where(weight > 0, weight * answers.log_odds, 0)) / total
+    centre = jnp.matmul(weight, bits, precision=jax.lax.Precision.HIGHEST) / total
+    return mean + jnp.matmul(asked - centre[None], coefficients, precision=jax.lax.Precision.HIGHEST)
+
+
 def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float) -> jax.Array:
     """Fits `response ~ intercept + bits @ coefficients` by weighted least squares with an L2 penalty.
 
