@@ -1,6 +1,8 @@
 """The command line: `xaijax demo`, `explain`, `evaluate`, `report`, `status`, `models`."""
 
+import contextlib
 import dataclasses
+import functools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -19,9 +21,11 @@ from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.inputs import find_sources
 from xaijax.runtime.job import Job
+from xaijax.runtime.on_ray import OnRay
 from xaijax.runtime.options import method_options
+from xaijax.runtime.ray_cluster import connected
 from xaijax.runtime.run import run
-from xaijax.runtime.share import find_share
+from xaijax.runtime.share import Share, find_share
 from xaijax.runtime.signals import stopped_by_signals
 from xaijax.runtime.status import read_progress
 from xaijax.runtime.targets import find_against, find_target
@@ -36,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options_type = method_options(_method_name(arguments))
 
     def explain_command(options: tyro.conf.OmitArgPrefixes[Explain], search: Any) -> int:
-        return _explain(options, search, shlex.join(["xaijax", *arguments]))
+        with connected() if options.engine == "ray" else contextlib.nullcontext():
+            return _explain(options, search, shlex.join(["xaijax", *arguments]))
 
     explain_command.__annotations__["search"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
     explain_command.__doc__ = Explain.__doc__
@@ -98,14 +103,16 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
     if options.cache:
         keep_compiled()
+    engine = _on_ray(options, method, images=len(sources)) if options.engine == "ray" else None
     job = _job(options, method, images=len(sources))
-    share = find_share(options.process_index, options.processes, options.block_size)
+    share = engine.share if engine else find_share(options.process_index, options.processes, options.block_size)
     with stopped_by_signals() as stop:
         found = run(
             sources,
             job,
             options.out,
             share=share,
+            engine=engine,
             stop=stop.event,
             retry_errors=options.retry_errors,
             log_json=options.log_json,
@@ -153,6 +160,23 @@ def _job(options: Explain, method: Any, *, images: int) -> Job:
         save=options.save,
         settings=settings | {"options": dataclasses.asdict(method)},
     )
+
+
+def _on_ray(options: Explain, method: Any, *, images: int) -> OnRay:
+    """Returns the engine whose actors load for themselves; this process leaves the accelerators to them."""
+    if options.process_index is not None:
+        raise ValueError("process-index is for several processes; with --engine ray one command starts them all.")
+    engine = OnRay(
+        make_job=functools.partial(_job, options, method, images=images),
+        out=options.out,
+        share=Share(block=options.block_size),
+        workers=None if options.processes == "auto" else options.processes,
+        retry_errors=options.retry_errors,
+        cache=options.cache,
+        profile=options.profile,
+    )
+    jax.config.update("jax_platforms", "cpu")
+    return engine
 
 
 def _evaluate(options: Evaluate) -> int:

@@ -13,7 +13,7 @@ from xaijax.runtime.share import BLOCK
 
 FREE = (
     *("images", "out", "save", "batch_size", "cache"),
-    *("processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
+    *("engine", "processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
 )
 """Options of `explain` that another start of a run may change."""
 
@@ -40,8 +40,11 @@ class Explain:
         batch_size: images searched at a time, on all devices together.
         save: what to write beside results.jsonl.
         cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
+        engine: local explains in this process; ray in actors of a Ray cluster (RAY_ADDRESS, or else this machine's),
+            whose nodes may come and go.
         processes: that share the run, started by the same command with the same folder; auto asks the scheduler (a
-            SLURM array or srun, Open MPI). The last to end writes results.jsonl.
+            SLURM array or srun, Open MPI). The last to end writes results.jsonl. With ray this one command starts them;
+            auto, the default there, is one a GPU, or one a node, also of a cluster that grows.
         process_index: number of this process, from 0; by default the scheduler's.
         block_size: images in a row that one of several processes takes.
         retry_errors: try images again that an earlier start could not explain.
@@ -66,6 +69,7 @@ class Explain:
     batch_size: int | Literal["auto"] = "auto"
     save: tuple[Save, ...] = ("masks", "scores", "overlays")
     cache: bool = True
+    engine: Literal["local", "ray"] = "local"
     processes: int | Literal["auto"] | None = None
     process_index: int | None = None
     block_size: int = BLOCK
