@@ -1,5 +1,7 @@
 """The command line: `xaijax demo`, `explain`, `warmup`, `evaluate`, `report`, `status`, `models`, `launch`."""
 
+import contextlib
+import functools
 import importlib.resources
 import shlex
 import sys
@@ -7,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import jax
 import tyro
 
 from xaijax.models.zoo import is_embedded, names
@@ -20,9 +23,11 @@ from xaijax.runtime.demo import demo, table
 from xaijax.runtime.estimate import estimate
 from xaijax.runtime.inputs import find_sources
 from xaijax.runtime.job import compile_job
+from xaijax.runtime.on_ray import OnRay
 from xaijax.runtime.options import method_options
+from xaijax.runtime.ray_cluster import connected
 from xaijax.runtime.run import run
-from xaijax.runtime.share import find_share
+from xaijax.runtime.share import Share, find_share
 from xaijax.runtime.signals import stopped_by_signals
 from xaijax.runtime.status import read_progress
 
@@ -36,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options_type = method_options(_method_name(arguments))
 
     def explain_command(options: tyro.conf.OmitArgPrefixes[Explain], search: Any) -> int:
-        return _explain(options, search, shlex.join(["xaijax", *arguments]))
+        with connected() if options.engine == "ray" else contextlib.nullcontext():
+            return _explain(options, search, shlex.join(["xaijax", *arguments]))
 
     def warmup_command(options: tyro.conf.OmitArgPrefixes[Warmup], search: Any) -> int:
         return _warmup(options, search)
@@ -102,8 +108,9 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     use_all_cores()
     if options.cache:
         keep_compiled()
+    engine = _on_ray(options, method, images=len(sources)) if options.engine == "ray" else None
     job = make_job(options, method, images=len(sources))
-    share = find_share(options.process_index, options.processes, options.block_size)
+    share = engine.share if engine else find_share(options.process_index, options.processes, options.block_size)
     if options.dry_run:
         print(estimate(sources, job, options.out, share))
         return EXPLAINED
@@ -113,6 +120,7 @@ def _explain(options: Explain, search: Any, command: str) -> int:
             job,
             options.out,
             share=share,
+            engine=engine,
             stop=stop.event,
             retry_errors=options.retry_errors,
             log_json=options.log_json,
@@ -140,6 +148,23 @@ def _warmup(options: Warmup, search: Any) -> int:
     compile_job(make_job(options, search.make()))
     print(f"compiled in {time.perf_counter() - start:.1f} s; kept in {folder}")
     return EXPLAINED
+
+
+def _on_ray(options: Explain, method: Any, *, images: int) -> OnRay:
+    """Returns the engine whose actors load for themselves; this process leaves the accelerators to them."""
+    if options.process_index is not None:
+        raise ValueError("process-index is for several processes; with --engine ray one command starts them all.")
+    engine = OnRay(
+        make_job=functools.partial(make_job, options, method, images=images),
+        out=options.out,
+        share=Share(block=options.block_size),
+        workers=None if options.processes == "auto" else options.processes,
+        retry_errors=options.retry_errors,
+        cache=options.cache,
+        profile=options.profile,
+    )
+    jax.config.update("jax_platforms", "cpu")
+    return engine
 
 
 def _evaluate(options: Evaluate) -> int:

@@ -131,6 +131,17 @@ def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(tmp_path):
         assert rows_of(folder_and_journal(tmp_path)[1]) == ROWS
 
 
+def test_a_block_that_another_process_died_in_is_read_again(tmp_path):
+    _, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS[:1])
+    (tmp_path / BLOCKS / "000000.jsonl").write_bytes(json_lines(ROWS[:2]) + b'{"pa')
+    journal.scan_block(0)
+    journal.scan_block(7)  # of which there is nothing yet
+    assert [journal.is_done(name) for name in NAMES] == [True, True, False, False]
+    journal.add(0, ROWS[2:])
+    assert rows_of(folder_and_journal(tmp_path)[1]) == ROWS
+
+
 def test_what_was_done_is_kept_when_the_run_is_stopped_again(tmp_path):
     _, journal = folder_and_journal(tmp_path)
     journal.add(0, ROWS[:1])

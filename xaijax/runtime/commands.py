@@ -21,7 +21,7 @@ LAUNCH = {
 
 FREE = (
     *("images", "out", "save", "batch_size", "cache", "dry_run"),
-    *("processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
+    *("engine", "processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
 )
 """Options of `explain` that another start of a run may change."""
 
@@ -72,8 +72,11 @@ class Explain(Asked):
             shards of a thousand; full-size is the whole photograph with its mask.
         dry_run: tell what there is to do and how long it takes, and write nothing.
         cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
+        engine: local explains in this process; ray in actors of a Ray cluster (RAY_ADDRESS, or else this machine's),
+            whose nodes may come and go.
         processes: that share the run, started by the same command with the same folder; auto asks the scheduler (a
-            SLURM array or srun, Open MPI). The last to end writes results.jsonl.
+            SLURM array or srun, Open MPI). The last to end writes results.jsonl. With ray this one command starts them;
+            auto, the default there, is one a GPU, or one a node, also of a cluster that grows.
         process_index: number of this process, from 0; by default the scheduler's.
         block_size: images in a row that one of several processes takes.
         retry_errors: try images again that an earlier start could not explain.
@@ -86,6 +89,7 @@ class Explain(Asked):
     save: tuple[Save, ...] = ("masks", "scores", "overlays")
     dry_run: bool = False
     cache: bool = True
+    engine: Literal["local", "ray"] = "local"
     processes: int | Literal["auto"] | None = None
     process_index: int | None = None
     block_size: int = BLOCK

@@ -4,6 +4,7 @@ The lines stay on disk; in memory is where each of them lies. Several processes 
 journals of its own blocks.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -63,6 +64,13 @@ class Journal:
                     self._scan_lines(file, lines)
             except FileNotFoundError:  # not there yet, or merged by another process since it was listed
                 continue
+
+    def scan_block(self, block: int) -> None:
+        """Reads the journal of a block again, to which a process that died since may have written."""
+        self._mended.discard(block)
+        file = self._file(block)
+        with contextlib.suppress(FileNotFoundError), file.open("rb") as lines:
+            self._scan_lines(file, lines)
 
     def _scan_lines(self, file: Path, lines: Iterable[bytes]) -> None:
         self._files.append(file)
@@ -135,13 +143,16 @@ class Journal:
 
     def add(self, block: int, rows: Iterable[Mapping[str, Any]]) -> None:
         """Appends lines to the journal of a block."""
-        file = self._folder / BLOCKS / f"{block:06d}.jsonl"
+        file = self._file(block)
         file.parent.mkdir(exist_ok=True)
         with file.open("ab") as journal:
             if block not in self._mended:
                 self._drop_torn_line(file)
                 self._mended.add(block)
             journal.write(json_lines(rows))
+
+    def _file(self, block: int) -> Path:
+        return self._folder / BLOCKS / f"{block:06d}.jsonl"
 
     @staticmethod
     def _drop_torn_line(file: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import platform
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ READERS = 4
 
 TOLD = 10
 """Failures that are told one by one."""
+
+Engine = Callable[[Sequence[tuple[int, Source]], threading.Event, Teller], dict[str, Any]]
+"""Explains numbered images elsewhere, as `explain_all` does here, until none are left or the event is set; returns its
+figures for `run.json`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +83,7 @@ def run(
     out: Path,
     *,
     share: Share = ALL,
+    engine: Engine | None = None,
     stop: threading.Event | None = None,
     retry_errors: bool = False,
     log_json: bool = False,
@@ -93,6 +98,7 @@ def run(
         job: what to explain and how.
         out: the folder.
         share: of this process.
+        engine: that explains; None is this process.
         stop: once set, the batches in flight are finished and written, and nothing else.
         retry_errors: whether images that failed are tried again.
         log_json: whether the progress is told in lines of JSON.
@@ -103,20 +109,21 @@ def run(
     """
     started = time.perf_counter()
     names = [source.name for source in sources]
-    targets = _find_targets(sources, job)
+    targets = find_targets(sources, job)
     folder = RunFolder(out, job.settings, names)
     journal = Journal(out, rows_per_image=job.rows_per_image, retry_errors=retry_errors)
     _check_targets(sources, targets, journal, out)
     left = [(i, source) for i, source in enumerate(sources) if share.has(i) and not journal.is_done(source.name)]
-    with _fitting(job):
-        explain = compile_job(job) if left else None
+    with fitting(job):
+        explain = compile_job(job) if left and engine is None else None
     compiled = time.perf_counter()
     stop = stop or threading.Event()
     with Teller(len(left), as_json=log_json) as teller:
+        elsewhere = engine(left, stop, teller) if left and engine is not None else {}
         if explain is not None:
             trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
-            with _writing_to(out), _fitting(job), trace:
-                _explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
+            with writing_to(out), fitting(job), trace:
+                explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
         seconds = teller.seconds
     figures = {
         "versions": package_versions(),
@@ -127,8 +134,9 @@ def run(
         "timings": {"compile_s": compiled - started, "explain_s": seconds},
         "images_per_s": teller.images / seconds,
         "evaluations_per_s": teller.evaluations / seconds,
+        **elsewhere,
     }
-    with _writing_to(out):
+    with writing_to(out):
         if left:
             folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
         is_finished = folder.finish(journal, figures)
@@ -147,7 +155,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _writing_to(out: Path) -> Iterator[None]:
+def writing_to(out: Path) -> Iterator[None]:
     """Says what cannot be written, and that nothing is lost."""
     try:
         yield
@@ -157,7 +165,7 @@ def _writing_to(out: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _fitting(job: Job) -> Iterator[None]:
+def fitting(job: Job) -> Iterator[None]:
     """Says what to do where a device's memory does not hold a batch; the micro-batch, which results rest on, stays."""
     try:
         yield
@@ -173,7 +181,7 @@ def _fitting(job: Job) -> Iterator[None]:
         ) from error
 
 
-def _explain_all(
+def explain_all(
     left: Sequence[tuple[int, Source]],
     targets: Mapping[str, int],
     explain: Program[Item],
@@ -185,7 +193,19 @@ def _explain_all(
     stop: threading.Event,
     teller: Teller,
 ) -> None:
-    """Explains numbered images until there are none left, or `stop` is set; reads and writes beside the device."""
+    """Explains numbered images until there are none left, or `stop` is set; reads and writes beside the device.
+
+    Args:
+        left: images by their place in the input.
+        targets: the class that each target among them names.
+        explain: the compiled program of the job.
+        job: what to explain and how.
+        out: the folder of the run.
+        journal: of the run; the lines of an image go to its block's.
+        share: tells the block of an image.
+        stop: once set, the batches in flight are finished and written, and nothing else.
+        teller: is told of every image.
+    """
 
     def write_failure(item: Item) -> None:
         journal.add(share.block_of(item.index), [_failure(item, job.seed, item.error)])
@@ -214,7 +234,7 @@ def _explain_all(
             behind.do(write, *explained)
 
 
-def _find_targets(sources: Sequence[Source], job: Job) -> dict[str, int]:
+def find_targets(sources: Sequence[Source], job: Job) -> dict[str, int]:
     """Returns the class that each target among the sources names."""
     named = {source.target for source in sources if source.target is not None}
     if named and isinstance(job.target, str):

@@ -14,11 +14,13 @@ class Teller:
 
     Attributes:
         images: searched so far.
-        evaluations: of these.
+        failed: that could not be read.
+        evaluations: of the images searched.
     """
 
     def __init__(self, total: int, *, as_json: bool = False) -> None:
         self.images = 0
+        self.failed = 0
         self.evaluations = 0
         self._done = 0
         self._total = total
@@ -35,6 +37,7 @@ class Teller:
     def add(self, *, searched: int, failed: int, evaluations: int) -> None:
         """Adds images that were searched, or could not be read."""
         self.images += searched
+        self.failed += failed
         self.evaluations += evaluations
         self._done += searched + failed
         a_second = self.evaluations / self.seconds
