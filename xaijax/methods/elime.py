@@ -41,6 +41,10 @@ from xaijax.methods.surrogate import contributions
 DESIGNED = 100
 """Evaluations after which an experiment teaches less than evolution does."""
 
+PROXIMITY = 3.0
+"""By how much more a mask of all pixels counts in the score map than an empty one. As in LIME those near the image count
+most, and the many small masks that evolution leaves would otherwise outweigh what says what a removal does."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ELIME(OnSegments, EvolvingMethod):
@@ -200,7 +204,7 @@ class ELIME(OnSegments, EvolvingMethod):
             best = jnp.argmax(jnp.where(masks, fitness, -jnp.inf))
             weaker = {Status.WEAKER: works & (fitness[best] < fitness[0])}
 
-        weight = finite.astype(jnp.float32)
+        weight = jnp.where(finite, 1 + PROXIMITY * archive.values.area, 0)
         coefficients, density = contributions(archive.genomes, archive.values, weight, state.context)
         several = state.space > 1
         genomes = self._in_game(archive.genomes, state.space)
