@@ -49,7 +49,7 @@ def main(options: Options) -> None:
     found = journal.once(lambda: _tune(source, subjects[0]), kind="tuning")
     documented, tuned = Original(source), Original(source, **found["best"])
     parity = max(check_parity(classifier, original, subjects, options) for original in (documented, tuned))
-    settings = {name: getattr(options, name) for name in ("samples", "coalitions", "seed")}
+    settings = {name: getattr(options, name) for name in ("samples", "captum_samples", "coalitions", "seed")}
     contestants = [
         *own_methods(classifier, options),
         *peers(documented, tuned, **settings),
@@ -58,10 +58,11 @@ def main(options: Options) -> None:
     quoted = Protocol(classifier, journal, options).run(contestants, subjects)
     journal.once(lambda: _together(classifier, subjects, options), kind="together")
     run_many_times(classifier, subjects, journal, options)
-    for each in contestants if options.memory else ():
-        if quoted.get(each.method, each.setting) == each.setting:
-            job = Job(each.key, each.side, subjects[0], source, found["best"], settings, pickle.dumps(options))
-            journal.once(functools.partial(peak_memory, job), kind="memory", **each.key)
+    told = [each for each in contestants if quoted.get(each.method, each.setting) == each.setting]
+    firsts = {each.method: each for each in reversed(told)}  # at its lowest budget: the micro-batch bounds the memory
+    for each in firsts.values() if options.memory else ():
+        job = Job(each.key, each.side, subjects[0], source, found["best"], settings, pickle.dumps(options))
+        journal.once(functools.partial(peak_memory, job), kind="memory", **each.key)
     figures = Figures(explained(journal, contestants, subjects), quoted)
     findings = gather(figures, journal, contestants, subjects, options, quoted=quoted) | {"parity": parity}
     write_report(options.stem, figures, findings, options.judged_by)

@@ -66,6 +66,7 @@ class Contestant:
         settings: what was set, in words.
         explain: a subject.
         prepare: what a first call costs once, on any subject: compilation, caches.
+        aside: whether no goal is about it, so that fewer photographs will do.
         by_gradient: whether it looks inside the network.
     """
 
@@ -75,6 +76,7 @@ class Contestant:
     settings: str
     explain: Callable[[Subject], Answer]
     prepare: Callable[[Subject], object]
+    aside: bool = False
     by_gradient: bool = False
 
     @property

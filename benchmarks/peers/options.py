@@ -13,9 +13,11 @@ class Options(PhotographOptions):
 
     Attributes:
         budgets: evaluations of ELIME; the goals are about the first.
-        samples: of lime, of captum's Lime and KernelShap where they are tuned, and of xaijax's LIME.
+        samples: of lime, whose default is 1,000, and of xaijax's LIME.
+        captum_samples: of captum's Lime and KernelShap where they are tuned; their default is 25.
         coalitions: evaluations of shap's Partition explainer; 500 is its default.
         squares: evaluations of BinaryMasks.
+        aside: photographs of the methods that no goal is about, xaijax's LIME and BinaryMasks.
         trials: photographs on which every setting of a peer runs; on the others its better one alone.
         steps: of the insertion and the deletion curve.
         judged_by: fills of these curves; the goals are about the first.
@@ -30,16 +32,18 @@ class Options(PhotographOptions):
 
     budgets: tuple[int, ...] = (120, 250, 1000)
     samples: int = 1000
+    captum_samples: int = 500
     coalitions: int = 500
     squares: int = 1200
-    trials: int = 4
+    aside: int = 8
+    trials: int = 2
     steps: int = 32
     judged_by: tuple[str, ...] = ("blur", "black")
     methods: tuple[str, ...] = ()
     memory: bool = True
     claim_images: int = 3
     claim_runs: int = 30
-    claim_evaluations: int = 240
+    claim_evaluations: int = 120
     platform: Literal["cpu", "cuda"] = "cpu"
     name: str | None = None
 
@@ -51,6 +55,17 @@ class Options(PhotographOptions):
     @property
     def measured(self) -> dict[str, Any]:
         """The options that a measured row depends on."""
-        names = ("model", "weights", "segmentation", "fill", "seed", "samples", "coalitions", "squares", "steps")
+        names = (
+            "model",
+            "weights",
+            "segmentation",
+            "fill",
+            "seed",
+            "samples",
+            "captum_samples",
+            "coalitions",
+            "squares",
+            "steps",
+        )
         names += ("judged_by", "batch", "claim_runs", "claim_evaluations", "platform")
         return {name: value for name, value in plain_options(self).items() if name in names}

@@ -21,13 +21,15 @@ def own_methods(classifier: xaijax.Classifier, options: Options) -> Iterator[Con
     for budget in options.budgets:
         yield _contestant(classifier, options, ELIME, budget, xaijax.ELIME(evaluations=budget, **segmented))
     lime = xaijax.LIME(evaluations=options.samples, **segmented)
-    yield _contestant(classifier, options, "xaijax lime", options.samples, lime)
+    yield _contestant(classifier, options, "xaijax lime", options.samples, lime, aside=True)
     squares = xaijax.BinaryMasks(evaluations=options.squares, fill=options.fill)
-    yield _contestant(classifier, options, BINARY_MASKS, options.squares, squares)
+    yield _contestant(classifier, options, BINARY_MASKS, options.squares, squares, aside=True)
     yield _contestant(classifier, options, "xaijax grad-cam", 5, xaijax.GradCAM(fill=options.fill))
 
 
-def _contestant(classifier: xaijax.Classifier, options: Options, name: str, budget: int, method: Any) -> Contestant:
+def _contestant(
+    classifier: xaijax.Classifier, options: Options, name: str, budget: int, method: Any, *, aside: bool = False
+) -> Contestant:
     def explain(subject: Subject) -> Answer:
         images, targets = subject.pixels[None], np.array([subject.target])
         result = xaijax.explain(jax.random.key(options.seed), classifier, images, targets, method=method)
@@ -36,8 +38,8 @@ def _contestant(classifier: xaijax.Classifier, options: Options, name: str, budg
         return Answer(result.score[0], int(result.evaluations[0]), mask)
 
     words = f"{budget} evaluations" + (f", {options.fill}" if name != "xaijax grad-cam" else "")
-    by_gradient = name == "xaijax grad-cam"
-    return Contestant(name, str(budget), "xaijax", words, explain, explain, by_gradient=by_gradient)
+    kinds = {"aside": aside, "by_gradient": name == "xaijax grad-cam"}
+    return Contestant(name, str(budget), "xaijax", words, explain, explain, **kinds)
 
 
 def explain_together(classifier: xaijax.Classifier, subjects: list[Subject], options: Options) -> None:

@@ -20,13 +20,16 @@ BLUR_WIDTH = 35
 """Of shap's box blur, in pixels: the standard deviation of 10 that xaijax's blur has at 224."""
 
 
-def peers(documented: Original, tuned: Original, *, samples: int, coalitions: int, seed: int) -> Iterator[Contestant]:
+def peers(
+    documented: Original, tuned: Original, *, samples: int, captum_samples: int, coalitions: int, seed: int
+) -> Iterator[Contestant]:
     """Yields every package in each of its settings.
 
     Args:
         documented: the original as it is loaded.
         tuned: the original in the memory format and at the batch that are fastest here.
-        samples: of lime, and of captum's Lime and KernelShap where they are tuned; captum's own default is 25.
+        samples: of lime.
+        captum_samples: of captum's Lime and KernelShap where they are tuned.
         coalitions: evaluations of shap's Partition explainer.
         seed: of what draws.
     """
@@ -44,7 +47,7 @@ def peers(documented: Original, tuned: Original, *, samples: int, coalitions: in
         )
         words = f"{coalitions} evaluations, batch {shap.batch}, blur({width},{width})"
         yield make("shap partition", shap, words, prepare=shap.prepare)
-        count, batch = (25, 1) if is_documented else (samples, tuned.batch)
+        count, batch = (25, 1) if is_documented else (captum_samples, tuned.batch)
         fill = "blurred" if blurs else "data mean"
         for name in ("Lime", "KernelShap"):
             call = functools.partial(_captum, name, original, samples=count, batch=batch, blurs=blurs)

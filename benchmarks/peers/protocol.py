@@ -38,8 +38,8 @@ class Protocol:
 
     def _in_turn(self, contestants: Sequence[Contestant], subjects: Sequence[Subject], *, first: int) -> None:
         for place, subject in enumerate(subjects, start=first):
-            turned = place % 4 in (1, 2)
-            for contestant in reversed(contestants) if turned else contestants:
+            due = [each for each in contestants if not each.aside or place < self._options.aside]
+            for contestant in reversed(due) if place % 4 in (1, 2) else due:
                 measure = functools.partial(self._measure, contestant, subject)
                 self._journal.once(measure, kind="explained", image=subject.name, **contestant.key)
 

@@ -111,11 +111,20 @@ def _goal(goal: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _methods(record: dict[str, Any], fill: str) -> str:
-    header = ("method", "setting", "passes", "seconds", "peak MB", *(words for words, _ in METRICS.values()))
+    header = (
+        "method",
+        "setting",
+        "photographs",
+        "passes",
+        "seconds",
+        "peak MB",
+        *(words for words, _ in METRICS.values()),
+    )
     peaks = {(row[0], row[1]): row[3] for row in record["costs"]}
     lines = [
         (
-            *(entry["method"], entry["setting"], f"{entry['passes']:.0f}", _interval(entry["seconds"])),
+            *(entry["method"], entry["setting"], str(entry["images"]), f"{entry['passes']:.0f}"),
+            _interval(entry["seconds"]),
             _plain(peaks.get((entry["method"], entry["setting"]))),
             *(_interval(entry[fill][metric]) for metric in METRICS),
         )
