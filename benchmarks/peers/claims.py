@@ -10,7 +10,7 @@ import numpy as np
 
 import xaijax
 from benchmarks.peers.contest import Subject
-from benchmarks.peers.figures import mean_of, paired
+from benchmarks.peers.figures import less, mean_of
 from benchmarks.peers.journal import Journal, Row
 from benchmarks.peers.judge import SHARE
 from benchmarks.peers.options import Options
@@ -83,7 +83,8 @@ def cp_scores(rows: Sequence[Row], quoted: dict[str, str], fill: str) -> list[di
 
     The masks of a map are its highest scores; their probability is read off the insertion curve.
     """
-    squares = {row["image"]: row for row in rows if row["method"] == BINARY_MASKS}
+    squares = {row["image"]: row for row in rows if row["method"] == BINARY_MASKS and "mask_area" in row}
+    own_masks = {image: row["mask_probability"] / row["mask_area"] for image, row in squares.items()}
     found = []
     for method in dict.fromkeys(row["method"] for row in rows):
         chosen = [row for row in rows if row["method"] == method and row["image"] in squares]
@@ -96,22 +97,14 @@ def cp_scores(rows: Sequence[Row], quoted: dict[str, str], fill: str) -> list[di
         found.append(
             {"method": method, "setting": setting, "images": len(own)}
             | {"at the area of BinaryMasks": mean_of(same_area)}
-            | {"less that of BinaryMasks' own masks": paired(same_area, {i: _own(r) for i, r in squares.items()})}
+            | {"less that of BinaryMasks' own masks": mean_of(less(same_area, own_masks))}
             | {"at the smallest area with 0.9": mean_of(smallest)}
         )
-    own_masks = {image: _own(row) for image, row in squares.items()}
-    return found + (
-        [
-            {
-                "method": f"{BINARY_MASKS}, its own masks",
-                "setting": "",
-                "images": len(own_masks),
-                "at the area of BinaryMasks": mean_of(own_masks),
-            }
-        ]
-        if own_masks
-        else []
-    )
+    if own_masks:
+        name = f"{BINARY_MASKS}, its own masks"
+        own_line = {"method": name, "setting": "", "images": len(own_masks)}
+        found.append(own_line | {"at the area of BinaryMasks": mean_of(own_masks)})
+    return found
 
 
 def _at(row: Row, area: float, fill: str) -> float:
@@ -121,7 +114,3 @@ def _at(row: Row, area: float, fill: str) -> float:
 
 def _area(judged: Row) -> float:
     return max(judged["area"], 1 / (len(judged["inserted"]) - 1))  # at least a step: an empty mask has no CP score
-
-
-def _own(row: Row) -> float:
-    return row["mask_probability"] / row["mask_area"]

@@ -18,6 +18,11 @@ METRICS = {
 }
 """The words for a metric, and 1 where more is better."""
 
+FEWEST = 5
+"""Photographs that a verdict needs: the interval of fewer says too little."""
+
+TOO_FEW = "too few"
+
 Values = dict[str, float]
 """Of each image."""
 
@@ -27,9 +32,9 @@ def mean_of(values: Values) -> list[float] | None:
     return told(np.array(list(values.values()))) if values else None
 
 
-def paired(one: Values, other: Values) -> list[float] | None:
-    """Returns the mean over the images of both of `one` less `other`, and its interval."""
-    return mean_of({image: one[image] - other[image] for image in one if image in other})
+def less(one: Values, other: Values) -> Values:
+    """Returns `one` less `other`, of the images of both."""
+    return {image: one[image] - other[image] for image in one if image in other}
 
 
 class Figures:
@@ -104,8 +109,8 @@ class Figures:
             "times faster": mean_of({image: theirs[image] / own[image] for image in theirs if image in own}),
         }
         for metric, (_, sign) in METRICS.items():
-            difference = paired(self.values(ours, metric, fill), self.values(line, metric, fill))
-            found[metric] = {"ours less theirs": difference, "verdict": verdict(difference, sign)}
+            difference = less(self.values(ours, metric, fill), self.values(line, metric, fill))
+            found[metric] = {"ours less theirs": mean_of(difference), "verdict": verdict(difference, sign)}
         return found
 
     def equal_passes(self, line: tuple[str, str]) -> int | None:
@@ -122,9 +127,9 @@ class Figures:
         return None
 
 
-def verdict(difference: list[float] | None, sign: int) -> str:
+def verdict(difference: Values, sign: int) -> str:
     """Returns what a difference, ours less theirs, says where more (1) or less (-1) is better."""
-    if difference is None:
-        return "unknown"
-    low, high = sorted(sign * end for end in difference[1:])
+    if len(difference) < FEWEST:
+        return TOO_FEW
+    low, high = sorted(sign * end for end in told(np.array(list(difference.values())))[1:])
     return "wins" if low > 0 else "loses" if high < 0 else "even"

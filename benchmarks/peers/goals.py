@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.figures import METRICS, Figures, paired, verdict
+from benchmarks.peers.figures import METRICS, TOO_FEW, Figures, Values, less, mean_of, verdict
 from benchmarks.peers.own import ELIME
 from benchmarks.peers.packages import BY_GRADIENT
 from benchmarks.record import told
@@ -46,19 +46,20 @@ def goals(figures: Figures, fill: str, *, model: str) -> list[dict[str, Any]]:
 def _no_worse(
     figures: Figures, goal: str, ours: tuple[str, str], theirs: tuple[str, str], metric: str, fill: str
 ) -> dict[str, Any]:
-    difference = paired(figures.values(ours, metric, fill), figures.values(theirs, metric, fill))
+    difference = less(figures.values(ours, metric, fill), figures.values(theirs, metric, fill))
     means = [round(figures.mean(line, metric, fill), 4) for line in (ours, theirs)]
-    return {"goal": goal, "ours": means[0], "theirs": means[1], "ours less theirs": difference} | {
+    return {"goal": goal, "ours": means[0], "theirs": means[1], "ours less theirs": mean_of(difference)} | {
         "met": _met(difference, METRICS[metric][1])
     }
 
 
-def _met(difference: list[float] | None, sign: int) -> str:
-    if difference is None:
-        return "unknown"
-    if sign * difference[0] >= 0:
+def _met(difference: Values, sign: int) -> str:
+    found = verdict(difference, sign)
+    if found == TOO_FEW:
+        return found
+    if sign * np.mean(list(difference.values())) >= 0:
         return "yes"
-    return "no" if verdict(difference, sign) == "loses" else "within the noise"
+    return "no" if found == "loses" else "within the noise"
 
 
 def _faster(figures: Figures, ours: tuple[str, str], lime: tuple[str, str], least: float | None) -> dict[str, Any]:
@@ -83,13 +84,13 @@ def _smallest(figures: Figures, theirs: list[tuple[str, str]], fill: str) -> lis
         goal = f"area at 0.9 below that of any peer's ranking (the smallest is that of {best[0]})"
         found.append(_no_worse(figures, f"{goal}: ELIME's ranking at {budget}", ours, best, "area", fill))
         enough = {row["image"]: _mask_area(row) for row in figures.rows(ours)}
-        difference = paired(enough, figures.values(best, "area", fill))
+        difference = less(enough, figures.values(best, "area", fill))
         found.append(
             {
                 "goal": f"{goal}: ELIME's mask at {budget}",
                 "ours": round(float(np.mean(list(enough.values()))), 4),
                 "theirs": round(figures.mean(best, "area", fill), 4),
-                "ours less theirs": difference,
+                "ours less theirs": mean_of(difference),
                 "met": _met(difference, -1),
             }
         )

@@ -144,7 +144,10 @@ def _compared(rows: list[dict[str, Any]], absent: str) -> str:
         passes, seconds = ([_plain(value) for value in row[key]] for key in ("passes", "seconds"))
         quality = [f"{_interval(row[metric]['ours less theirs'])}: {row[metric]['verdict']}" for metric in METRICS]
         lines.append((name, *passes, *seconds, _interval(row["times faster"]), *quality))
-    return "ELIME's less the peer's; it wins or loses where the interval excludes 0.\n\n" + _table(header, lines)
+    return (
+        "ELIME's less the peer's; it wins or loses where the interval excludes 0, of 5 photographs or more.\n\n"
+        + _table(header, lines)
+    )
 
 
 def _told(rows: list[dict[str, Any]]) -> str:
