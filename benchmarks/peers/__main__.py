@@ -1,7 +1,7 @@
 """xaijax beside the packages that people use: the same photographs, weights, segments and machine, in one go.
 
     python -m benchmarks.peers IMAGES... --weights FILE
-    python -m benchmarks.peers IMAGES... --weights FILE --model resnet18 --count 8 --trials 2 --claim-images 0
+    python -m benchmarks.peers IMAGES... --weights FILE --model resnet18 --count 8 --aside 2 --claim-images 0
 
 Needs the `bench` extra, and torch and torchvision installed by hand (of torchvision the Python files suffice). Of each
 input as many photographs are taken; `imagenet_val_boxes` and `davis_masks` of the shared data say where the object is.

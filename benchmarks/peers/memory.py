@@ -13,6 +13,7 @@ import pickle
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.contest import Contestant, Subject
@@ -66,9 +67,13 @@ def _contestant(job: Job) -> Contestant:
     return next(each for each in found if each.key == job.key)
 
 
-def _resident() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+def _peak() -> int:
+    """Returns the peak in megabytes; Linux's `ru_maxrss` would be that of the process that started this one."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        kilobytes = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(kilobytes) * 1024 / 1e6)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 
 
 def _on_device(job: Job) -> dict[str, float]:
@@ -86,10 +91,10 @@ def _on_device(job: Job) -> dict[str, float]:
 def main() -> None:
     job = pickle.load(sys.stdin.buffer)
     contestant = _contestant(job)
-    before = _resident()
+    before = _peak()
     with contextlib.redirect_stderr(io.StringIO()):
         contestant.explain(job.subject)
-    print(json.dumps({"peak_mb": _resident(), "before_mb": before} | _on_device(job)))
+    print(json.dumps({"peak_mb": _peak(), "before_mb": before} | _on_device(job)))
 
 
 if __name__ == "__main__":
