@@ -8,11 +8,8 @@ channels-last float32; on CUDA (`--platform cuda`) both run float32 and bfloat16
 import dataclasses
 import json
 import statistics
-import sys
 import tempfile
 import time
-import types
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +19,7 @@ import numpy as np
 import tyro
 
 import xaijax
+from benchmarks.originals import torch_model
 from benchmarks.record import write_record
 
 
@@ -42,17 +40,6 @@ class Options:
     size: int = 224
     calls: int = 5
     platform: Literal["cpu", "cuda"] = "cpu"
-
-
-def torch_model(name: str) -> Any:
-    """Builds torchvision's network; its pure-Python files suffice, without its compiled operators."""
-    stub = "torchvision._meta_registrations"
-    sys.modules.setdefault(stub, types.ModuleType(stub))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import torchvision.models
-
-        return getattr(torchvision.models, name)().eval()
 
 
 def own_classifier(name: str, model: Any, dtype: xaijax.classifier.Dtype) -> tuple[xaijax.Classifier, float]:

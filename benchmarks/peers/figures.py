@@ -1,0 +1,135 @@
+"""From rows to figures: means with 95% intervals, and differences paired by image from xaijax's ELIME."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.journal import Row
+from benchmarks.peers.own import ELIME
+from benchmarks.record import told
+
+METRICS = {
+    "insertion": ("insertion AUC (more is better)", 1),
+    "deletion": ("deletion AUC (less)", -1),
+    "area": ("area at 0.9 (less)", -1),
+    "pointing": ("pointing game (more)", 1),
+    "iou": ("IoU at the object's area (more)", 1),
+}
+"""The words for a metric, and 1 where more is better."""
+
+FEWEST = 5
+"""Photographs that a verdict needs: the interval of fewer says too little."""
+
+TOO_FEW = "too few"
+
+Values = dict[str, float]
+"""Of each image."""
+
+
+def mean_of(values: Values) -> list[float] | None:
+    """Returns the mean over images and its interval; None where there is no image."""
+    return told(np.array(list(values.values()))) if values else None
+
+
+def less(one: Values, other: Values) -> Values:
+    """Returns `one` less `other`, of the images of both."""
+    return {image: one[image] - other[image] for image in one if image in other}
+
+
+class Figures:
+    """What the rows say of the methods that are quoted, one line a method and setting.
+
+    Attributes:
+        lines: `(method, setting)` of each, ours first.
+        budgets: of ELIME, rising.
+    """
+
+    def __init__(self, rows: Sequence[Row], quoted: Mapping[str, str]):
+        self._rows: dict[tuple[str, str], list[Row]] = {}
+        for row in sorted(rows, key=lambda row: row["side"] == "peer"):
+            if quoted.get(row["method"], row["setting"]) == row["setting"]:
+                self._rows.setdefault((row["method"], row["setting"]), []).append(row)
+        self.budgets = sorted(int(setting) for method, setting in self._rows if method == ELIME)
+        order = {name: place for place, name in enumerate(dict.fromkeys(method for method, _ in self._rows))}
+        self.lines = sorted(self._rows, key=lambda line: (order[line[0]], line[1].zfill(6)))
+
+    def rows(self, line: tuple[str, str]) -> list[Row]:
+        """Returns the rows of a line."""
+        return self._rows.get(line, [])
+
+    def is_peer(self, line: tuple[str, str]) -> bool:
+        """Returns whether a line is of a peer."""
+        return self._rows[line][0]["side"] == "peer"
+
+    def values(self, line: tuple[str, str], metric: str, fill: str) -> Values:
+        """Returns a metric of a line by image, without the images of which it says nothing."""
+        found = {row["image"]: row[fill].get(metric, row.get(metric)) for row in self.rows(line)}
+        return {image: float(value) for image, value in found.items() if value is not None}
+
+    def mean(self, line: tuple[str, str], metric: str, fill: str) -> float:
+        """Returns the mean of a metric over the images of a line; NaN where it says nothing."""
+        values = list(self.values(line, metric, fill).values())
+        return float(np.mean(values)) if values else np.nan
+
+    def passes(self, line: tuple[str, str]) -> float:
+        """Returns the mean passes an image."""
+        return float(np.mean([row["passes"] for row in self.rows(line)]))
+
+    def seconds(self, line: tuple[str, str]) -> float:
+        """Returns the mean seconds an image."""
+        return float(np.mean([row["seconds"] for row in self.rows(line)]))
+
+    def entry(self, line: tuple[str, str], fills: Iterable[str]) -> dict[str, Any]:
+        """Returns what there is to say of a line."""
+        rows = self.rows(line)
+        found: dict[str, Any] = {
+            "method": line[0],
+            "setting": line[1],
+            "settings": rows[0]["settings"],
+            "images": len(rows),
+            "passes": round(self.passes(line), 1),
+            "seconds": told(np.array([row["seconds"] for row in rows])),
+        }
+        for fill in fills:
+            found[fill] = {metric: mean_of(self.values(line, metric, fill)) for metric in METRICS}
+        masks = {row["image"]: row["mask_area"] for row in rows if "mask_area" in row}
+        return found | ({"area of its own mask": mean_of(masks)} if masks else {})
+
+    def compare(self, line: tuple[str, str], budget: int, fill: str) -> dict[str, Any]:
+        """Returns ELIME at a budget less a line, metric by metric, and how many times faster it is."""
+        ours = ELIME, str(budget)
+        theirs, own = ({row["image"]: row["seconds"] for row in self.rows(each)} for each in (line, ours))
+        found: dict[str, Any] = {
+            "method": line[0],
+            "setting": line[1],
+            "budget": budget,
+            "passes": [round(self.passes(line), 1), round(self.passes(ours), 1)],
+            "seconds": [round(self.seconds(line), 3), round(self.seconds(ours), 3)],
+            "times faster": mean_of({image: theirs[image] / own[image] for image in theirs if image in own}),
+        }
+        for metric, (_, sign) in METRICS.items():
+            difference = less(self.values(ours, metric, fill), self.values(line, metric, fill))
+            found[metric] = {"ours less theirs": mean_of(difference), "verdict": verdict(difference, sign)}
+        return found
+
+    def equal_passes(self, line: tuple[str, str]) -> int | None:
+        """Returns the largest budget of ELIME that does not exceed a line's passes."""
+        return max((budget for budget in self.budgets if budget <= self.passes(line) + 0.5), default=None)
+
+    def equal_quality(self, line: tuple[str, str], fill: str) -> int | None:
+        """Returns the least budget at which ELIME's means of insertion and deletion are no worse than a line's."""
+        for budget in self.budgets:
+            ours = ELIME, str(budget)
+            more = self.mean(ours, "insertion", fill) >= self.mean(line, "insertion", fill)
+            if more and self.mean(ours, "deletion", fill) <= self.mean(line, "deletion", fill):
+                return budget
+        return None
+
+
+def verdict(difference: Values, sign: int) -> str:
+    """Returns what a difference, ours less theirs, says where more (1) or less (-1) is better."""
+    if len(difference) < FEWEST:
+        return TOO_FEW
+    low, high = sorted(sign * end for end in told(np.array(list(difference.values())))[1:])
+    return "wins" if low > 0 else "loses" if high < 0 else "even"
