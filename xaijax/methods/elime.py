@@ -42,8 +42,8 @@ DESIGNED = 100
 """Evaluations after which an experiment teaches less than evolution does."""
 
 PROXIMITY = 3.0
-"""By how much more a mask of all pixels counts in the score map than an empty one. As in LIME those near the image count
-most, and the many small masks that evolution leaves would otherwise outweigh what says what a removal does."""
+"""By how much more a mask of all pixels counts in the score map than an empty one. As in LIME, those near the image
+count most: the many small masks that evolution leaves would otherwise outweigh those that tell what a removal does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
