@@ -19,7 +19,7 @@ import tyro
 
 import xaijax
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import plain_options, told, write_record
+from benchmarks.record import machine, plain_options, read_record, told, write_record
 from xaijax import ELIME, LIME, BinaryMasks, GradCAM
 from xaijax.classifier import to_unit_range
 from xaijax.genetic import search
@@ -37,7 +37,7 @@ class Options(PhotographOptions):
         padding: of the model.
         half: whether pixels are normalised to [-1, 1], rather than by the model's own mean and std.
         evaluations: of each method that has a choice.
-        compared: how many of the methods are compared, in their order.
+        methods: what is measured; the rest of an earlier record of the same options stays, each row with its commit.
     """
 
     images: tyro.conf.Positional[tuple[str, ...]] = ()  # type: ignore[assignment]
@@ -47,7 +47,9 @@ class Options(PhotographOptions):
     padding: str = "symmetric"
     half: bool = False
     evaluations: int = 1200
-    compared: int = 6
+    methods: tuple[str, ...] = (
+        *("binary-masks", "binary-masks, no reinforcement", "random squares", "elime", "lime", "grad-cam"),
+    )
 
 
 class RandomSquares(BinaryMasks):
@@ -113,21 +115,25 @@ def measure(classifier: xaijax.Classifier, images: np.ndarray, method: Any, opti
 
 def main(options: Options) -> None:
     facts = {"mean": (0.5,) * 3, "std": (0.5,) * 3} if options.half else {}
-    padding = {} if options.padding == "symmetric" else {"padding": options.padding}
-    classifier = xaijax.models.load(options.model, options.weights, **padding, **facts)
+    classifier = xaijax.models.load(options.model, options.weights, padding=options.padding, **facts)
     images = load_images(options, classifier)
-    figures: dict[str, Any] = {"options": plain_options(options)}
-    of_first = None
-    for name, method in list(methods(options).items())[: options.compared]:
-        values = measure(classifier, images, method, options)
-        of_first = values if of_first is None else of_first
-        row = {key: told(value) for key, value in values.items()}
-        row["area at 0.9, less binary-masks'"] = told(values["area at 0.9"] - of_first["area at 0.9"])
+    name = f"binary_masks_{options.model}"
+    figures: dict[str, Any] = {
+        "options": {key: value for key, value in plain_options(options).items() if key != "methods"}
+    }
+    earlier = read_record(name)
+    if earlier.get("options") == figures["options"]:
+        figures = earlier
+    for method in options.methods:
+        values = measure(classifier, images, methods(options)[method], options)
+        row: dict[str, Any] = {"commit": machine()["commit"]} | {key: told(value) for key, value in values.items()}
         row["area at 0.9 of each"] = [round(float(value), 4) for value in values["area at 0.9"]]
-        figures[name] = row
+        figures[method] = row
+        of_first = figures.get("binary-masks", row)["area at 0.9 of each"]
+        row["area at 0.9, less binary-masks'"] = told(values["area at 0.9"] - np.array(of_first))
         shown = ("keeps class", "inverse loses class", "area", "cp score", "area at 0.9", "evaluations")
-        print(name, *(f"{key} {row[key][0]}" for key in shown), sep=", ", flush=True)
-    write_record(f"binary_masks_{options.model}", figures)
+        print(method, *(f"{key} {row[key][0]}" for key in shown), sep=", ", flush=True)
+        write_record(name, {key: value for key, value in figures.items() if key != "machine"}, show=False)
 
 
 if __name__ == "__main__":
