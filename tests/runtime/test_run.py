@@ -11,6 +11,7 @@ from PIL import Image
 
 from xaijax import ELIME, Grid, explain
 from xaijax.models.preprocessing import preprocess
+from xaijax.runtime import explaining, items
 from xaijax.runtime import run as runs
 from xaijax.runtime.folder import RUN
 from xaijax.runtime.inputs import Source
@@ -121,7 +122,7 @@ def test_other_batches_and_no_bad_files_give_the_same_files(files, finished, job
 
 def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path, monkeypatch):
     out, _ = finished
-    original, calls = runs._explained, []
+    original, calls = explaining.write_items, []
 
     def stop_at_second(*arguments):
         calls.append(1)
@@ -129,7 +130,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path,
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(runs, "_explained", stop_at_second)
+    monkeypatch.setattr(explaining, "write_items", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         run(files, job, tmp_path)
     assert len(list((tmp_path / BLOCKS).glob("*.jsonl"))) == 1
@@ -277,7 +278,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(files, finis
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "write_files", fail)
+    monkeypatch.setattr(items, "write_files", fail)
     with pytest.raises(ValueError, match=r"cannot write to .* \(No space left on device\); mend it, and the same"):
         run(files, job, tmp_path)
     monkeypatch.undo()

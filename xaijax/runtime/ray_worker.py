@@ -20,12 +20,13 @@ import jax
 
 from xaijax.runtime.cache import keep_compiled
 from xaijax.runtime.cores import use_all_cores
+from xaijax.runtime.explaining import explain_all, fitting, writing_to
 from xaijax.runtime.folder import RUN
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, compile_job
 from xaijax.runtime.journal import Journal
-from xaijax.runtime.run import explain_all, find_targets, fitting, writing_to
 from xaijax.runtime.share import Share
+from xaijax.runtime.targets import find_targets
 from xaijax.runtime.telling import Teller
 
 TRIES = 5

@@ -2,9 +2,14 @@
 
 import difflib
 import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from xaijax.classifier import Classifier
 from xaijax.methods.arguments import parse_top
+from xaijax.runtime.inputs import Source
+from xaijax.runtime.job import Job
+from xaijax.runtime.journal import Journal
 
 
 def find_target(target: str, classifier: Classifier) -> int | str:
@@ -59,3 +64,35 @@ def find_class(target: str, classifier: Classifier, *, name: str = "target") -> 
     near = difflib.get_close_matches(target.casefold(), labels, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "give a class's label or number."
     raise ValueError(f"{name} {target!r} is not a class of this classifier; {hint}")
+
+
+def find_targets(sources: Sequence[Source], job: Job) -> dict[str, int]:
+    """Returns the class that each target among the images of a list names.
+
+    Raises:
+        ValueError: the classifier has no such class, or the run has targets of its own.
+    """
+    named = {source.target for source in sources if source.target is not None}
+    if named and isinstance(job.target, str):
+        raise ValueError(f"the list of images names targets, but target is {job.target!r}; leave one of them out.")
+    return {target: find_class(target, job.classifier) for target in named}
+
+
+def check_targets(sources: Sequence[Source], targets: Mapping[str, int], journal: Journal, out: Path) -> None:
+    """Refuses a list that asks two things of an image, or another one than the folder `out` explains.
+
+    Raises:
+        ValueError: it does.
+    """
+    asked: dict[str, str] = {}
+    for source in sources:
+        if source.target is None:
+            continue
+        if asked.setdefault(source.name, source.target) != source.target:
+            raise ValueError(f"the list asks for two classes of {source.name!r}; make two lists, each with its folder.")
+        explained = journal.targets(source.name)
+        if explained and targets[source.target] not in explained:
+            raise ValueError(
+                f"{str(out)!r} explains another class of {source.name!r} than the list asks for now; name another "
+                "folder, or the same target."
+            )

@@ -1,0 +1,100 @@
+"""The loop over the images of a run: read ahead of the device, explained, and written behind it."""
+
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import jax
+
+from xaijax.runtime.inputs import Source
+from xaijax.runtime.items import Item, failure_line, read_item, write_items
+from xaijax.runtime.job import Explained, Job, Program, Request
+from xaijax.runtime.journal import Journal
+from xaijax.runtime.pipeline import Behind, ahead
+from xaijax.runtime.share import Share
+from xaijax.runtime.telling import Teller
+
+READERS = 4
+"""Threads that read images; Pillow decodes and resizes without Python's lock."""
+
+
+@contextlib.contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Says what cannot be written, and that nothing is lost."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
+
+
+@contextlib.contextmanager
+def fitting(job: Job) -> Iterator[None]:
+    """Says what to do where a device's memory does not hold a batch; the micro-batch, which results rest on, stays."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        size, devices = job.batch_size, len(jax.local_devices())
+        remedy = (
+            f"the same command with --batch-size {size // 2} goes on." if size > devices else "take a smaller model."
+        )
+        raise ValueError(
+            f"{size} images at a time do not fit into the memory of {devices} device(s); {remedy}"
+        ) from error
+
+
+def explain_all(
+    left: Sequence[tuple[int, Source]],
+    targets: Mapping[str, int],
+    explain: Program[Item],
+    job: Job,
+    out: Path,
+    journal: Journal,
+    *,
+    share: Share,
+    stop: threading.Event,
+    teller: Teller,
+) -> None:
+    """Explains numbered images until there are none left, or `stop` is set; reads and writes beside the device.
+
+    Args:
+        left: images by their place in the input.
+        targets: the class that each target among them names.
+        explain: the compiled program of the job.
+        job: what to explain and how.
+        out: the folder of the run.
+        journal: of the run; the lines of an image go to its block's.
+        share: tells the block of an image.
+        stop: once set, the batches in flight are finished and written, and nothing else.
+        teller: is told of every image.
+    """
+
+    def write_failure(item: Item) -> None:
+        journal.add(share.block_of(item.index), [failure_line(item, job.seed, item.error)])
+        teller.add(searched=0, failed=1, evaluations=0)
+
+    def write(items: list[Item], explained: Explained) -> None:
+        rows = write_items(items, explained.places, jax.device_get(explained.result), job, out, journal)
+        for item, lines in zip(items, rows, strict=True):
+            journal.add(share.block_of(item.index), lines)
+        evaluations = sum(line.get("evaluations", 0) for lines in rows for line in lines)
+        teller.add(searched=len(items), failed=0, evaluations=evaluations)
+
+    read = functools.partial(read_item, classifier=job.classifier, targets=targets)
+    with Behind(1) as behind, contextlib.closing(ahead(read, left, workers=READERS, room=2 * job.batch_size)) as items:
+
+        def readable() -> Iterator[tuple[Item, Request]]:
+            for item in items:
+                if stop.is_set():
+                    return
+                if item.request is None:
+                    behind.do(write_failure, item)
+                else:
+                    yield item, item.request
+
+        for explained in explain(readable()):
+            behind.do(write, *explained)

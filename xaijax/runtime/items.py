@@ -1,0 +1,106 @@
+"""The images of a run: read as the classifier wants them, and written as files and lines once they are explained."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from xaijax.classifier import Classifier
+from xaijax.explanation import Explanation, Status
+from xaijax.models.preprocessing import crop_box, preprocess
+from xaijax.runtime.inputs import Source
+from xaijax.runtime.job import Job, Request
+from xaijax.runtime.journal import Journal
+from xaijax.runtime.packed import pack
+from xaijax.runtime.reading import UnreadableImageError
+from xaijax.runtime.rows import Box, file_stem, kept_box, result_row, write_files
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """An image of a run, read, or the reason why it could not be."""
+
+    index: int
+    source: Source
+    sha256: str = ""
+    size: tuple[int, int] = (0, 0)
+    crop: Box = (0, 0, 0, 0)
+    request: Request | None = None
+    error: str = ""
+
+
+def read_item(numbered: tuple[int, Source], classifier: Classifier, targets: Mapping[str, int]) -> Item:
+    """Reads a numbered image; what cannot be read is an item with an error."""
+    index, source = numbered
+    try:
+        image, digest = source.read(classifier.channels)
+    except (UnreadableImageError, OSError) as error:
+        return Item(index, source, error=str(error))
+    target = None if source.target is None else targets[source.target]
+    request = Request(preprocess(image, classifier), target, source.id)
+    return Item(index, source, digest, image.size, crop_box(image.size, classifier), request)
+
+
+def write_items(
+    items: list[Item], places: Sequence[int], result: Explanation, job: Job, out: Path, journal: Journal
+) -> list[list[dict[str, Any]]]:
+    """Writes the files of images that were explained.
+
+    Args:
+        items: the images.
+        places: of each, among those of the result.
+        result: of a batch, in the host's memory.
+        job: what was asked.
+        out: the folder of the run.
+        journal: of the run.
+
+    Returns:
+        The lines of each image.
+    """
+    rows = []
+    each = job.rows_per_image
+    for place, item in zip(places, items, strict=True):
+        assert item.request is not None
+        lines: list[dict[str, Any]] = []
+        rows.append(lines)
+        for row in range(place * each, (place + 1) * each):
+            found = result_row(result, row, job.classifier)
+            if getattr(job.method, "game", "preservation") == "deletion":
+                found["game"] = "deletion"
+            if found["target"] == int(result.against[row]) >= 0:
+                found["error"] = "The class explained is the one that it was to be told from; name another."
+            elif Status(int(result.status[row])).is_failure:
+                found["error"] = found["status"]
+            if "error" in found:
+                told = {"target": found["target"]} if each > 1 else {}
+                lines.append(failure_line(item, job.seed, found["error"]) | told)
+                continue
+            stem = file_stem(item.index * each + row % each, item.source.stem)
+            if journal.is_taken(stem, item.source.name):
+                stem = f"{stem}_{item.sha256[:8]}"
+            box = kept_box(np.asarray(result.mask[row]), item.crop, item.size)
+            where = {"size": item.size, "crop": item.crop, "box": box}
+            line = {"path": item.source.name, "sha256": item.sha256, **where, **found, "seed": job.seed}
+            read = functools.partial(_read_again, item.source, job.classifier.channels)
+            try:
+                write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
+            except UnreadableImageError as error:
+                lines.append(failure_line(item, job.seed, f"It was explained, but cannot be read again: {error}"))
+                continue
+            packed = {"packed": pack(result, row)} if "packed" in job.save else {}
+            lines.append(line | {"files": stem} | packed)
+    return rows
+
+
+def _read_again(source: Source, channels: int) -> Image.Image:
+    return source.read(channels)[0]
+
+
+def failure_line(item: Item, seed: int, error: str) -> dict[str, Any]:
+    """Returns the line of an image that has no explanation."""
+    digest = {"sha256": item.sha256} if item.sha256 else {}
+    return {"path": item.source.name, **digest, "seed": seed, "error": error}
