@@ -1,5 +1,7 @@
 """The invariants of a batch: independence, one compilation, lowering, and what bad input gets."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,8 +121,10 @@ def test_the_result_says_what_the_classifier_says(toy_classifier, toy_images):
 
 
 def test_uint8_and_float_pixels_get_the_same(toy_classifier, toy_images):
-    ours = explain(KEY, toy_classifier, toy_images, method=METHOD)
-    floats = explain(KEY, toy_classifier, toy_images / np.float32(255), method=METHOD)
+    # The last bits of their pixels differ, and a surrogate may choose another child for less than that.
+    method = dataclasses.replace(METHOD, objective="probability")
+    ours = explain(KEY, toy_classifier, toy_images, method=method)
+    floats = explain(KEY, toy_classifier, toy_images / np.float32(255), method=method)
     np.testing.assert_array_equal(floats.mask, ours.mask)
     np.testing.assert_allclose(floats.probability, ours.probability, rtol=1e-5)
     np.testing.assert_allclose(floats.score, ours.score, atol=1e-4)
