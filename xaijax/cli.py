@@ -190,9 +190,8 @@ def _status(options: Status) -> int:
 def _models(options: Models) -> int:
     width = max(map(len, names())) + 2
     for name in names():
-        print(
-            f"{name:<{width}}{'embedded' if is_embedded(name) else 'weights from a file: --weights NAME.safetensors'}"
-        )
+        source = "embedded" if is_embedded(name) else "weights from a file: --weights NAME.safetensors"
+        print(f"{name:<{width}}{source}")
     return EXPLAINED
 
 

@@ -11,6 +11,7 @@ import jax
 import pytest
 from PIL import Image
 
+from tests.runtime.run_files import contents
 from xaijax.scenes.generator import generate
 
 KILLS = int(os.environ.get("XAIJAX_KILLS", "2"))
@@ -49,14 +50,6 @@ def finish(process):
     printed = process.communicate(timeout=500)[0]
     assert process.returncode == 1, printed  # one image is damaged
     return printed
-
-
-def contents(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "run.json"
-    }
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import jax
 import pytest
 from PIL import Image
 
+from tests.runtime.run_files import contents
 from xaijax.scenes.generator import generate
 
 KILLS = int(os.environ.get("XAIJAX_KILLS", "1"))
@@ -75,14 +76,6 @@ def start(images, environment):
             for child in [*descendants(process.pid), process.pid]:
                 os.kill(child, signal.SIGKILL)
             process.communicate()
-
-
-def contents(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "run.json"
-    }
 
 
 def descendants(pid):

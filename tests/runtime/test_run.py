@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.runtime.run_files import contents
 from xaijax import ELIME, Grid, explain
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime import explaining, items
@@ -64,15 +65,6 @@ def explained(paths, job, out, **options):
     assert outcome.explained == len({row["path"] for row in rows if "error" not in row})
     assert outcome.failed == sum("error" in row for row in rows)
     return rows
-
-
-def contents(folder):
-    """Returns every file's bytes, without `run.json`, which holds timings."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != RUN
-    }
 
 
 def test_the_folder_holds_what_it_promises(files, finished):

@@ -41,16 +41,18 @@ def make_job(options: Asked, method: Method, *, images: int | None = None) -> Jo
     target, against = find_target(options.target, classifier), find_against(options.against, classifier)
     if target == against:
         raise ValueError(f"against {options.against!r} is the target itself; name another class, or runner-up.")
-    full = max(8, 4 * len(jax.local_devices()))
+    if options.batch_size == "auto":
+        full = max(8, 4 * len(jax.local_devices()))
+        batch_size = full if images is None else min(images, full)
+    else:
+        batch_size = options.batch_size
     job = Job(
         classifier=classifier,
         method=method,
         target=target,
         against=against,
         seed=options.seed,
-        batch_size=(full if images is None else min(images, full))
-        if options.batch_size == "auto"
-        else options.batch_size,
+        batch_size=batch_size,
         save=getattr(options, "save", ()),
         settings={},
     )
