@@ -33,8 +33,7 @@ OPTIONS = {
     "default": {},
     "one-point": {"objective": "probability", "crossover": "one-point", "area_weight": 0.3},
     "two-point": {"objective": "probability", "crossover": "two-point", "survival": "mu+lambda"},
-    "universal": {"selection": "universal", "guided": 1.0, "foldover": False},
-    "deletion": {"game": "deletion", "patience": 3, "designed": 0.0},
+    "universal": {"selection": "universal", "guided": 1.0, "game": "deletion", "patience": 3, "designed": 0.0},
 }
 
 

@@ -14,13 +14,11 @@ from PIL import Image
 from tests.runtime.run_files import contents
 from xaijax.scenes.generator import generate
 
-KILLS = int(os.environ.get("XAIJAX_KILLS", "2"))
-"""How often a run is killed before it is left alone."""
+KILLS = int(os.environ.get("XAIJAX_KILLS", "1"))
+"""How many processes are killed; a run that ends before is compared, and another one is begun."""
 
-COMMAND = (
-    *("--model", "scenes-resnet", "--evaluations", "60", "--segmentation", "grid"),
-    *("--batch-size", "2", "--block-size", "3"),
-)
+COMMAND = ("--model", "scenes-resnet", "--evaluations", "60", "--segmentation", "grid", "--block-size", "3")
+IMAGES = 15
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +26,26 @@ def environment(tmp_path_factory):
     return os.environ | {
         "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=1",
+        "XLA_FLAGS": simulated(1),
     }
+
+
+def simulated(devices):
+    return f"--xla_force_host_platform_device_count={devices}"
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    for place, image in enumerate(jax.device_get(generate(jax.random.split(jax.random.key(3), 24))).image):
+    for place, image in enumerate(jax.device_get(generate(jax.random.split(jax.random.key(3), IMAGES))).image):
         Image.fromarray(image).save(folder / f"{place:02d}.png")
     (folder / "07.png").write_bytes(b"damaged")
     return folder
 
 
-def start(images, out, environment, *more):
-    command = [sys.executable, "-m", "xaijax.cli", "explain", str(images), *COMMAND, "--out", str(out), *more]
+def start(images, out, environment, *share, batch=2):
+    options = [*COMMAND, "--batch-size", str(batch), "--out", str(out), *share]
+    command = [sys.executable, "-m", "xaijax.cli", "explain", str(images), *options]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -56,7 +59,7 @@ def finish(process):
 def undisturbed(images, environment, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
     started = time.monotonic()
-    assert "23 of 24 images explained" in finish(start(images, out, environment))
+    assert f"{IMAGES - 1} of {IMAGES} images explained" in finish(start(images, out, environment))
     first = time.monotonic() - started
     again = tmp_path_factory.mktemp("again") / "run"
     started = time.monotonic()
@@ -66,24 +69,28 @@ def undisturbed(images, environment, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 4])
-def test_a_killed_run_ends_as_one_that_was_left_alone(images, environment, undisturbed, tmp_path, processes):
-    expected, seconds = undisturbed
-    out, moments = tmp_path / "run", random.Random(processes)
-    for _ in range(KILLS):
-        shares = [("--processes", str(processes), "--process-index", str(index)) for index in range(processes)]
-        running = [start(images, out, environment, *share) for share in shares]
+@pytest.mark.parametrize(("processes", "devices"), [(1, 1), (4, 1), (1, 8)])
+def test_a_killed_run_ends_as_one_that_was_left_alone(images, environment, undisturbed, tmp_path, processes, devices):
+    (expected, seconds), moments = undisturbed, random.Random(processes)
+    environment = environment | {"XLA_FLAGS": simulated(devices)}
+    kills, runs, out = 0, 0, tmp_path / "run 0"
+
+    def share(index, count):
+        options = ("--processes", str(count), "--process-index", str(index))
+        return start(images, out, environment, *options, batch=max(2, devices))
+
+    while kills < KILLS:
+        running = [share(index, processes) for index in range(processes)]
         time.sleep(moments.uniform(0.3, 1.0) * seconds * (1 if processes == 1 else 2))
         killed = moments.choice(running)
         killed.send_signal(signal.SIGKILL)
-        for process in running:
-            if process is not killed and processes > 1:
-                process.communicate(timeout=500)
-            else:
-                process.communicate()
-        if (out / "results.jsonl").exists():  # it was faster than the signal
-            break
-    shares = [("--processes", "2", "--process-index", str(index)) for index in range(2)] if processes > 1 else [()]
-    for process in [start(images, out, environment, *share) for share in shares]:
+        printed = [process.communicate(timeout=500)[0] for process in running]
+        kills += killed.returncode == -signal.SIGKILL
+        if (out / "results.jsonl").exists():
+            assert contents(out) == expected, printed
+            runs += 1
+            out = tmp_path / f"run {runs}"
+    for process in [share(index, min(processes, 2)) for index in range(min(processes, 2))]:
         process.communicate(timeout=500)
     assert contents(out) == expected
+    print(f"{kills} kills, {runs + 1} runs")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import threading
 
 import jax
@@ -110,6 +111,51 @@ def test_other_batches_and_no_bad_files_give_the_same_files(files, finished, job
     assert alone == rows[:1]
     for name in ("masks/000000_photo 0.png", "scores/000000_photo 0.npy", "overlays/000000_photo 0.png"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+
+
+def damage(kind, path, good):
+    """Puts a bad file where an image should be."""
+    if kind == "truncated":
+        path.write_bytes(good.read_bytes()[:-40])
+    elif kind == "text":
+        path.write_text("no image")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "unreadable":
+        path.symlink_to("/proc/self/mem")
+
+
+def test_one_bad_file_in_ten_of_every_kind_changes_no_other_result(job, tmp_path):
+    kinds = ("truncated", "text", "empty", "folder", "loop", "pipe", "unreadable", "missing")
+    random = np.random.default_rng(0)
+    paths, bad = [], []
+    for place in range(10 * len(kinds)):
+        path = tmp_path / f"{place:02d}.png"
+        if place % 10 == 7:
+            bad.append(path)
+            damage(kinds[place // 10], path, paths[-1])
+        else:
+            coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), np.uint8))
+            coarse.resize((16, 16), Image.Resampling.BICUBIC).save(path)
+        paths.append(path)
+    job = dataclasses.replace(job, batch_size=8, save=("masks", "scores"))
+    found = {row["path"]: row for row in explained(paths, job, tmp_path / "with")}
+    good = [path for path in paths if path not in bad]
+    expected = explained(good, job, tmp_path / "without")
+    assert [path for path, row in found.items() if "error" in row] == [str(path) for path in bad]
+    for row in expected:
+        other = found[row["path"]]
+        for ours, theirs in zip(
+            read_arrays(tmp_path / "with", other), read_arrays(tmp_path / "without", row), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+        assert other | {"files": row["files"]} == row
 
 
 def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Image files, read the way a person expects to see them."""
 
 import io
+import stat
 import warnings
 from pathlib import Path
 
@@ -19,9 +20,12 @@ def read_file(path: Path) -> bytes:
     """Reads a file.
 
     Raises:
-        UnreadableImageError: it is missing, or a folder, or may not be read.
+        UnreadableImageError: it is missing, or a folder, a pipe or a device, or may not be read.
     """
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode):  # reading one may never end
+            raise UnreadableImageError(f"{path.name} is a pipe or a device, not a file; save the image to a file.")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path.name} does not exist; check the path.") from error
