@@ -11,8 +11,8 @@ import numpy as np
 import xaijax
 from benchmarks.kernel import Kernel, compile_kernel
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.rates import matrix_product_rate
 from xaijax.classifier import Dtype
+from xaijax.runtime.rates import matrix_product_rate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,11 +20,11 @@ from benchmarks.idle import idle_figures
 from benchmarks.kernel import arithmetic, peak_bytes, time_kernel
 from benchmarks.photographs import choose_photographs, command_line, read_photographs
 from benchmarks.processes import run_module
-from benchmarks.rates import flops_of_a_pass
 from xaijax.classifier import Dtype, to_unit_range
 from xaijax.masks.segmentation import SEGMENTATIONS
 from xaijax.models.architectures import architecture
 from xaijax.models.layers import fold_batch_norms
+from xaijax.runtime.rates import flops_of_a_pass
 
 
 def matrix_products(lab: Lab) -> dict[str, Any]:

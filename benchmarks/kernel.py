@@ -21,7 +21,6 @@ import tyro
 
 import xaijax
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.rates import bare_passes, flops_of_a_pass, matrix_product_rate, use_devices
 from xaijax.classifier import Dtype
 from xaijax.evaluation import micro_batch_size
 from xaijax.explain import Method, compiled_explain
@@ -29,6 +28,8 @@ from xaijax.fitness import Targets
 from xaijax.methods.arguments import name_images
 from xaijax.methods.batch import Batch
 from xaijax.methods.sharding import count_devices
+from xaijax.runtime.cores import use_all_cores
+from xaijax.runtime.rates import bare_passes, flops_of_a_pass, matrix_product_rate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,14 @@ class Options(PhotographOptions):
     micro_batch: int | None = None
     devices: int | None = None
     rounds: int = 2
+
+
+def use_devices(count: int | None) -> None:
+    """Lets a CPU have as many devices, before JAX starts; without a count one a core, as the command line does."""
+    if count is None:
+        use_all_cores()
+    else:
+        jax.config.update("jax_num_cpu_devices", count)
 
 
 Arguments = tuple[Any, ...]

@@ -19,10 +19,10 @@ import tyro
 
 import xaijax
 from benchmarks.photographs import choose_photographs, read_photographs
-from benchmarks.rates import bare_passes
 from benchmarks.record import write_record
 from xaijax.evaluation import micro_batch_size
 from xaijax.methods.names import METHODS
+from xaijax.runtime.rates import bare_passes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

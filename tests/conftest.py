@@ -21,6 +21,12 @@ def mean_logits(params, images):
     return jnp.tanh(tiles @ params["hidden"]) @ params["out"]
 
 
+def pytest_collection_modifyitems(items):
+    """Begins with the files that have slow tests, so that no process is left with one of them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
     """Keeps what commands compile out of the user's cache folder."""

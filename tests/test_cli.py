@@ -136,6 +136,7 @@ def test_models_lists_what_can_be_loaded(capsys):
     assert "mobilenet_v2" in listed
 
 
+@pytest.mark.slow
 def test_the_demo_explains_scenes(tmp_path, capsys):
     assert main(["demo", "--images", "4", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out

@@ -37,6 +37,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_classifier, toy_images, options):
     method = ELIME(evaluations=60, max_segments=64, fill="blur", **options)
@@ -50,6 +51,7 @@ def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_
         assert_same_rows(alone, [0], batch, [place])
 
 
+@pytest.mark.slow
 def test_segments_from_the_device_are_the_same_alone_and_in_a_batch(toy_classifier, toy_images):
     method = ELIME(evaluations=40, segmentation=SLIC(segments=12), max_segments=32, fill="blur")
     batch = explain(KEY, toy_classifier, toy_images, method=method)

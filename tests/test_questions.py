@@ -90,6 +90,7 @@ def test_both_games_tell_the_same_sign_of_a_segment(toy_classifier, toy_images):
     assert np.corrcoef(*scores)[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_a_background_stands_where_the_mask_is_not(toy_classifier, toy_images):
     background = toy_images[::-1]
     result = explain(KEY, toy_classifier, toy_images, background=background, method=METHOD)

@@ -104,7 +104,7 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     method = search.make()
     if not options.images:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
-    sources = find_sources(options.images)
+    sources = find_sources(options.images, out=options.out)
     use_all_cores()
     if options.cache:
         keep_compiled()
@@ -128,6 +128,8 @@ def _explain(options: Explain, search: Any, command: str) -> int:
         )
     for path, error in found.failures:
         print(f"xaijax: {path}: {error}", file=sys.stderr)
+    if found.roofline is not None:
+        print(found.roofline)
     told = f"{found.explained} of {found.images} images explained"
     if found.is_finished:
         print(f"{told}: {options.out / 'index.html'}")

@@ -105,6 +105,7 @@ def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_
     assert_same_rows(alone, [0], found, [3])
 
 
+@pytest.mark.slow
 def test_a_black_box_with_the_same_answers_gets_the_same_genomes(toy_classifier, toy_images, found):
     box = Classifier.from_black_box(lambda images: toy_classifier(images), num_classes=CLASSES, input_size=(16, 16))
     result = explain(KEY, box, toy_images, method=METHOD)

@@ -38,6 +38,7 @@ def test_who_ends_early_leaves_the_place_to_the_next_and_nobody_gets_another_ans
         assert rounds != [list(range(start, start + 4)) for start in range(0, len(toy_images), 4)]
 
 
+@pytest.mark.slow
 def test_the_stages_of_binary_masks_begin_anew_in_each_place(toy_classifier, toy_images):
     method = BinaryMasks(evaluations=60, stages=(Stage(2, (60,)), Stage(4, (20,))), target_probability=0.4)
     found, _ = explain_in_places(toy_classifier, toy_images, method, places=3)

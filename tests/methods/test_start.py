@@ -37,6 +37,7 @@ def test_a_heat_map_gives_nested_masks_of_its_hottest_segments():
         assert set(np.flatnonzero(row)) == set(np.argsort(-heat)[: row.sum()])
 
 
+@pytest.mark.slow
 def test_a_search_that_starts_at_the_answer_is_told_it_at_once(toy_classifier, toy_images):
     method = ELIME(evaluations=60, segmentation=Grid(4, 4), max_segments=32, objective="probability", area_weight=0.2)
     key = jax.random.key(1)

@@ -72,7 +72,10 @@ def test_weights_are_known_by_their_content(photos, tmp_path):
     first = digest_of(str(weights))
     weights.write_bytes(b"two")
     assert len({first, digest_of(str(weights))}) == 2
-    assert digest_of(str(tmp_path)) is digest_of(None) is None
+    assert digest_of(None) is None
+    folder = digest_of(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    assert digest_of(str(tmp_path)) != folder
     assert main(["explain", str(photos / "0.png"), *FAST, "--out", str(tmp_path / "run")]) == 0
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert {"weights_sha256", "micro_batch", "version", "options"} <= set(settings)

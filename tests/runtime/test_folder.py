@@ -10,7 +10,7 @@ from PIL import Image
 from xaijax.runtime.folder import RUN, RunFolder
 from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
 from xaijax.runtime.share import Share
-from xaijax.runtime.whole import whole_file, write_array, write_json, write_mask, write_whole
+from xaijax.runtime.whole import whole_file, write_array, write_json, write_mask, write_new, write_whole
 
 SETTINGS = {"seed": 0, "method": {"evaluations": 240, "crop": (1, 2)}, "model": "resnet"}
 # A name in other letters, one with a line separator, and one that is no valid UTF-8 on disk.
@@ -158,13 +158,71 @@ def test_a_later_explanation_stands_in_place_of_an_error_and_not_the_other_way(t
     journal.scan()
     assert journal.is_done(name)
     assert not journal.is_explained(name)
-    assert list(journal.failures(NAMES)) == [(name, "it is gone.")]
+    assert journal.failures(NAMES, 10) == [(name, "it is gone.")]
     assert not folder_and_journal(tmp_path, retry_errors=True)[1].is_done(name)
     journal.add(0, [{**ROWS[0], "target": 3}, failed])
     journal.scan()
     assert list(journal.rows([name])) == [[{**ROWS[0], "target": 3}]]
     assert journal.is_explained(name)
     assert journal.failed_lines(name) == 0
+
+
+def test_errors_that_processes_try_again_are_merged_once_all_were_tried(tmp_path):
+    failed = [{"path": name, "error": "it is gone."} for name in NAMES[:2]]
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, [*failed, *ROWS[2:]])
+    assert folder.finish(journal, {})
+    (folder, journal), (_, other) = (folder_and_journal(tmp_path, retry_errors=True) for _ in range(2))
+    journal.add(0, ROWS[:1])
+    assert not folder.finish(journal, {})
+    assert json.loads((tmp_path / RESULTS).read_text().splitlines()[0]) == failed[0]
+    other.add(1, [failed[1] | {"error": "it is still gone."}])
+    assert folder.finish(other, {})
+    assert not (tmp_path / BLOCKS).exists()
+    assert other.failures(NAMES, 10) == [(NAMES[1], "it is still gone.")]
+    assert json.loads((tmp_path / RESULTS).read_text().splitlines()[0]) == ROWS[0]
+
+
+def test_what_is_written_while_others_merge_is_not_dropped(tmp_path, monkeypatch):
+    folder, journal = folder_and_journal(tmp_path)
+    _, other = folder_and_journal(tmp_path)
+    journal.add(0, [{"path": NAMES[0], "error": "it is gone."}, *ROWS[1:]])
+    merge = RunFolder._merge
+
+    def merge_and_add(*arguments):
+        merge(*arguments)
+        other.add(0, ROWS[:1])
+
+    monkeypatch.setattr(RunFolder, "_merge", merge_and_add)
+    assert not folder.finish(journal, {})
+    monkeypatch.undo()
+    assert folder.finish(other, {})
+    assert (tmp_path / RESULTS).read_bytes() == json_lines(ROWS)
+
+
+def test_a_line_that_a_machine_left_damaged_is_not_there(tmp_path):
+    (tmp_path / BLOCKS).mkdir()
+    (tmp_path / BLOCKS / "000000.jsonl").write_bytes(json_lines(ROWS[:1]) + b"\0" * 30 + b"\n" + json_lines(ROWS[2:]))
+    folder, journal = folder_and_journal(tmp_path)
+    assert [journal.is_done(name) for name in NAMES] == [True, False, True, True]
+    journal.add(0, ROWS[1:2])
+    assert folder.finish(journal, {})
+    assert (tmp_path / RESULTS).read_bytes() == json_lines(ROWS)
+
+
+def test_processes_of_one_run_have_one_list(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    RunFolder(tmp_path, SETTINGS, [*NAMES, "another.png"])
+    journal.add(0, ROWS)
+    with pytest.raises(ValueError, match="start all processes again, with one list"):
+        folder.finish(journal, {})
+
+
+def test_only_the_first_of_several_processes_writes_a_new_file(tmp_path):
+    write_new(tmp_path / RUN, b"first")
+    write_new(tmp_path / RUN, b"second")
+    assert (tmp_path / RUN).read_bytes() == b"first"
+    assert names_in(tmp_path) == [RUN]
 
 
 def test_an_image_of_several_classes_is_done_with_the_last(tmp_path):

@@ -47,6 +47,20 @@ def test_folders_stand_for_the_images_in_them_and_globs_for_what_matches(photos)
     assert [source.stem for source in found] == ["odd", "a", "b", "c"]
 
 
+def test_an_image_is_listed_once_and_the_pictures_of_the_run_are_not(photos):
+    for kind in ("masks", "overlays"):
+        (photos / "run" / kind).mkdir(parents=True)
+        (photos / "run" / kind / "000000_a.png").write_bytes((photos / "a.png").read_bytes())
+    assert len(find_sources([photos])) == 5
+    found = find_sources([photos, photos / "a.png", f"{photos}/**/*.png"], out=photos / "run")
+    assert names_of(found) == [str(photos / name) for name in ("a.png", "b.PNG", "deep/c.png", "loop.png")]
+    with pytest.raises(ValueError, match="holds no image but the run's own pictures"):
+        find_sources([photos / "run"], out=photos / "run")
+    (photos / "two.jsonl").write_text('{"path": "a.png", "target": 1}\n{"path": "a.png", "target": 2}\n')
+    with pytest.raises(ValueError, match="is named twice, with another class or id"):
+        find_sources([photos / "two.jsonl"])
+
+
 def test_the_digest_is_that_of_the_file(photos):
     assert Source(str(photos / "a.png")).read()[1] == hashlib.sha256((photos / "a.png").read_bytes()).hexdigest()
 

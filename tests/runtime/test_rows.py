@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xaijax.runtime.rows import kept_box
+from xaijax.runtime.rows import file_stem, kept_box
 
 
 def mask_of(rows, columns):
@@ -26,3 +26,11 @@ def mask_of(rows, columns):
 )
 def test_the_box_holds_all_kept_pixels_of_the_photograph(rows, columns, crop, size, box):
     assert kept_box(mask_of(rows, columns), crop, size) == box
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "жук" * 100, "\udcff" * 300])
+def test_names_of_files_are_as_long_as_file_systems_take(tmp_path, name):
+    stem = file_stem(7, name)
+    (tmp_path / f".{stem}.png.0123456789abcdef.part").touch()
+    assert stem.startswith(f"000007_{name[:40]}") or not name.isprintable()
+    assert file_stem(7, "short") == "000007_short"

@@ -158,6 +158,14 @@ def test_one_bad_file_in_ten_of_every_kind_changes_no_other_result(job, tmp_path
         assert other | {"files": row["files"]} == row
 
 
+def test_a_strip_that_would_be_enormous_is_refused(toy_classifier, tmp_path):
+    Image.new("L", (1, 40_000)).save(tmp_path / "strip.png")
+    wide = dataclasses.replace(toy_classifier, resize=256)
+    item = items.read_item((0, Source(str(tmp_path / "strip.png"))), wide, {})
+    assert item.request is None
+    assert item.error == "strip of 1x40000 pixels would be one of 256x10240000; crop it first."
+
+
 def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path, monkeypatch):
     out, _ = finished
     original, calls = explaining.write_items, []
@@ -325,12 +333,15 @@ def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(files, finis
 
 
 def test_the_progress_is_told_to_machines_and_the_search_traced(files, job, tmp_path, capsys):
-    run(files, job, tmp_path / "out", log_json=True, profile=tmp_path / "trace")
+    roofline = run(files, job, tmp_path / "out", log_json=True, profile=tmp_path / "trace").roofline
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [line["done"] + line["left"] for line in told] == [8] * len(told)
     assert told[-1]["left"] == 0
     assert told[-1]["evaluations_per_s"] > told[-1]["images_per_s"] > 0
     assert any((tmp_path / "trace").rglob("*.pb"))
+    record = json.loads((tmp_path / "out" / RUN).read_text())
+    assert record["roofline"] == dataclasses.asdict(roofline)
+    assert 0 < record["evaluations_per_s"] == roofline.evaluations_per_s < roofline.forward_per_s
 
 
 def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):

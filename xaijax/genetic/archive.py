@@ -37,6 +37,7 @@ def is_known(archive: Archive) -> jax.Array:
     return jnp.arange(len(archive.genomes)) < archive.count
 
 
+@jax.named_scope("archive")
 def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Looks genomes up.
 
@@ -62,6 +63,7 @@ def is_repeat(archive: Archive, genomes: jax.Array) -> jax.Array:
     return find(archive, genomes)[0] | twin
 
 
+@jax.named_scope("archive")
 def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) -> Archive:
     """Adds genomes to the archive.
 

@@ -20,7 +20,8 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     parent_key, cross_key, mutation_key, guide_key = jax.random.split(key, 4)
     count = -(-settings.population // 2) if settings.foldover else settings.population
     brood = 1 if settings.promise is None else settings.brood
-    parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count * brood)
+    with jax.named_scope("select"):
+        parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count * brood)
     mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.space)
     needed = (state.ended == RUNNING) & (state.generation > settings.designed)

@@ -9,6 +9,7 @@ import jax
 
 import xaijax
 from xaijax.explain import Method
+from xaijax.models.hub import fetch
 from xaijax.models.zoo import load
 from xaijax.runtime.commands import FREE, Asked
 from xaijax.runtime.job import Job
@@ -67,14 +68,20 @@ def _settings(options: Asked, job: Job) -> dict[str, Any]:
     return asked | {
         "options": dataclasses.asdict(job.method),  # type: ignore[call-overload]
         "weights_sha256": digest_of(options.weights),
+        "labels_sha256": digest_of(options.labels),
         "micro_batch": job.micro_batch,
         "version": xaijax.__version__,
     }
 
 
-def digest_of(weights: str | None) -> str | None:
-    """Returns the SHA-256 of a file of weights; None for what is no file."""
-    if weights is None or not Path(weights).is_file():
+def digest_of(weights: str | Path | None) -> str | None:
+    """Returns the SHA-256 of a file, of the files in a folder, or of what `hf:owner/repo` is now; None for None."""
+    if weights is None:
         return None
-    with open(weights, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    if str(weights).startswith("hf:"):
+        return digest_of(fetch(str(weights).removeprefix("hf:")).path)
+    if not Path(weights).is_dir():
+        with open(weights, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    told = "".join(f"{digest_of(path)} {path.name}\n" for path in sorted(Path(weights).iterdir()) if path.is_file())
+    return hashlib.sha256(told.encode()).hexdigest()

@@ -81,7 +81,8 @@ class Explain(Asked):
         block_size: images in a row that one of several processes takes.
         retry_errors: try images again that an earlier start could not explain.
         log_json: tell the progress in lines of JSON on standard error.
-        profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard.
+        profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard; the rate is then also
+            told as a share of what the devices do at most.
     """
 
     images: Annotated[tuple[str, ...], tyro.conf.Positional]

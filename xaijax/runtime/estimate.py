@@ -1,19 +1,16 @@
 """What a run would do, before it does anything: images, forward passes, time and disk."""
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from xaijax.classifier import Classifier, to_unit_range
 from xaijax.methods.sharding import count_devices
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.journal import Journal
+from xaijax.runtime.rates import forward_rate
 from xaijax.runtime.share import Share
 
 BYTES = {"masks": 0.04, "scores": 4.0, "overlays": 3.2, "packed": 0.1, "full-size": 1.0}
@@ -37,7 +34,7 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> st
     left = sum(not journal.is_done(source.name) for source in mine)
     devices = count_devices(job.batch_size)
     budget = getattr(job.method, "evaluations", 1) * job.rows_per_image
-    second = pass_seconds(job.classifier, job.micro_batch)
+    second = devices / forward_rate(job.classifier, job.micro_batch, devices=devices)
     height, width = job.classifier.input_size
     pixels = height * width * job.rows_per_image
     disk = left * (LINE * job.rows_per_image + sum(BYTES[name] * pixels for name in job.save))
@@ -53,25 +50,3 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> st
             f"disk         about {disk / 1e6:,.1f} MB for {', '.join(('results', *job.save))}",
         ]
     )
-
-
-def pass_seconds(classifier: Classifier, micro_batch: int, *, least: float = 1.0) -> float:
-    """Times forward passes of one device at a micro-batch.
-
-    Args:
-        classifier: that can be compiled.
-        micro_batch: images a pass.
-        least: seconds to measure for.
-
-    Returns:
-        Seconds an image, compilation apart.
-    """
-    shape = (micro_batch, *classifier.input_size, classifier.channels)
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    forward = jax.jit(lambda classifier, images: classifier.apply(classifier.params, to_unit_range(images))[0])
-    jax.block_until_ready(forward(classifier, images))
-    start, passes = time.perf_counter(), 0
-    while time.perf_counter() - start < least:
-        jax.block_until_ready(forward(classifier, images))
-        passes += 1
-    return (time.perf_counter() - start) / (passes * micro_batch)

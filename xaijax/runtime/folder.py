@@ -4,19 +4,24 @@
 and `packed.py` say what else there is. While the run lasts, the journals in `blocks` hold the lines so far.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
 from xaijax.runtime.packed import PACKED, Shards
 from xaijax.runtime.share import Share
-from xaijax.runtime.whole import whole_file, write_json
+from xaijax.runtime.whole import PARTS, json_text, whole_file, write_json, write_new
 
 RUN = "run.json"
+FILES = ("", "masks", "scores", "overlays", "full-size", PACKED)
+"""Folders, in that of a run, where files are written whole."""
 
 
 class RunFolder:
@@ -42,15 +47,16 @@ class RunFolder:
         self._images = {"images": len(names), "list": digest.hexdigest()}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            record = json.loads((path / RUN).read_text()) if (path / RUN).exists() else {}
-            if record:
-                self._check_settings(record.get("settings", {}))
-                if (path / PACKED).exists() and record.get("list") != self._images["list"]:
+            write_new(path / RUN, json_text({"settings": self.settings, **self._images}))
+            record = json.loads((path / RUN).read_text())
+            self._check_settings(record.get("settings", {}))
+            self._is_new_list = any(record.get(name) != value for name, value in self._images.items())
+            if self._is_new_list:
+                if (path / PACKED).exists():
                     raise ValueError(
                         f"{str(path)!r} holds packed results of another list of images; name another folder."
                     )
-            if any(record.get(name) != value for name, value in self._images.items()):
-                write_json(path / RUN, {**record, "settings": self.settings, **self._images})
+                write_json(path / RUN, {**record, **self._images})
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
 
@@ -68,30 +74,59 @@ class RunFolder:
 
     def tell(self, share: Share, figures: Mapping[str, Any]) -> None:
         """Writes what a process has to say of itself, until the run is finished."""
-        write_json(self.path / BLOCKS / f"process-{share.index}.json", figures)
+        with contextlib.suppress(FileNotFoundError):  # another process has finished the run
+            write_json(self.path / BLOCKS / f"process-{share.index}.json", figures)
 
     def finish(self, journal: Journal, figures: Mapping[str, Any]) -> bool:
         """Writes `results.jsonl` in the order of the input, and `run.json`, and drops the journals.
 
         Returns:
             Whether all is done; where it is not, other processes are at work and nothing is written.
+
+        Raises:
+            ValueError: a process that was started since has another list of images.
         """
-        journal.scan()
-        if not all(journal.is_done(path) for path in self._names):
-            return False
-        for part in self.path.rglob(".*.part"):  # of processes that were killed
-            part.unlink(missing_ok=True)
-        try:
-            told = [json.loads(file.read_text()) for file in sorted((self.path / BLOCKS).glob("process-*.json"))]
-            shards = Shards(self.path)
-            with whole_file(self.path / RESULTS) as results:
-                for image, rows in enumerate(journal.rows(self._names)):
-                    results.write(json_lines(shards.take(image, rows)))
-                shards.write()
-            processes = {"processes": told} if len(told) > 1 else {}
-            write_json(self.path / RUN, {"settings": self.settings, **self._images, **figures, **processes})
-        except FileNotFoundError:  # another process was as fast, and has dropped the journals
-            return (self.path / RESULTS).exists()
-        shutil.rmtree(self.path / BLOCKS, ignore_errors=True)
-        journal.scan()
+        with _alone(self.path / BLOCKS / "merge.lock"):
+            journals = {file: file.stat().st_size for file in (self.path / BLOCKS).glob("*.jsonl")}
+            journal.scan()
+            if not all(journal.is_done(path) for path in self._names):
+                return False
+            now = json.loads((self.path / RUN).read_text())
+            if now.get("list") != self._images["list"]:
+                raise ValueError(
+                    f"another list of images than this process has is explained into {str(self.path)!r}; start all "
+                    "processes again, with one list."
+                )
+            if journals or self._is_new_list or not (self.path / RESULTS).exists():
+                self._merge(journal, figures)
+            for kind in FILES:  # of processes that were killed
+                for part in (self.path / kind).glob(PARTS):
+                    part.unlink(missing_ok=True)
+            if any(file.stat().st_size > size for file, size in journals.items()):
+                return False  # another process tries errors again, and will be back
+            shutil.rmtree(self.path / BLOCKS, ignore_errors=True)
+            journal.scan(is_finished=True)
         return True
+
+    def _merge(self, journal: Journal, figures: Mapping[str, Any]) -> None:
+        told = [json.loads(file.read_text()) for file in sorted((self.path / BLOCKS).glob("process-*.json"))]
+        shards = Shards(self.path)
+        with whole_file(self.path / RESULTS) as results:
+            for image, rows in enumerate(journal.rows(self._names)):
+                results.write(json_lines(shards.take(image, rows)))
+            shards.write()
+        processes = {"processes": told} if len(told) > 1 else {}
+        write_json(self.path / RUN, {"settings": self.settings, **self._images, **figures, **processes})
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds a lock that the processes of a run have in common, where the file system has locks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    with contextlib.suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release(force=True)

@@ -5,6 +5,7 @@ import functools
 import glob
 import hashlib
 import json
+import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,9 @@ import numpy as np
 from PIL import Image
 
 from xaijax.runtime.reading import SUFFIXES, UnreadableImageError, decode_image, read_file
+
+PICTURES = ("masks", "overlays", "full-size")
+"""Folders of a run that hold images."""
 
 LISTS, SHARDS, ARRAYS = (".txt", ".jsonl"), (".tar",), (".npy", ".npz")
 
@@ -63,28 +67,48 @@ class Source:
             pixels = _row(self.container, self.row)
             return decode_array(pixels, channels, self.name), hashlib.sha256(pixels.tobytes()).hexdigest()
         if self.offset >= 0:
-            with open(self.container, "rb") as shard:
-                shard.seek(self.offset)
-                content = shard.read(self.size)
+            try:
+                with open(self.container, "rb") as shard:
+                    shard.seek(self.offset)
+                    content = shard.read(self.size)
+            except OSError as error:
+                raise UnreadableImageError(f"{self.container} cannot be read ({error.strerror}).") from error
         else:
             content = _fetch(self.name) if "://" in self.name else read_file(Path(self.name))
         short = Path(self.name).name
         return decode_image(content, short, channels), hashlib.sha256(content).hexdigest()
 
 
-def find_sources(inputs: Iterable[str | Path]) -> list[Source]:
+def find_sources(inputs: Iterable[str | Path], *, out: Path | None = None) -> list[Source]:
     """Lists the images that the inputs name, in their order.
 
     A folder stands for the image files under it, by their names; a `*` or `?` for the files that match; a `.txt` for
     the path in each of its lines, and a `.jsonl` for `path`, `target` and `id` (both may be left out), relative to the
     list; a `.tar` for its members with an image's suffix; a `.npy`, or a `.npz` with `images` or a single array, for
     its rows `[H, W]` or `[H, W, C]`, uint8 or float in [0, 1]; `s3://` and the like, with the extra `remote`, for a
-    file or a folder there. Any other file stands for itself, whatever its suffix.
+    file or a folder there. Any other file stands for itself, whatever its suffix. An image that is named again is
+    listed once.
+
+    Args:
+        inputs: as above.
+        out: folder of a run, whose own pictures are not listed.
 
     Raises:
-        ValueError: an input is not there, or holds no image.
+        ValueError: an input is not there, or holds no image, or an image is named for two things.
     """
-    return [source for name in inputs for source in _expand(str(name))]
+    found: dict[str, Source] = {}
+    own = () if out is None else tuple(os.path.join(os.path.abspath(out), kind, "") for kind in PICTURES)
+    for source in (source for name in inputs for source in _expand(str(name))):
+        if os.path.abspath(source.name).startswith(own):
+            continue
+        if found.setdefault(source.name, source) != source:
+            raise ValueError(
+                f"{source.name!r} is named twice, with another class or id, or as two members of its shard; make two "
+                "lists, each with its folder."
+            )
+    if not found:
+        raise ValueError("the input holds no image but the run's own pictures; name other images.")
+    return list(found.values())
 
 
 def find_source(name: str) -> Source:
@@ -110,7 +134,11 @@ def _expand(name: str) -> Iterator[Source]:
         matching = sorted(glob.glob(name, recursive=True)) if glob.has_magic(name) else []
         if not matching:
             raise ValueError(f"{name!r} does not exist; check the path.")
-        yield from (source for match in matching if not Path(match).is_dir() for source in _expand(match))
+        for match in matching:
+            if not Path(match).exists():  # a link to nowhere
+                yield Source(match)
+            elif not Path(match).is_dir():
+                yield from _expand(match)
     elif path.suffix.lower() in LISTS:
         yield from _some(_listed(path), f"list {name!r}")
     elif path.suffix.lower() in SHARDS:

@@ -11,12 +11,12 @@ from PIL import Image
 
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
-from xaijax.models.preprocessing import crop_box, preprocess
+from xaijax.models.preprocessing import crop_box, preprocess, resized
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, Request
 from xaijax.runtime.journal import Journal
 from xaijax.runtime.packed import pack
-from xaijax.runtime.reading import UnreadableImageError
+from xaijax.runtime.reading import MAX_PIXELS, UnreadableImageError
 from xaijax.runtime.rows import Box, file_stem, kept_box, result_row, write_files
 
 
@@ -38,6 +38,11 @@ def read_item(numbered: tuple[int, Source], classifier: Classifier, targets: Map
     index, source = numbered
     try:
         image, digest = source.read(classifier.channels)
+        width, height = image.size if classifier.resize is None else resized(image.size, classifier.resize)
+        if width * height > MAX_PIXELS:
+            raise UnreadableImageError(
+                f"{source.stem} of {image.width}x{image.height} pixels would be one of {width}x{height}; crop it first."
+            )
     except (UnreadableImageError, OSError) as error:
         return Item(index, source, error=str(error))
     target = None if source.target is None else targets[source.target]

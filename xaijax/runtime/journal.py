@@ -5,8 +5,9 @@ journals of its own blocks.
 """
 
 import contextlib
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -49,14 +50,18 @@ class Journal:
         self._places: dict[str, dict[int | None, Place]] = {}
         self._stems: dict[str, str] = {}
         self._mended: set[int] = set()
+        self._retry_errors = retry_errors
         self.scan()
         if retry_errors:
-            for places in self._places.values():
-                for target in [target for target, place in places.items() if place.failed]:
-                    del places[target]
+            self._forget_failures()
 
-    def scan(self) -> None:
-        """Reads what is there now, by whichever process."""
+    def scan(self, *, is_finished: bool = False) -> None:
+        """Reads what is there now, by whichever process.
+
+        Args:
+            is_finished: whether `results.jsonl` is the run's last word; else its errors do not count where they are to
+                be tried again.
+        """
         self._files, self._places, self._stems = [], {}, {}
         for file in (self._folder / RESULTS, *sorted((self._folder / BLOCKS).glob("*.jsonl"))):
             try:
@@ -64,6 +69,13 @@ class Journal:
                     self._scan_lines(file, lines)
             except FileNotFoundError:  # not there yet, or merged by another process since it was listed
                 continue
+            if self._retry_errors and not is_finished and file.name == RESULTS:
+                self._forget_failures()
+
+    def _forget_failures(self) -> None:
+        for places in self._places.values():
+            for target in [target for target, place in places.items() if place.failed]:
+                del places[target]
 
     def scan_block(self, block: int) -> None:
         """Reads the journal of a block again, to which a process that died since may have written."""
@@ -76,14 +88,17 @@ class Journal:
         self._files.append(file)
         offset = 0
         for line in lines:
-            if line.endswith(b"\n"):  # else it was being written when the process was stopped
-                self._add_place(json.loads(line), len(self._files) - 1, offset)
+            # A line without an end was being written when the process was stopped, and one that is no JSON when the
+            # machine was: their images are explained again.
+            if line.endswith(b"\n"):
+                with contextlib.suppress(ValueError):
+                    self._add_place(json.loads(line), len(self._files) - 1, offset)
             offset += len(line)
 
     def _add_place(self, row: Row, file: int, offset: int) -> None:
         places = self._places.setdefault(row["path"], {})
         if is_failure_of_image(row):
-            if not places:
+            if places.keys() <= {None}:
                 places[None] = Place(file, offset, True)
             return
         places.pop(None, None)
@@ -132,10 +147,15 @@ class Journal:
         """Returns how many lines of an image say an error."""
         return sum(place.failed for place in self._places.get(path, {}).values())
 
-    def failures(self, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yields path and reason of each line that says an error."""
-        for rows in self.rows(path for path in paths if self.failed_lines(path)):
-            yield from ((row["path"], row["error"]) for row in rows if "error" in row)
+    def failures(self, paths: Sequence[str], most: int) -> list[tuple[str, str]]:
+        """Returns path and reason of the first lines that say an error, `most` of them at most."""
+        try:
+            failed = self.rows(path for path in paths if self.failed_lines(path))
+            told = ((row["path"], row["error"]) for rows in failed for row in rows if "error" in row)
+            return list(itertools.islice(told, most))
+        except OSError:  # another process has merged the journals
+            self.scan(is_finished=True)
+            return self.failures(paths, most)
 
     def is_taken(self, stem: str, path: str) -> bool:
         """Whether files of this name belong to another image: the list of images has changed since."""

@@ -118,7 +118,7 @@ class Shards:
         if self._lines:
             text = "".join(json.dumps(line) + "\n" for line in self._lines)
             with whole_file(_shard(self._folder, self._number)) as file:
-                file.write(gzip.compress(text.encode(), mtime=0))
+                file.write(gzip.compress(text.encode(), compresslevel=6, mtime=0))
         self._lines = []
 
 

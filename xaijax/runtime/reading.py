@@ -27,14 +27,17 @@ def read_file(path: Path) -> bytes:
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode):  # reading one may never end
             raise UnreadableImageError(f"{path.name} is a pipe or a device, not a file; save the image to a file.")
         return path.read_bytes()
+    except UnreadableImageError:
+        raise
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path.name} does not exist; check the path.") from error
     except IsADirectoryError as error:
         raise UnreadableImageError(f"{path.name} is a folder, not an image; name the files in it.") from error
     except PermissionError as error:
         raise UnreadableImageError(f"{path.name} may not be read; change its permissions.") from error
-    except OSError as error:
-        raise UnreadableImageError(f"{path.name} cannot be read ({error.strerror}); check it.") from error
+    except (OSError, ValueError) as error:  # of another kind: a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableImageError(f"{path.name} cannot be read ({reason}); check it.") from error
 
 
 def read_image(path: Path, channels: int = 3) -> Image.Image:

@@ -22,6 +22,12 @@ from xaijax.runtime.whole import write_array, write_mask, write_picture
 
 Save = Literal["masks", "scores", "overlays", "full-size", "packed"]
 
+LONGEST = 120
+"""Bytes of an image's name that the names of its files have."""
+
+JPEG_SIDE = 65_500
+"""Pixels that the format has room for."""
+
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
 
@@ -95,7 +101,9 @@ def write_files(
     if "overlays" in save:
         write_picture(out / "overlays" / f"{stem}.png", draw(pixels, mask, score, row))
     if "full-size" in save and photograph is not None:
-        write_picture(out / "full-size" / f"{stem}.jpg", full_size_overlay(photograph(), mask, row["crop"]))
+        picture = full_size_overlay(photograph(), mask, row["crop"])
+        picture.thumbnail((JPEG_SIDE, JPEG_SIDE))  # where it is larger
+        write_picture(out / "full-size" / f"{stem}.jpg", picture)
 
 
 def read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -123,5 +131,8 @@ def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str,
 
 
 def file_stem(index: int, name: str) -> str:
-    """Returns the name of an image's files: its place in the input, and its own name."""
+    """Returns the name of an image's files: its place in the input, and its own name, as far as file systems go."""
+    encoded = name.encode(errors="surrogateescape")
+    if len(encoded) > LONGEST:
+        name = encoded[:LONGEST].decode(errors="ignore")
     return f"{index:06d}_{name}"

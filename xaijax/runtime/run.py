@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import platform
 import threading
 import time
@@ -12,12 +11,14 @@ from typing import Any
 
 import jax
 
+from xaijax.methods.sharding import count_devices
 from xaijax.report.page import write_page
 from xaijax.runtime.explaining import explain_all, fitting, writing_to
 from xaijax.runtime.folder import RunFolder
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, compile_job
 from xaijax.runtime.journal import Journal
+from xaijax.runtime.rates import Roofline, measure_roofline
 from xaijax.runtime.share import ALL, Share
 from xaijax.runtime.targets import check_targets, find_targets
 from xaijax.runtime.telling import Teller
@@ -42,6 +43,7 @@ class Outcome:
         failures: path and reason of the first of these.
         is_finished: whether no image is left, so that `results.jsonl` stands.
         is_stopped: whether it was told to stop before it was through its share.
+        roofline: of the images that were explained now, where they were traced.
     """
 
     images: int
@@ -50,6 +52,7 @@ class Outcome:
     failures: list[tuple[str, str]]
     is_finished: bool
     is_stopped: bool
+    roofline: Roofline | None = None
 
 
 def run(
@@ -77,7 +80,7 @@ def run(
         stop: once set, the batches in flight are finished and written, and nothing else.
         retry_errors: whether images that failed are tried again.
         log_json: whether the progress is told in lines of JSON.
-        profile: folder for a trace of the search by JAX's profiler.
+        profile: folder for a trace of the search by JAX's profiler; what the devices do at most is then measured too.
 
     Raises:
         ValueError: the folder holds another run, or cannot be written, or a target is none of the classifier's.
@@ -100,6 +103,12 @@ def run(
             with writing_to(out), fitting(job), trace:
                 explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
         seconds = teller.seconds
+    roofline = None
+    if profile is not None and explain is not None and teller.evaluations > 0:
+        devices = count_devices(job.batch_size)
+        rate = teller.evaluations / seconds
+        roofline = measure_roofline(job.classifier, rate, micro_batch=job.micro_batch, devices=devices)
+        elsewhere = {"roofline": dataclasses.asdict(roofline)}
     figures = {
         "versions": package_versions(),
         "python": platform.python_version(),
@@ -114,7 +123,10 @@ def run(
     with writing_to(out):
         if left:
             folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
-        is_finished = folder.finish(journal, figures)
+        is_through = teller.done == len(left)
+        is_finished = is_through and folder.finish(journal, figures)
+        if not is_through:
+            journal.scan()
         if is_finished:
             # Another process may have finished it too, and dropped what was half written.
             with contextlib.suppress(FileNotFoundError):
@@ -123,7 +135,8 @@ def run(
         images=len(sources),
         explained=sum(journal.is_explained(name) for name in names),
         failed=sum(journal.failed_lines(name) for name in names),
-        failures=list(itertools.islice(journal.failures(names), TOLD)),
+        failures=journal.failures(names, TOLD),
         is_finished=is_finished,
         is_stopped=stop.is_set() and not is_finished,
+        roofline=roofline,
     )

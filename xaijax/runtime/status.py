@@ -1,5 +1,6 @@
 """How far a run is, from its folder alone, while its processes work or after they died."""
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -60,7 +61,10 @@ def read_progress(folder: Path) -> Progress:
     explained = sum(journal.is_explained(path) and journal.is_done(path) for path in journal.paths)
     failed = sum(not journal.is_explained(path) for path in journal.paths)
     blocks = list((folder / BLOCKS).glob("*.jsonl"))
-    written = [file.stat().st_mtime for file in (*blocks, folder / RUN)]
+    written = [(folder / RUN).stat().st_mtime]
+    for file in blocks:
+        with contextlib.suppress(FileNotFoundError):  # the run is being finished
+            written.append(file.stat().st_mtime)
     rates = [process["images_per_s"] for process in record.get("processes", [record]) if "images_per_s" in process]
     return Progress(
         images=images,

@@ -16,13 +16,14 @@ class Teller:
         images: searched so far.
         failed: that could not be read.
         evaluations: of the images searched.
+        done: images searched, or failed.
     """
 
     def __init__(self, total: int, *, as_json: bool = False) -> None:
         self.images = 0
         self.failed = 0
         self.evaluations = 0
-        self._done = 0
+        self.done = 0
         self._total = total
         self._as_json = as_json
         self._start = time.perf_counter()
@@ -39,18 +40,18 @@ class Teller:
         self.images += searched
         self.failed += failed
         self.evaluations += evaluations
-        self._done += searched + failed
+        self.done += searched + failed
         a_second = self.evaluations / self.seconds
         self._bar.set_postfix_str(f"{a_second:.0f} evaluations/s", refresh=False)
         self._bar.update(searched + failed)
         if self._as_json:
-            left = self._total - self._done
+            left = self._total - self.done
             told = {
-                "done": self._done,
+                "done": self.done,
                 "left": left,
                 "images_per_s": round(self.images / self.seconds, 3),
                 "evaluations_per_s": round(a_second, 1),
-                "seconds_left": round(left * self.seconds / self._done, 1),
+                "seconds_left": round(left * self.seconds / self.done, 1),
             }
             print(json.dumps(told), file=sys.stderr, flush=True)
 

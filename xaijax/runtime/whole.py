@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
+
+PARTS = ".*.????????????????.part"
+"""What files are named while they are written."""
 
 
 @contextlib.contextmanager
@@ -31,9 +35,31 @@ def write_whole(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_new(path: Path, content: bytes) -> None:
+    """Writes a whole file where there is none, and nothing where there is one, also if several processes do at once."""
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        temporary.write_bytes(content)
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        if not path.exists():
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def json_text(value: Any) -> bytes:
+    """Returns JSON, indented."""
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, indented."""
-    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
+    write_whole(path, json_text(value))
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
