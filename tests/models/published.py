@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import save_file
 
-from xaijax.models.layers import FixedKey
+from xaijax.models.layers import ShapesOnly
 from xaijax.models.weights import Layout, flat_state
 from xaijax.models.zoo import architecture
 
@@ -53,7 +53,7 @@ def published_arrays(name: str, source: str, *, num_classes: int = 10, channels:
     """Returns random weights with a source's keys and shapes."""
     row = architecture(name)
     module = nnx.eval_shape(
-        lambda: row.build(num_classes=num_classes, channels=channels, padding="symmetric", rngs=FixedKey())
+        lambda: row.build(num_classes=num_classes, channels=channels, padding="symmetric", rngs=ShapesOnly())
     )
     targets = flat_state(module)
     arrays = {}

@@ -11,7 +11,7 @@ from published import random_array
 from xaijax.classifier import Classifier, Taps
 from xaijax.models.architectures import ARCHITECTURES
 from xaijax.models.convolution import convolve, max_pool, mean_pool, spatial_padding
-from xaijax.models.layers import FixedKey, fold_batch_norms
+from xaijax.models.layers import ShapesOnly, fold_batch_norms
 from xaijax.models.weights import fill_module, flat_state, from_torch_layout
 
 FAMILIES = ["scenes-resnet", "scenes-densenet", "scenes-mobilenet", "mobilenet_v3_small_050", "mobilenet_v1"]
@@ -21,7 +21,7 @@ RANDOM = np.random.default_rng(0)
 def build(name, *, channels=3, num_classes=4):
     """Builds a network and fills it with random NumPy arrays, which compiles nothing."""
     options = {"num_classes": num_classes, "channels": channels, "padding": "symmetric"}
-    module = nnx.eval_shape(lambda: ARCHITECTURES[name].build(**options, rngs=FixedKey()))
+    module = nnx.eval_shape(lambda: ARCHITECTURES[name].build(**options, rngs=ShapesOnly()))
     arrays = {}
     for path, variable in flat_state(module).items():
         key = path.replace("var", "running_var").replace("scale", "weight")

@@ -60,12 +60,12 @@ def to_unit_range(images: jax.Array) -> jax.Array:
 def cast(params: Parameters, dtype: Dtype | None) -> Parameters:
     """Returns a pytree as device arrays, those of floating point in `dtype`; nothing is compiled for it."""
 
-    def leaf(array: Any) -> jax.Array:
+    def leaf(array: Any) -> Any:
         if dtype is None or not jnp.issubdtype(array.dtype, jnp.floating) or array.dtype == dtype:
-            return jnp.asarray(array)
-        return jnp.asarray(np.asarray(array).astype(jnp.dtype(dtype)))
+            return array
+        return np.asarray(array).astype(jnp.dtype(dtype))
 
-    return jax.tree.map(leaf, params)
+    return jax.device_put(jax.tree.map(leaf, params))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ class ConvNorm(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
-        self.kernel = nnx.Param(jax.nn.initializers.he_normal()(rngs.params(), shape, jnp.float32))
+        self.kernel = nnx.Param(_draw(jax.nn.initializers.he_normal(), rngs, shape))
         self.norm: nnx.BatchNorm | None = nnx.data(
             nnx.BatchNorm(out_channels, momentum=0.9, epsilon=epsilon, rngs=rngs)
         )
@@ -81,7 +81,7 @@ class Convolution(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         shape = (kernel_size, kernel_size, in_channels, out_channels)
-        self.kernel = nnx.Param(jax.nn.initializers.he_normal()(rngs.params(), shape, jnp.float32))
+        self.kernel = nnx.Param(_draw(jax.nn.initializers.he_normal(), rngs, shape))
         self.stride, self.padding = stride, padding
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -139,8 +139,8 @@ def fold_batch_norms(module: nnx.Module, *, epsilon: float | None = None) -> Non
             part.fold()
 
 
-class FixedKey(nnx.Rngs):
-    """Stands in for `nnx.Rngs` where a module is built only for its shapes: one key for all, and nothing to trace."""
+class ShapesOnly(nnx.Rngs):
+    """Stands in for `nnx.Rngs` where a module is built only for its shapes: one key for all, and nothing is drawn."""
 
     def __init__(self) -> None:
         self.key = jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32))
@@ -148,6 +148,12 @@ class FixedKey(nnx.Rngs):
     def params(self) -> jax.Array:
         """Returns the key."""
         return self.key
+
+
+def _draw(initializer: jax.nn.initializers.Initializer, rngs: nnx.Rngs, shape: tuple[int, ...]) -> jax.Array:
+    if isinstance(rngs, ShapesOnly):
+        return jnp.zeros(shape, jnp.float32)
+    return initializer(rngs.params(), shape, jnp.float32)
 
 
 class Head(nnx.Module):
@@ -159,9 +165,7 @@ class Head(nnx.Module):
     """
 
     def __init__(self, in_channels: int, num_classes: int, *, rngs: nnx.Rngs) -> None:
-        self.kernel = nnx.Param(
-            jax.nn.initializers.lecun_normal()(rngs.params(), (in_channels, num_classes), jnp.float32)
-        )
+        self.kernel = nnx.Param(_draw(jax.nn.initializers.lecun_normal(), rngs, (in_channels, num_classes)))
         self.bias = nnx.Param(jnp.zeros((num_classes,), jnp.float32))
 
     def __call__(self, x: jax.Array) -> jax.Array:

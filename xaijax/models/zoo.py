@@ -12,7 +12,7 @@ from xaijax.models.architectures import ARCHITECTURES, Architecture, architectur
 from xaijax.models.class_names import imagenet_labels, read_labels
 from xaijax.models.convolution import Padding
 from xaijax.models.hub import Published, fetch
-from xaijax.models.layers import FixedKey, fold_batch_norms
+from xaijax.models.layers import ShapesOnly, fold_batch_norms
 from xaijax.models.weights import fill_module, from_torch_layout, is_whole, read_file, recognise, save_arrays
 
 __all__ = ["ARCHITECTURES", "EMBEDDED", "Architecture", "architecture", "is_embedded", "load", "names", "save"]
@@ -121,7 +121,7 @@ def _from_published(row: Architecture, path: Path, padding: Padding, facts: dict
     arrays = {key.removeprefix("module."): from_torch_layout(array) for key, array in read_file(path).items()}
     layout = recognise(layouts, tuple(arrays))
     options = {"num_classes": facts["num_classes"], "channels": facts["channels"], "padding": padding}
-    module = nnx.eval_shape(lambda: row.build(**options, rngs=FixedKey()))
+    module = nnx.eval_shape(lambda: row.build(**options, rngs=ShapesOnly()))
     hint = "" if is_whole(layout, tuple(arrays)) else _seems(tuple(arrays), facts["name"])
     fill_module(module, arrays, layout.table, source=f"{path.name} (read as {layout.source} names it)", hint=hint)
     has_own = padding == "same" and layout.same_epsilon is not None
@@ -197,7 +197,7 @@ def _load_folder(
         raise ValueError(f"folder {folder.name!r} holds {', '.join(wrong)}; leave those out, the folder knows them.")
 
     def build() -> nnx.Module:
-        module = architecture(name).build(**options, rngs=FixedKey())
+        module = architecture(name).build(**options, rngs=ShapesOnly())
         fold_batch_norms(module)
         return module
 
