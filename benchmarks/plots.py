@@ -96,10 +96,11 @@ def draw_scaling(record: Record) -> Drawn:
     time.set(ylabel="seconds, start and compilation included")
     for panel in (work, time):
         panel.set_xticks(range(len(rows)), names, fontsize=8, rotation=30, ha="right")
-    differing = sum(row["differing_rows"] for row in rows)
+    lines, masks, scores = (sum(row[f"differing_{kind}"] for row in rows) for kind in ("rows", "masks", "scores"))
     total = sum(row["rows"] for row in rows)
-    files = sum(row["differing_masks"] + row["differing_scores"] for row in rows)
-    return figure, [f"{differing} of {total} lines and {files} files of masks and scores differ from the first run's."]
+    return figure, [
+        f"Of {total} results, {lines} lines, {masks} masks and {scores} score maps differ from the first run's."
+    ]
 
 
 def _run_name(row: Record) -> str:

@@ -2,7 +2,8 @@
 
     python -m benchmarks.whole_run PHOTOGRAPHS... --weights FILE --scenes 2000
 
-`xaijax explain` runs over generated scenes and the photographs in a process of its own, as a user starts it. Before and
+`xaijax explain` runs over generated scenes and the photographs, evenly mixed, in a process of its own, as a user starts
+it: photographs last would show what larger files need, not what many images need. Before and
 after it `benchmarks.kernel` explains some of the same images at the same batch and devices, in processes alike. The
 command should reach 0.85 of the kernel's rate; its memory over the second half of the images should be at most 1.05
 times what it was over the first, where compilation does not count.
@@ -21,6 +22,7 @@ from benchmarks import kernel
 from benchmarks.photographs import command_line, weights_option
 from benchmarks.processes import Sample, Watched, run_module, watch_explain
 from benchmarks.record import plain_options, write_record
+from xaijax.runtime.inputs import find_sources
 from xaijax.runtime.rows import Save
 
 LEAST_SHARE, MOST_GROWTH = 0.85, 1.05
@@ -63,11 +65,17 @@ class Options:
     name: str = "whole_run"
 
 
+def mixed(scenes: list[Path], photographs: list[Path]) -> list[Path]:
+    """Returns both, the photographs evenly spread among the scenes."""
+    places = [((i + 0.5) / len(paths), path) for paths in (scenes, photographs) for i, path in enumerate(paths)]
+    return [path for _, path in sorted(places)]
+
+
 def run_command(inputs: list[Path], options: Options, out: Path) -> Watched:
     """Explains the inputs by the command line."""
     return watch_explain(
         [
-            *(path.resolve() for path in inputs),
+            *inputs,
             *("--model", options.model, *weights_option(options.weights), "--out", out, "--seed", options.seed),
             *("--batch-size", options.batch, "--evaluations", options.evaluations),
             *("--segmentation", options.segmentation, "--no-cache", "--save", *options.save),
@@ -128,8 +136,11 @@ def main(options: Options) -> None:
         scenes, out = Path(place) / "scenes", Path(place) / "run"
         run_module("benchmarks.scene_files", [scenes, "--count", options.scenes, "--seed", options.seed])
         inputs = [scenes, *options.images]
+        photographs = [Path(source.name) for source in find_sources(options.images)] if options.images else []
+        listed = Path(place) / "images.txt"
+        listed.write_text("".join(f"{path.resolve()}\n" for path in mixed(sorted(scenes.iterdir()), photographs)))
         kernels = [run_kernel(inputs, options)]
-        watched = run_command(inputs, options, out)
+        watched = run_command([listed], options, out)
         kernels.append(run_kernel(inputs, options))
         record = json.loads((out / "run.json").read_text())
         written = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
