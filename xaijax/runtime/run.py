@@ -102,24 +102,12 @@ def run(
             trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
             with writing_to(out), fitting(job), trace:
                 explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
-        seconds = teller.seconds
+        figures = _figures(job, teller, compiled - started) | elsewhere
     roofline = None
     if profile is not None and explain is not None and teller.evaluations > 0:
-        devices = count_devices(job.batch_size)
-        rate = teller.evaluations / seconds
+        rate, devices = figures["evaluations_per_s"], count_devices(job.batch_size)
         roofline = measure_roofline(job.classifier, rate, micro_batch=job.micro_batch, devices=devices)
-        elsewhere = {"roofline": dataclasses.asdict(roofline)}
-    figures = {
-        "versions": package_versions(),
-        "python": platform.python_version(),
-        "devices": [str(device.device_kind) for device in jax.local_devices()],
-        "micro_batch": job.micro_batch,
-        "batch_size": job.batch_size,
-        "timings": {"compile_s": compiled - started, "explain_s": seconds},
-        "images_per_s": teller.images / seconds,
-        "evaluations_per_s": teller.evaluations / seconds,
-        **elsewhere,
-    }
+        figures["roofline"] = dataclasses.asdict(roofline)
     with writing_to(out):
         if left:
             folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
@@ -140,3 +128,18 @@ def run(
         is_stopped=stop.is_set() and not is_finished,
         roofline=roofline,
     )
+
+
+def _figures(job: Job, teller: Teller, compile_s: float) -> dict[str, Any]:
+    """Returns what `run.json` says of how a process ran."""
+    seconds = teller.seconds
+    return {
+        "versions": package_versions(),
+        "python": platform.python_version(),
+        "devices": [str(device.device_kind) for device in jax.local_devices()],
+        "micro_batch": job.micro_batch,
+        "batch_size": job.batch_size,
+        "timings": {"compile_s": compile_s, "explain_s": seconds},
+        "images_per_s": teller.images / seconds,
+        "evaluations_per_s": teller.evaluations / seconds,
+    }
