@@ -1,5 +1,6 @@
 """What every benchmark writes: its figures with machine, versions and commit, as JSON under `benchmarks/results`."""
 
+import functools
 import json
 import os
 import platform
@@ -56,6 +57,7 @@ def _processor() -> str:
         return platform.processor()
 
 
+@functools.cache  # the record that a benchmark writes row by row is no change of the code
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True, cwd=RESULTS.parent).stdout.strip()

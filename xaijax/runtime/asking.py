@@ -56,6 +56,7 @@ def make_job(options: Asked, method: Method, *, images: int | None = None) -> Jo
         batch_size=batch_size,
         save=getattr(options, "save", ()),
         settings={},
+        keep=True,
     )
     return dataclasses.replace(job, settings=_settings(options, job))
 

@@ -16,12 +16,13 @@ import filelock
 
 from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
 from xaijax.runtime.packed import PACKED, Shards
+from xaijax.runtime.rows import SAVED
 from xaijax.runtime.share import Share
 from xaijax.runtime.whole import PARTS, json_text, whole_file, write_json, write_new
 
 RUN = "run.json"
-FILES = ("", "masks", "scores", "overlays", "full-size", PACKED)
-"""Folders, in that of a run, where files are written whole."""
+FOLDERS = ("", *SAVED)
+"""Folders, in that of a run and itself, where files are written whole."""
 
 
 class RunFolder:
@@ -86,6 +87,9 @@ class RunFolder:
         Raises:
             ValueError: a process that was started since has another list of images.
         """
+        journal.scan()
+        if not all(journal.is_done(path) for path in self._names):
+            return False  # nobody waits at the lock for such a look
         with _alone(self.path / BLOCKS / "merge.lock"):
             journals = {file: file.stat().st_size for file in (self.path / BLOCKS).glob("*.jsonl")}
             journal.scan()
@@ -99,7 +103,7 @@ class RunFolder:
                 )
             if journals or self._is_new_list or not (self.path / RESULTS).exists():
                 self._merge(journal, figures)
-            for kind in FILES:  # of processes that were killed
+            for kind in FOLDERS:  # of processes that were killed
                 for part in (self.path / kind).glob(PARTS):
                     part.unlink(missing_ok=True)
             if any(file.stat().st_size > size for file, size in journals.items()):

@@ -16,9 +16,7 @@ import numpy as np
 from PIL import Image
 
 from xaijax.runtime.reading import SUFFIXES, UnreadableImageError, decode_image, read_file
-
-PICTURES = ("masks", "overlays", "full-size")
-"""Folders of a run that hold images."""
+from xaijax.runtime.rows import SAVED
 
 LISTS, SHARDS, ARRAYS = (".txt", ".jsonl"), (".tar",), (".npy", ".npz")
 
@@ -97,7 +95,7 @@ def find_sources(inputs: Iterable[str | Path], *, out: Path | None = None) -> li
         ValueError: an input is not there, or holds no image, or an image is named for two things.
     """
     found: dict[str, Source] = {}
-    own = () if out is None else tuple(os.path.join(os.path.abspath(out), kind, "") for kind in PICTURES)
+    own = () if out is None else tuple(os.path.join(os.path.abspath(out), kind, "") for kind in SAVED)
     for source in (source for name in inputs for source in _expand(str(name))):
         if os.path.abspath(source.name).startswith(own):
             continue

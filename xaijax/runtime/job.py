@@ -1,7 +1,6 @@
 """What a run explains, and the compiled programs that do it."""
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from xaijax.methods.arguments import find_targets, image_id, parse_top, split_id
 from xaijax.methods.batch import Batch
 from xaijax.methods.evolution import EvolvingMethod
 from xaijax.methods.sharding import count_devices, on_all_devices
+from xaijax.runtime.programs import traced_once
 from xaijax.runtime.rows import Save
 
 STRIDE = 4
@@ -44,6 +44,7 @@ class Job:
         batch_size: images that are searched at a time.
         save: what to write beside `results.jsonl`.
         settings: what makes two runs the same, for `run.json`.
+        keep: whether classifier and method hold no code but xaijax's own, so that what was traced of them may be kept.
     """
 
     classifier: Classifier
@@ -54,6 +55,7 @@ class Job:
     batch_size: int
     save: Sequence[Save]
     settings: dict[str, Any]
+    keep: bool = False
 
     @property
     def rows_per_image(self) -> int:
@@ -148,7 +150,9 @@ class _Arguments:
 def _batches_program(job: Job) -> Program[Any]:
     """Compiles a program that explains batch after batch."""
     arguments = _Arguments(job)
-    program = compiled_explain.lower(*arguments([], []), job.method, job.micro_batch, arguments.devices).compile()
+    none = arguments([], [])
+    traced = traced_once(compiled_explain, none, (job.method, job.micro_batch, arguments.devices), keep=job.keep)
+    program = traced.lower(*none).compile()
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
         left = iter(items)
@@ -163,22 +167,15 @@ def _batches_program(job: Job) -> Program[Any]:
 def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
     """Compiles a program whose images end and begin on their own, so that none waits for a slower neighbour."""
     arguments = _Arguments(job)
-    devices = arguments.devices
-
-    def begin(requests: Sequence[Request], chosen: Sequence[int]) -> places.Places:
-        return places.begin(*arguments(requests, chosen), method, devices)
-
-    advance = functools.partial(
-        places.advance,
-        classifier=arguments.classifier,
-        method=method,
-        micro_batch=job.micro_batch,
-        devices=devices,
-        generations=STRIDE,
-    )
-    # Once through all programs with no image in any place.
-    none, _ = advance(begin([], []))
-    jax.block_until_ready(places.finish(places.replace(none, none, np.zeros(arguments.size, bool)), method, devices))
+    nobody = arguments([], [])
+    settings = (method, arguments.devices)
+    begin = traced_once(places.begin, nobody, settings, keep=job.keep)
+    none = begin(*nobody)
+    searched = (none, arguments.classifier)
+    advance = traced_once(places.advance, searched, (method, job.micro_batch, arguments.devices, STRIDE), keep=job.keep)
+    none, _ = advance(*searched)
+    finish = traced_once(places.finish, (none,), settings, keep=job.keep)
+    jax.block_until_ready(finish(places.replace(none, none, np.zeros(arguments.size, bool))))
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
         left, now = iter(items), none
@@ -188,16 +185,16 @@ def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
             fresh = list(itertools.islice(left, len(free)))
             if fresh:
                 chosen = free[: len(fresh)]
-                begun = begin([request for _, request in fresh], chosen)
+                begun = begin(*arguments([request for _, request in fresh], chosen))
                 now = places.replace(now, begun, np.isin(np.arange(arguments.size), chosen))
                 taken |= {place: item for place, (item, _) in zip(chosen, fresh, strict=True)}
             if not taken:
                 return
             done: list[int] = []
             while len(done) < min(len(taken), -(-job.batch_size // SHARE)):
-                now, ended = advance(now)
+                now, ended = advance(now, arguments.classifier)
                 told = jax.device_get(ended)
                 done = [place for place in taken if told[place]]
-            yield [taken.pop(place) for place in done], Explained(done, places.finish(now, method, devices))
+            yield [taken.pop(place) for place in done], Explained(done, finish(now))
 
     return explain_all

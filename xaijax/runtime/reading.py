@@ -22,13 +22,10 @@ def read_file(path: Path) -> bytes:
     Raises:
         UnreadableImageError: it is missing, or a folder, a pipe or a device, or may not be read.
     """
+    if _may_never_end(path):
+        raise UnreadableImageError(f"{path.name} is a pipe or a device, not a file; save the image to a file.")
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode):  # reading one may never end
-            raise UnreadableImageError(f"{path.name} is a pipe or a device, not a file; save the image to a file.")
         return path.read_bytes()
-    except UnreadableImageError:
-        raise
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path.name} does not exist; check the path.") from error
     except IsADirectoryError as error:
@@ -38,6 +35,14 @@ def read_file(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # of another kind: a path with a NUL
         reason = getattr(error, "strerror", None) or error
         raise UnreadableImageError(f"{path.name} cannot be read ({reason}); check it.") from error
+
+
+def _may_never_end(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # which reading it tells as well
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
 def read_image(path: Path, channels: int = 3) -> Image.Image:

@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,8 @@ from xaijax.runtime.packed import read_shard, unpack
 from xaijax.runtime.whole import write_array, write_mask, write_picture
 
 Save = Literal["masks", "scores", "overlays", "full-size", "packed"]
+SAVED: tuple[Save, ...] = get_args(Save)
+"""Each in a folder of its name."""
 
 LONGEST = 120
 """Bytes of an image's name that the names of its files have."""

@@ -20,13 +20,10 @@ PARTS = ".*.????????????????.part"
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # each container has a process 1
-    try:
+    with _part_of(path) as temporary:
         with temporary.open("wb") as file:
             yield file
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -39,15 +36,23 @@ def write_new(path: Path, content: bytes) -> None:
     """Writes a whole file where there is none, and nothing where there is one, also if several processes do at once."""
     if path.exists():
         return
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    try:
+    with _part_of(path) as temporary:
         temporary.write_bytes(content)
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without links
-        if not path.exists():
-            temporary.replace(path)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            if not path.exists():
+                temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    """Names a file that no other process writes, and drops what is left of it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # each container has a process 1
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 

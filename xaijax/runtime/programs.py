@@ -1,0 +1,122 @@
+"""Traced programs kept between runs, so that a second start of a command neither traces nor lowers them again.
+
+JAX's own cache keeps what was compiled and finds it by what was traced. Here, beside it, lies what was traced, found by
+what that follows from: the sources of xaijax, the versions of what it builds on, and the text of all arguments.
+"""
+
+import contextlib
+import functools
+import hashlib
+import pickle
+import re
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax import export
+
+import xaijax
+from xaijax.runtime.whole import write_whole
+
+MOST_FILES = 512
+"""That are kept, of some 100 kB each; what was used longest ago is dropped."""
+
+DIGEST = 32
+"""Bytes before the content of a file, by which a damaged one is known."""
+
+
+def traced_once(
+    function: Callable[..., Any], dynamic: tuple[Any, ...], static: tuple[Any, ...] = (), *, keep: bool
+) -> Any:
+    """Returns a compiled function of some of its arguments, traced anew or as an earlier run did.
+
+    Args:
+        function: made by `jax.jit`, its static arguments last.
+        dynamic: the other arguments, or such of the same shapes, dtypes and shardings.
+        static: the static ones.
+        keep: whether no argument holds code but xaijax's own, so that its text and the sources tell all that it does.
+            Where one does, or JAX is to keep nothing that it compiles, the function is traced as it is called.
+
+    Returns:
+        A function of the arguments `dynamic`, as `jax.jit` makes them.
+    """
+    folder = _folder()
+    if folder is None or not keep:
+        return jax.jit(lambda *arguments: function(*arguments, *static))
+    path = folder / f"{getattr(function, '__name__', 'program')}-{_digest(_told(function, dynamic, static))}"
+    kept = _read(path)
+    if kept is None:
+        kept = _trace(function, dynamic, static)
+        with contextlib.suppress(OSError):
+            _write(path, kept)
+    exported, outside = export.deserialize(bytearray(kept[0])), kept[1]
+    return jax.jit(lambda *arguments: jax.tree.unflatten(outside, exported.call(*jax.tree.leaves(arguments))))
+
+
+def _folder() -> Path | None:
+    cache = jax.config.values["jax_compilation_cache_dir"]
+    is_on = jax.config.values["jax_enable_compilation_cache"]
+    return Path(cache) / "programs" if is_on and cache and "://" not in cache else None
+
+
+def _trace(function: Callable[..., Any], dynamic: Any, static: Any) -> tuple[bytes, Any]:
+    """Returns what was traced, as bytes, and the structure of what it returns."""
+    leaves, inside = jax.tree.flatten(dynamic)
+    outside = None
+
+    def flat(*leaves: Any) -> list[Any]:
+        nonlocal outside
+        returned, outside = jax.tree.flatten(function(*jax.tree.unflatten(inside, leaves), *static))
+        return returned
+
+    exported = export.export(jax.jit(flat))(*leaves)
+    return bytes(exported.serialize()), outside
+
+
+def _told(function: Callable[..., Any], dynamic: Any, static: Any) -> str:
+    """Returns all that a traced program follows from."""
+    leaves, structure = jax.tree.flatten(dynamic)
+    shapes = [(str(jax.typeof(leaf)), str(getattr(leaf, "sharding", None))) for leaf in leaves]
+    config = {name: value for name, value in jax.config.values.items() if "cache" not in name}
+    devices = [(device.platform, device.device_kind) for device in jax.devices()]
+    names = f"{function.__module__}.{getattr(function, '__qualname__', '')}"
+    text = repr((names, str(structure), shapes, static, sorted(config.items(), key=str), devices, *_origin()))
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
+
+
+@functools.cache
+def _origin() -> tuple[str, ...]:
+    """Returns the digest of xaijax's sources, and the versions of what a program is built on."""
+    root = Path(xaijax.__file__).parent
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for file in sorted(root.rglob("*.py")):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(root)} {len(content)}\n".encode() + content)
+    return (digest.hexdigest(), *(metadata.version(name) for name in ("jax", "jaxlib", "flax", "numpy")))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _read(path: Path) -> tuple[bytes, Any] | None:
+    try:
+        content = path.read_bytes()
+        path.touch()
+    except OSError:
+        return None
+    digest, kept = content[:DIGEST], content[DIGEST:]
+    if hashlib.blake2b(kept, digest_size=DIGEST).digest() != digest:
+        return None
+    program: tuple[bytes, Any] = pickle.loads(kept)
+    return program
+
+
+def _write(path: Path, program: tuple[bytes, Any]) -> None:
+    content = pickle.dumps(program)
+    write_whole(path, hashlib.blake2b(content, digest_size=DIGEST).digest() + content)
+    files = sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime)
+    for file in files[:-MOST_FILES]:
+        file.unlink(missing_ok=True)
