@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xaijax import cli
 from xaijax.cli import main
 from xaijax.runtime import run as runs
 from xaijax.scenes.generator import generate
@@ -127,6 +128,17 @@ def test_report_draws_the_page_again(photos, tmp_path, capsys):
     assert (out / "index.html").exists()
     assert main(["report", str(photos)]) == 2
     assert "no finished run" in capsys.readouterr().err
+
+
+def test_an_error_of_the_program_has_an_exit_code_of_its_own(capsys, monkeypatch):
+    def broken():
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(cli, "main", broken)
+    with pytest.raises(SystemExit) as ended:
+        cli.exit_with_code()
+    assert ended.value.code == 70
+    assert "RuntimeError: a bug" in capsys.readouterr().err
 
 
 def test_models_lists_what_can_be_loaded(capsys):

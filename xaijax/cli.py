@@ -6,6 +6,7 @@ import importlib.resources
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -31,8 +32,8 @@ from xaijax.runtime.share import Share, find_share
 from xaijax.runtime.signals import stopped_by_signals
 from xaijax.runtime.status import read_progress
 
-EXPLAINED, SOME_FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
-"""The exit codes; a run that SIGTERM stopped ends with 143."""
+EXPLAINED, SOME_FAILED, CANNOT_RUN, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
+"""The exit codes; a run that SIGTERM stopped ends with 143, and one that an error of the program ended with 70."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -205,7 +206,12 @@ def _launch(options: Launch) -> int:
 
 def exit_with_code() -> None:
     """The console script."""
-    sys.exit(main())
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+        code = BROKEN
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -78,4 +78,4 @@ def test_weights_are_known_by_their_content(photos, tmp_path):
     assert digest_of(str(tmp_path)) != folder
     assert main(["explain", str(photos / "0.png"), *FAST, "--out", str(tmp_path / "run")]) == 0
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
-    assert {"weights_sha256", "micro_batch", "version", "options"} <= set(settings)
+    assert {"weights_sha256", "micro_batch", "version", "jax", "options"} <= set(settings)

@@ -72,6 +72,7 @@ def _settings(options: Asked, job: Job) -> dict[str, Any]:
         "labels_sha256": digest_of(options.labels),
         "micro_batch": job.micro_batch,
         "version": xaijax.__version__,
+        "jax": jax.__version__,
     }
 
 
