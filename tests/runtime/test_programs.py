@@ -121,6 +121,18 @@ def test_nothing_is_kept_of_the_users_code_or_where_jax_keeps_nothing(folder):
     chex.assert_trees_all_equal(told, again)
 
 
+def test_what_jax_cannot_write_is_traced_as_it_is_called(folder, monkeypatch):
+    def cannot(*_, **__):
+        raise ValueError("no compatibility guarantees")
+
+    monkeypatch.setattr(programs.export, "export", cannot)
+    function, traced = count_traces()
+    told, _ = traced_once(function, (pair_of(4),), (2,), keep=True)(pair_of(4))
+    assert traced == [2]
+    assert told.numbers.shape == (4,)
+    assert not folder.exists()
+
+
 def test_a_folder_that_cannot_be_written_is_no_error(folder):
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file")

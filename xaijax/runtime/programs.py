@@ -44,15 +44,22 @@ def traced_once(
     """
     folder = _folder()
     if folder is None or not keep:
-        return jax.jit(lambda *arguments: function(*arguments, *static))
+        return _bound(function, static)
     path = folder / f"{getattr(function, '__name__', 'program')}-{_digest(_told(function, dynamic, static))}"
     kept = _read(path)
     if kept is None:
-        kept = _trace(function, dynamic, static)
+        try:
+            kept = _trace(function, dynamic, static)
+        except (NotImplementedError, ValueError):  # JAX has no bytes for some custom calls
+            return _bound(function, static)
         with contextlib.suppress(OSError):
             _write(path, kept)
     exported, outside = export.deserialize(bytearray(kept[0])), kept[1]
     return jax.jit(lambda *arguments: jax.tree.unflatten(outside, exported.call(*jax.tree.leaves(arguments))))
+
+
+def _bound(function: Callable[..., Any], static: tuple[Any, ...]) -> Any:
+    return jax.jit(lambda *arguments: function(*arguments, *static))
 
 
 def _folder() -> Path | None:
