@@ -17,6 +17,8 @@ from xaijax.runtime.programs import traced_once
 
 pytestmark = pytest.mark.quick_compile
 
+ORIGIN = "a network"
+
 
 @chex.dataclass(frozen=True)
 class Pair:
@@ -50,11 +52,11 @@ def pair_of(count):
 
 def test_what_was_traced_is_not_traced_again(folder):
     first, traced = count_traces()
-    told, nothing = traced_once(first, (pair_of(4),), (2,), keep=True)(pair_of(4))
+    told, nothing = traced_once(first, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
     assert nothing is None
     assert traced == [2]
     again, traced = count_traces()
-    chex.assert_trees_all_equal(traced_once(again, (pair_of(4),), (2,), keep=True)(pair_of(4)), (told, None))
+    chex.assert_trees_all_equal(traced_once(again, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4)), (told, None))
     assert traced == []
     chex.assert_trees_all_equal(again(pair_of(4), 2), (told, None))
 
@@ -62,7 +64,7 @@ def test_what_was_traced_is_not_traced_again(folder):
 def test_other_shapes_and_settings_are_traced(folder):
     for count, times in ((4, 2), (5, 2), (4, 3)):
         function, traced = count_traces()
-        told, _ = traced_once(function, (pair_of(count),), (times,), keep=True)(pair_of(count))
+        told, _ = traced_once(function, (pair_of(count),), (times,), origin=ORIGIN)(pair_of(count))
         assert traced == [times]
         assert told.numbers.shape == (count,)
     assert len(list(folder.iterdir())) == 3
@@ -71,12 +73,12 @@ def test_other_shapes_and_settings_are_traced(folder):
 def test_other_sources_versions_and_flags_are_traced(folder, monkeypatch):
     def trace():
         function, traced = count_traces()
-        traced_once(function, (pair_of(4),), (2,), keep=True)
+        traced_once(function, (pair_of(4),), (2,), origin=ORIGIN)
         return len(traced)
 
     assert trace() == 1
     with monkeypatch.context() as changed:
-        changed.setattr(programs, "_origin", lambda: ("other sources", "0.10.2"))
+        changed.setattr(programs, "_code", lambda: ("other sources", "0.10.2"))
         assert trace() == 1
     with jax.default_matmul_precision("highest"):
         assert trace() == 1
@@ -91,30 +93,40 @@ def test_the_sources_are_all_of_the_package(tmp_path, monkeypatch):
     told = []
     for text in ("a = 1\n", "a = 2\n", "a = 1\n"):
         (tmp_path / "part/one.py").write_text(text)
-        programs._origin.cache_clear()
-        told.append(programs._origin())
-    programs._origin.cache_clear()
+        programs._code.cache_clear()
+        told.append(programs._code())
+    programs._code.cache_clear()
     assert told[0] == told[2] != told[1]
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", None])
 def test_a_damaged_file_is_traced_again(folder, damage):
-    traced_once(count_traces()[0], (pair_of(4),), (2,), keep=True)
+    traced_once(count_traces()[0], (pair_of(4),), (2,), origin=ORIGIN)
     (file,) = folder.iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[:-7] if damage is None else damage)
     function, traced = count_traces()
-    traced_once(function, (pair_of(4),), (2,), keep=True)
+    traced_once(function, (pair_of(4),), (2,), origin=ORIGIN)
     assert traced == [2]
     assert len(file.read_bytes()) >= len(whole) // 2
 
 
+def test_another_origin_is_traced(folder):
+    for origin in (ORIGIN, "another network"):
+        function, traced = count_traces()
+        traced_once(function, (pair_of(4),), (2,), origin=origin)
+        assert traced == [2]
+
+
 def test_nothing_is_kept_of_the_users_code_or_where_jax_keeps_nothing(folder):
-    told, _ = traced_once(count_traces()[0], (pair_of(4),), (2,), keep=False)(pair_of(4))
+    told, _ = traced_once(count_traces()[0], (pair_of(4),), (2,), origin=None)(pair_of(4))
+    assert not folder.exists()
+    users = jax.jit(lambda pair, operator: operator(pair), static_argnums=1)
+    traced_once(users, (pair_of(4),), (lambda pair: pair,), origin=ORIGIN)
     assert not folder.exists()
     jax.config.update("jax_enable_compilation_cache", False)
     try:
-        again, _ = traced_once(count_traces()[0], (pair_of(4),), (2,), keep=True)(pair_of(4))
+        again, _ = traced_once(count_traces()[0], (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
     finally:
         jax.config.update("jax_enable_compilation_cache", True)
     assert not folder.exists()
@@ -127,7 +139,7 @@ def test_what_jax_cannot_write_is_traced_as_it_is_called(folder, monkeypatch):
 
     monkeypatch.setattr(programs.export, "export", cannot)
     function, traced = count_traces()
-    told, _ = traced_once(function, (pair_of(4),), (2,), keep=True)(pair_of(4))
+    told, _ = traced_once(function, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
     assert traced == [2]
     assert told.numbers.shape == (4,)
     assert not folder.exists()
@@ -136,7 +148,7 @@ def test_what_jax_cannot_write_is_traced_as_it_is_called(folder, monkeypatch):
 def test_a_folder_that_cannot_be_written_is_no_error(folder):
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file")
-    told, _ = traced_once(count_traces()[0], (pair_of(4),), (2,), keep=True)(pair_of(4))
+    told, _ = traced_once(count_traces()[0], (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
     assert np.all(np.isfinite(told.numbers))
 
 
@@ -144,10 +156,10 @@ def test_what_was_used_longest_ago_is_dropped(folder, monkeypatch):
     monkeypatch.setattr(programs, "MOST_FILES", 2)
     for count in (4, 5, 4, 6):
         function, traced = count_traces()
-        traced_once(function, (pair_of(count),), (2,), keep=True)
+        traced_once(function, (pair_of(count),), (2,), origin=ORIGIN)
     assert len(list(folder.iterdir())) == 2
     function, traced = count_traces()
-    traced_once(function, (pair_of(4),), (2,), keep=True)
+    traced_once(function, (pair_of(4),), (2,), origin=ORIGIN)
     assert traced == []
 
 
@@ -166,8 +178,8 @@ def test_a_job_gives_the_same_from_what_was_kept(folder, method, monkeypatch):
 
     plain = explain(job)
     assert not folder.exists()
-    first = explain(dataclasses.replace(job, keep=True))
+    first = explain(dataclasses.replace(job, origin=ORIGIN))
     name = "begin" if isinstance(method, ELIME) else "explain"
     monkeypatch.setattr(type(method), name, lambda *_, **__: pytest.fail("traced again"))
-    again = explain(dataclasses.replace(job, keep=True))
+    again = explain(dataclasses.replace(job, origin=ORIGIN))
     chex.assert_trees_all_equal(plain, first, again)

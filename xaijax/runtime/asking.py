@@ -15,6 +15,9 @@ from xaijax.runtime.commands import FREE, Asked
 from xaijax.runtime.job import Job
 from xaijax.runtime.targets import find_against, find_target
 
+LOADED = ("model", "weights_sha256", "num_classes", "mean", "std", "padding", "dtype", "labels_sha256")
+"""Settings that a classifier follows from."""
+
 
 def make_job(options: Asked, method: Method, *, images: int | None = None) -> Job:
     """Loads the classifier and describes what the options ask of it.
@@ -56,9 +59,9 @@ def make_job(options: Asked, method: Method, *, images: int | None = None) -> Jo
         batch_size=batch_size,
         save=getattr(options, "save", ()),
         settings={},
-        keep=True,
     )
-    return dataclasses.replace(job, settings=_settings(options, job))
+    settings = _settings(options, job)
+    return dataclasses.replace(job, settings=settings, origin=repr([(name, settings[name]) for name in LOADED]))
 
 
 def _settings(options: Asked, job: Job) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Job:
         batch_size: images that are searched at a time.
         save: what to write beside `results.jsonl`.
         settings: what makes two runs the same, for `run.json`.
-        keep: whether classifier and method hold no code but xaijax's own, so that what was traced of them may be kept.
+        origin: what the classifier was made from, by which what was traced of it is known again; see `traced_once`.
     """
 
     classifier: Classifier
@@ -55,7 +55,7 @@ class Job:
     batch_size: int
     save: Sequence[Save]
     settings: dict[str, Any]
-    keep: bool = False
+    origin: str | None = None
 
     @property
     def rows_per_image(self) -> int:
@@ -151,7 +151,7 @@ def _batches_program(job: Job) -> Program[Any]:
     """Compiles a program that explains batch after batch."""
     arguments = _Arguments(job)
     none = arguments([], [])
-    traced = traced_once(compiled_explain, none, (job.method, job.micro_batch, arguments.devices), keep=job.keep)
+    traced = traced_once(compiled_explain, none, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
     program = traced.lower(*none).compile()
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
@@ -169,12 +169,13 @@ def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
     arguments = _Arguments(job)
     nobody = arguments([], [])
     settings = (method, arguments.devices)
-    begin = traced_once(places.begin, nobody, settings, keep=job.keep)
+    begin = traced_once(places.begin, nobody, settings, origin=job.origin)
     none = begin(*nobody)
     searched = (none, arguments.classifier)
-    advance = traced_once(places.advance, searched, (method, job.micro_batch, arguments.devices, STRIDE), keep=job.keep)
+    searching = (method, job.micro_batch, arguments.devices, STRIDE)
+    advance = traced_once(places.advance, searched, searching, origin=job.origin)
     none, _ = advance(*searched)
-    finish = traced_once(places.finish, (none,), settings, keep=job.keep)
+    finish = traced_once(places.finish, (none,), settings, origin=job.origin)
     jax.block_until_ready(finish(places.replace(none, none, np.zeros(arguments.size, bool))))
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:

@@ -1,14 +1,13 @@
 """Traced programs kept between runs, so that a second start of a command neither traces nor lowers them again.
 
 JAX's own cache keeps what was compiled and finds it by what was traced. Here, beside it, lies what was traced, found by
-what that follows from: the sources of xaijax, the versions of what it builds on, and the text of all arguments.
+what that follows from: the sources of xaijax, the versions of what it builds on, and what the arguments are.
 """
 
 import contextlib
 import functools
 import hashlib
 import pickle
-import re
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -28,24 +27,28 @@ DIGEST = 32
 
 
 def traced_once(
-    function: Callable[..., Any], dynamic: tuple[Any, ...], static: tuple[Any, ...] = (), *, keep: bool
+    function: Callable[..., Any], dynamic: tuple[Any, ...], static: tuple[Any, ...] = (), *, origin: str | None
 ) -> Any:
     """Returns a compiled function of some of its arguments, traced anew or as an earlier run did.
 
     Args:
         function: made by `jax.jit`, its static arguments last.
         dynamic: the other arguments, or such of the same shapes, dtypes and shardings.
-        static: the static ones.
-        keep: whether no argument holds code but xaijax's own, so that its text and the sources tell all that it does.
-            Where one does, or JAX is to keep nothing that it compiles, the function is traced as it is called.
+        static: the static ones, whose text tells all of them.
+        origin: what the code in `dynamic` follows from, beside xaijax's sources: whatever can make another network of
+            the same arrays. None keeps nothing, as does a JAX that is to keep nothing that it compiles; the function is
+            then traced as it is called.
 
     Returns:
         A function of the arguments `dynamic`, as `jax.jit` makes them.
     """
     folder = _folder()
-    if folder is None or not keep:
+    if folder is None or origin is None:
         return _bound(function, static)
-    path = folder / f"{getattr(function, '__name__', 'program')}-{_digest(_told(function, dynamic, static))}"
+    told = repr((_told(function, dynamic), static, origin, _surroundings()))
+    if " at 0x" in told:  # a function of the user's, of which there is no more than its address
+        return _bound(function, static)
+    path = folder / f"{function.__name__}-{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}"
     kept = _read(path)
     if kept is None:
         try:
@@ -82,19 +85,24 @@ def _trace(function: Callable[..., Any], dynamic: Any, static: Any) -> tuple[byt
     return bytes(exported.serialize()), outside
 
 
-def _told(function: Callable[..., Any], dynamic: Any, static: Any) -> str:
-    """Returns all that a traced program follows from."""
-    leaves, structure = jax.tree.flatten(dynamic)
-    shapes = [(str(jax.typeof(leaf)), str(getattr(leaf, "sharding", None))) for leaf in leaves]
-    config = {name: value for name, value in jax.config.values.items() if "cache" not in name}
+def _told(function: Callable[..., Any], dynamic: Any) -> Any:
+    """Returns which function is traced, and what of its arguments a trace sees."""
+    leaves = [
+        (jax.tree_util.keystr(path), str(jax.typeof(leaf)), str(getattr(leaf, "sharding", None)))
+        for path, leaf in jax.tree.leaves_with_path(dynamic)
+    ]
+    return function.__module__, function.__qualname__, leaves
+
+
+def _surroundings() -> Any:
+    """Returns what a trace depends on beside its arguments."""
+    config = sorted((name, repr(value)) for name, value in jax.config.values.items() if "cache" not in name)
     devices = [(device.platform, device.device_kind) for device in jax.devices()]
-    names = f"{function.__module__}.{getattr(function, '__qualname__', '')}"
-    text = repr((names, str(structure), shapes, static, sorted(config.items(), key=str), devices, *_origin()))
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
+    return config, devices, _code()
 
 
 @functools.cache
-def _origin() -> tuple[str, ...]:
+def _code() -> tuple[str, ...]:
     """Returns the digest of xaijax's sources, and the versions of what a program is built on."""
     root = Path(xaijax.__file__).parent
     digest = hashlib.blake2b(digest_size=DIGEST)
@@ -102,10 +110,6 @@ def _origin() -> tuple[str, ...]:
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root)} {len(content)}\n".encode() + content)
     return (digest.hexdigest(), *(metadata.version(name) for name in ("jax", "jaxlib", "flax", "numpy")))
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _read(path: Path) -> tuple[bytes, Any] | None:
