@@ -181,8 +181,7 @@ def _answer(
 
 
 def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:
-    """Returns `pixels` where `masks` is 1 (or True) and `fills` where it is 0, mixed in between; all are finite."""
+    """Returns `pixels` where `masks` is 1 (or True) and `fills` where it is 0, mixed in between."""
     if masks.dtype == jnp.bool_:
-        # Exact, as one of both is 0. A select over channels keeps XLA from vectorising what precedes a convolution.
-        return pixels * masks.astype(pixels.dtype) + fills * (~masks).astype(fills.dtype)
+        return jnp.where(masks, pixels, fills)
     return fills + masks * (pixels - fills)
