@@ -87,13 +87,11 @@ class RunFolder:
         Raises:
             ValueError: a process that was started since has another list of images.
         """
-        journal.scan()
-        if not all(journal.is_done(path) for path in self._names):
+        if not self._is_all_done(journal):
             return False  # nobody waits at the lock for such a look
         with _alone(self.path / BLOCKS / "merge.lock"):
             journals = {file: file.stat().st_size for file in (self.path / BLOCKS).glob("*.jsonl")}
-            journal.scan()
-            if not all(journal.is_done(path) for path in self._names):
+            if not self._is_all_done(journal):
                 return False
             now = json.loads((self.path / RUN).read_text())
             if now.get("list") != self._images["list"]:
@@ -111,6 +109,10 @@ class RunFolder:
             shutil.rmtree(self.path / BLOCKS, ignore_errors=True)
             journal.scan(is_finished=True)
         return True
+
+    def _is_all_done(self, journal: Journal) -> bool:
+        journal.scan()
+        return all(journal.is_done(path) for path in self._names)
 
     def _merge(self, journal: Journal, figures: Mapping[str, Any]) -> None:
         told = [json.loads(file.read_text()) for file in sorted((self.path / BLOCKS).glob("process-*.json"))]

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import pickle
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import jax
 from jax import export
 
 import xaijax
+from xaijax.runtime.versions import package_versions
 from xaijax.runtime.whole import write_whole
 
 MOST_FILES = 512
@@ -61,6 +61,7 @@ def traced_once(
     return jax.jit(lambda *arguments: jax.tree.unflatten(outside, exported.call(*jax.tree.leaves(arguments))))
 
 
+@functools.cache  # the same object again, so that JAX finds what it compiled in this process
 def _bound(function: Callable[..., Any], static: tuple[Any, ...]) -> Any:
     return jax.jit(lambda *arguments: function(*arguments, *static))
 
@@ -109,7 +110,7 @@ def _code() -> tuple[str, ...]:
     for file in sorted(root.rglob("*.py")):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root)} {len(content)}\n".encode() + content)
-    return (digest.hexdigest(), *(metadata.version(name) for name in ("jax", "jaxlib", "flax", "numpy")))
+    return digest.hexdigest(), *(f"{name} {version}" for name, version in package_versions().items())
 
 
 def _read(path: Path) -> tuple[bytes, Any] | None:
