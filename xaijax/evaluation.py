@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, Targets, respond
+from xaijax.masks.rows import accompany
 
 Decode = Callable[[Any, jax.Array], jax.Array]
 """`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
@@ -118,9 +119,7 @@ def evaluate(
     batch, population = new.shape
     if not isinstance(targets, Targets):
         targets = Targets.of(targets)
-    if batch == 1:
-        # XLA would prepare an only image ahead of the loop, where it rounds it otherwise than among others.
-        scenario = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, 1)] + [(0, 0)] * (leaf.ndim - 1)), scenario)
+    scenario = accompany(scenario)
     pairs = batch * population
     sides = 1 if look.again is None else 2
     places = sides * pairs  # of what is read: of the masks, then of the inverses
@@ -181,7 +180,8 @@ def _answer(
 
 
 def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:
-    """Returns `pixels` where `masks` is 1 (or True) and `fills` where it is 0, mixed in between."""
+    """Returns `pixels` where `masks` is 1 (or True) and `fills` where it is 0, mixed in between; all finite."""
     if masks.dtype == jnp.bool_:
-        return jnp.where(masks, pixels, fills)
+        # As exact as a select, and XLA vectorises it where it fuses it with what comes before a convolution.
+        return pixels * masks.astype(jnp.float32) + fills * (~masks).astype(jnp.float32)
     return fills + masks * (pixels - fills)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from xaijax.masks.fills import BLUR_SIGMA, check_fill, gaussian_blur, make_fill
+from xaijax.classifier import to_unit_range
+from xaijax.masks.fills import BLUR_SIGMA, check_fill, gaussian_blur, make_fill, make_plain_fills
 
 PIXELS = np.random.default_rng(0).random((14, 9, 3), np.float32)
 SEGMENTS = (np.arange(14)[:, None] // 5 * 2 + np.arange(9)[None] // 5).astype(np.int32)
@@ -78,3 +79,11 @@ def test_what_is_accepted_can_be_made(name):
     filled = fill(name)
     assert filled.dtype == np.float32
     assert 0 <= filled.min() <= filled.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["image-mean", "blur"])
+def test_an_image_alone_gets_the_bits_that_it_gets_among_others(name):
+    images = np.random.default_rng(1).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    fills = jax.jit(lambda images: make_plain_fills(name, to_unit_range(images), mean=MEAN))
+    alone = np.concatenate([fills(images[i : i + 1]) for i in range(5)])
+    np.testing.assert_array_equal(alone, fills(images))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xaijax.masks.rows import map_rows
 from xaijax.masks.superpixels import segment_means
 
 NamedFill = Literal["black", "dataset-mean", "image-mean", "segment-mean", "blur"]
@@ -68,7 +69,7 @@ def make_plain_fills(fill: Fill, pixels: jax.Array, *, mean: tuple[float, ...]) 
         `[B, H, W, C]` float32 in [0, 1], or `[B, 1, 1, C]` where a fill is one colour.
     """
     one_segment = jnp.zeros(pixels.shape[1:3], jnp.int32)
-    return jax.lax.map(lambda image: make_fill(fill, image, one_segment, max_segments=1, mean=mean), pixels)
+    return map_rows(lambda image: make_fill(fill, image, one_segment, max_segments=1, mean=mean), pixels)
 
 
 def gaussian_blur(pixels: jax.Array, sigma: float, radius: int | None = None) -> jax.Array:

@@ -17,9 +17,9 @@ from xaijax.explanation import Explanation, Status
 from xaijax.fitness import RESPONSE, Response, Targets
 from xaijax.genetic.genome import pack
 from xaijax.masks import ranked
+from xaijax.masks.rows import map_groups, map_rows
 from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
-from xaijax.methods.groups import group_size, map_groups
 from xaijax.methods.on_segments import check_option
 from xaijax.methods.plan import Attribution, Plan, Samples
 
@@ -134,7 +134,7 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
 
     index = jnp.arange(batch, dtype=jnp.int32)
     rows = (answers, found, _genomes(plan, found), scenario.contexts, known(answers, KEPT), plan.active, index)
-    explanation = jax.lax.map(result, rows)
+    explanation = map_rows(result, rows)
     if plan.segmented is None:
         return explanation
     status = explanation.status | jnp.where(plan.segmented.merged, int(Status.MERGED), 0)
@@ -143,6 +143,15 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
 
 def _samples(plan: Plan) -> int:
     return jax.tree.leaves(plan.genomes)[0].shape[1]
+
+
+def group_size(micro_batch: int) -> int:
+    """Returns how many images a fit that differentiates through the classifier takes at once.
+
+    A quarter of a micro-batch, as a backward pass holds the activations of every layer, but at least 4 where the
+    micro-batch has as many. It does not depend on the number of images, so neither do an image's last bits.
+    """
+    return min(micro_batch, max(4, micro_batch // 4))
 
 
 def _fit(plan: Plan, answers: Response, targets: Targets, *, micro_batch: int) -> Attribution:
@@ -157,7 +166,7 @@ def _fit(plan: Plan, answers: Response, targets: Targets, *, micro_batch: int) -
         return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole, targets=targets))
 
     rows = (plan.scenario.contexts, plan.genomes, answers, targets)
-    return map_groups(one, rows, group_size(micro_batch)) if plan.fit_evaluations else jax.lax.map(one, rows)
+    return map_groups(one, rows, group_size(micro_batch)) if plan.fit_evaluations else map_rows(one, rows)
 
 
 def _genomes(plan: Plan, found: Attribution) -> Any:

@@ -16,6 +16,7 @@ from xaijax.genetic import search
 from xaijax.genetic.archive import is_known
 from xaijax.genetic.squares import CROSSOVERS, RADIUS, SIDE, SQUARES, is_whole, redraw, unpack_squares
 from xaijax.genetic.state import Mutation
+from xaijax.masks.rows import map_rows
 from xaijax.masks.squares import EDGES, paint
 from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
@@ -210,7 +211,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         states = evolution.states
         by_probability = jnp.full(batch.active.shape, not evolution.scenario.references.activations)
         rows = (states, self.asked(states, batch), by_probability, batch.image_index)
-        return jax.lax.map(lambda row: self._result(*row), rows)
+        return map_rows(lambda row: self._result(*row), rows)
 
     def _result(
         self, state: search.SearchState, targets: Targets, by_probability: jax.Array, index: jax.Array

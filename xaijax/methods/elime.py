@@ -28,6 +28,7 @@ from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.pareto import crowded_preference, hypervolume
 from xaijax.genetic.state import Mutation
 from xaijax.masks import superpixels
+from xaijax.masks.rows import map_rows
 from xaijax.methods.batch import Batch
 from xaijax.methods.conclusion import conclude
 from xaijax.methods.evolution import ENDED, Evolution, EvolvingMethod
@@ -181,7 +182,7 @@ class ELIME(OnSegments, EvolvingMethod):
         """See `EvolvingMethod.finish`."""
         states = evolution.states
         rows = (states, evolution.scenario.contexts, self.asked(states, batch), evolution.merged, batch.image_index)
-        return jax.lax.map(lambda row: self._result(*row), rows)
+        return map_rows(lambda row: self._result(*row), rows)
 
     def _result(
         self, state: search.SearchState, segments: jax.Array, targets: Targets, merged: jax.Array, index: jax.Array

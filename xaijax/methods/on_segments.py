@@ -12,6 +12,7 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import Scenario
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
+from xaijax.masks.rows import map_rows
 from xaijax.masks.segmentation import Segmentation, make_segmentation
 from xaijax.methods.batch import Batch
 
@@ -61,14 +62,14 @@ class OnSegments:
             batch: to segment, where it brings no label maps.
         """
         with jax.named_scope("segment"):
-            segments, length, merged = jax.lax.map(
+            segments, length, merged = map_rows(
                 lambda of_image: self._segments(*of_image), (batch.images, batch.labels, batch.has_image)
             )
         with jax.named_scope("fill"):
             fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
             fills = batch.background
             if fills is None:
-                fills = jax.lax.map(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))
+                fills = map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))
         segmented = Segmented(
             scenario=Scenario(images=batch.images, fills=fills, contexts=segments), length=length, merged=merged
         )

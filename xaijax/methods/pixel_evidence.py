@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from xaijax.evaluation import BothSides
 from xaijax.fitness import Response
+from xaijax.masks.rows import cut_groups
 
 CHUNK = 32
 """Masks that are painted at once."""
@@ -64,10 +65,7 @@ def pixel_evidence(
     in_group = jax.nn.one_hot(group, groups, dtype=jnp.float32)
     columns = [in_group * value.astype(jnp.float32)[:, None] for value in (counts, kept, also, left)]
     weights = jnp.concatenate([*columns, jnp.where(is_pair, kept - left, 0)[:, None]], axis=1)  # [E, 4 groups + 1]
-    short = -len(genomes) % CHUNK
-    chunks = jax.tree.map(
-        lambda leaf: jnp.pad(leaf, ((0, short), (0, 0))).reshape(-1, CHUNK, leaf.shape[1]), (genomes, weights)
-    )
+    chunks = cut_groups((genomes, weights), CHUNK)
 
     def add(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         some, weight = chunk

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import BothSides, Look, mask_side
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
-from xaijax.methods.groups import map_groups
+from xaijax.masks.rows import map_groups
 
 SPREAD = 20.0
 """The range to which logits are scaled for the normalised confidence."""

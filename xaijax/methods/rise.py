@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
 from xaijax.masks.fills import Fill
+from xaijax.masks.rows import cut_groups
 from xaijax.methods.attribution import FixedArea
 from xaijax.methods.batch import Batch
 from xaijax.methods.keeping import keep_pixels
@@ -68,14 +69,7 @@ class RISE(OnPixels, FixedArea):
     def _fit(self, decode: Any, _: Any, samples: Samples) -> Attribution:
         weight = samples.weight * jnp.where(samples.weight > 0, samples.answers.probability, 0)
         total = jnp.maximum(jnp.sum(samples.weight), 1) * self.keep
-        count = len(weight)
-        padding = -count % _CHUNK
-
-        def in_chunks(leaf: jax.Array) -> jax.Array:
-            padded = jnp.pad(leaf, [(0, padding)] + [(0, 0)] * (leaf.ndim - 1))
-            return padded.reshape(-1, _CHUNK, *leaf.shape[1:])
-
-        rows = jax.tree.map(in_chunks, (weight, samples.genomes))
+        chunks = cut_groups((weight, samples.genomes), _CHUNK)
 
         def add(score: jax.Array, chunk: Any) -> tuple[jax.Array, None]:
             weight, genomes = chunk
@@ -83,7 +77,7 @@ class RISE(OnPixels, FixedArea):
             return score + jnp.einsum("n,nhw->hw", weight, masks, precision=jax.lax.Precision.HIGHEST), None
 
         blank = jax.eval_shape(decode, jax.tree.map(lambda leaf: leaf[0], samples.genomes))
-        score, _ = jax.lax.scan(add, jnp.zeros(blank.shape, blank.dtype), rows)
+        score, _ = jax.lax.scan(add, jnp.zeros(blank.shape, blank.dtype), chunks)
         return keep_pixels(score / total, self.area)
 
 

@@ -12,6 +12,7 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import Scenario, evaluate, micro_batch_size
 from xaijax.masks import ranked
 from xaijax.masks.fills import gaussian_blur
+from xaijax.masks.rows import map_rows
 
 CHUNK = 256  # counts of a compiled call: metrics of fewer share one program, as unasked counts cost nothing
 
@@ -133,4 +134,4 @@ def mean_fills(classifier: Classifier, images: Any) -> np.ndarray:
 @jax.jit
 def blurred_fills(images: jax.Array) -> jax.Array:
     """Returns the images `[B, H, W, C]` blurred by a Gaussian of sigma 5 cut to a kernel of 11 pixels, as a fill."""
-    return jax.lax.map(lambda image: gaussian_blur(to_unit_range(image), 5.0, 5), images)
+    return map_rows(lambda image: gaussian_blur(to_unit_range(image), 5.0, 5), images)

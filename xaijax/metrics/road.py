@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
+from xaijax.masks.rows import map_rows
 from xaijax.metrics.imputation import impute
 from xaijax.metrics.perturbation import Curves, pixel_counts
 from xaijax.metrics.probe import falling_ranks, probe
@@ -77,4 +78,4 @@ def imputed_fills(key: jax.Array, images: jax.Array, known: jax.Array, noise: fl
     def fill(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
         return jnp.clip(impute(to_unit_range(pair[0]), pair[1]) + added, 0, 1)
 
-    return jax.lax.map(fill, (images, known))
+    return map_rows(fill, (images, known))

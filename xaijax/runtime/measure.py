@@ -10,6 +10,7 @@ import numpy as np
 from xaijax import metrics
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.masks.fills import make_plain_fills
+from xaijax.masks.rows import map_rows
 from xaijax.masks.segmentation import SLIC
 
 BETTER = {
@@ -139,7 +140,7 @@ def _perturbation(
 
 @jax.jit
 def _segment(images: jax.Array) -> jax.Array:
-    return jax.lax.map(lambda image: SEGMENTATION(to_unit_range(image)), images)
+    return map_rows(lambda image: SEGMENTATION(to_unit_range(image)), images)
 
 
 def _localisation(batch: list[Explained], scores: np.ndarray, masks: np.ndarray) -> dict[str, Any]:

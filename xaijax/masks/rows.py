@@ -1,0 +1,51 @@
+"""A batch gone through row by row, or some rows at once: how many there are never changes the last bits of one.
+
+XLA chooses its matrix kernels by size, so what is done to all rows at once would round a row by their number.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+T = TypeVar("T")
+
+
+def pad_rows(rows: T, count: int) -> T:
+    """Returns the rows of a pytree with `count` rows of zeros behind them, of keys the last one again."""
+
+    def pad(leaf: jax.Array) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], count, axis=0)])
+        return jnp.pad(leaf, [(0, count)] + [(0, 0)] * (leaf.ndim - 1))
+
+    return jax.tree.map(pad, rows)
+
+
+def cut_groups(rows: T, size: int) -> T:
+    """Cuts the rows of a pytree into groups `[G, size, ...]`, the last one padded with zeros."""
+    count = len(jax.tree.leaves(rows)[0])
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, size, *leaf.shape[1:]), pad_rows(rows, -count % size))
+
+
+def accompany(rows: T) -> T:
+    """Returns the rows of a pytree, with a row of zeros where there is one alone.
+
+    XLA prepares an only row ahead of the loop that goes through the rows, or unrolls that loop, and rounds the row
+    otherwise than it does among others.
+    """
+    return pad_rows(rows, 1) if len(jax.tree.leaves(rows)[0]) == 1 else rows
+
+
+def map_rows(function: Callable[[Any], Any], rows: Any) -> Any:
+    """Maps `function` over the rows of a pytree, one at a time."""
+    count = len(jax.tree.leaves(rows)[0])
+    return jax.tree.map(lambda leaf: leaf[:count], jax.lax.map(function, accompany(rows)))
+
+
+def map_groups(function: Callable[[Any], Any], rows: Any, size: int) -> Any:
+    """Maps `function` over the rows of a pytree, `size` rows at once; the last ones are padded with zeros."""
+    count = len(jax.tree.leaves(rows)[0])
+    mapped = map_rows(jax.vmap(function), cut_groups(rows, size))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], mapped)
