@@ -8,11 +8,12 @@ import pytest
 from xaijax.masks.rows import cut_groups, map_groups, map_rows, pad_rows
 
 ROWS = {"pixels": np.random.default_rng(0).integers(0, 256, (7, 48), np.uint8), "place": np.arange(7, dtype=np.int32)}
+ROWS["nothing"] = np.zeros((7, 0), np.uint32)
 
 
 def of_row(row):
     pixels = row["pixels"].astype(jnp.float32) / 255
-    return {"mean": jnp.mean(pixels), "place": row["place"] * 2}
+    return {"mean": jnp.mean(pixels), "place": row["place"] * 2, "nothing": pixels[:0]}
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
@@ -21,6 +22,7 @@ def test_rows_are_mapped_one_at_a_time_or_in_groups_alike(count):
     wanted = jax.vmap(of_row)(rows)
     for found in (map_rows(of_row, rows), *(map_groups(of_row, rows, size) for size in (1, 3, 8))):
         np.testing.assert_array_equal(found["place"], wanted["place"])
+        assert found["nothing"].shape == (count, 0)
         np.testing.assert_allclose(found["mean"], wanted["mean"], rtol=1e-6)
 
 

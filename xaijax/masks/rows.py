@@ -25,8 +25,12 @@ def pad_rows(rows: T, count: int) -> T:
 
 def cut_groups(rows: T, size: int) -> T:
     """Cuts the rows of a pytree into groups `[G, size, ...]`, the last one padded with zeros."""
-    count = len(jax.tree.leaves(rows)[0])
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, size, *leaf.shape[1:]), pad_rows(rows, -count % size))
+    padding = -len(jax.tree.leaves(rows)[0]) % size
+
+    def cut(leaf: jax.Array) -> jax.Array:
+        return leaf.reshape(len(leaf) // size, size, *leaf.shape[1:])
+
+    return jax.tree.map(cut, pad_rows(rows, padding))
 
 
 def accompany(rows: T) -> T:
@@ -48,4 +52,4 @@ def map_groups(function: Callable[[Any], Any], rows: Any, size: int) -> Any:
     """Maps `function` over the rows of a pytree, `size` rows at once; the last ones are padded with zeros."""
     count = len(jax.tree.leaves(rows)[0])
     mapped = map_rows(jax.vmap(function), cut_groups(rows, size))
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], mapped)
+    return jax.tree.map(lambda leaf: leaf.reshape(len(leaf) * size, *leaf.shape[2:])[:count], mapped)
