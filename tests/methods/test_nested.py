@@ -10,6 +10,7 @@ from xaijax.fitness import RESPONSE, Response
 from xaijax.genetic import archive as archives
 from xaijax.genetic.genome import pack, unpack
 from xaijax.methods.nested import nested_masks
+from xaijax.methods.surrogate import Layout, contributions
 
 SEGMENTS, EVALUATED = 12, 40
 
@@ -31,16 +32,21 @@ def make_archive(seed):
 
 
 def propose(key, archive, sizes, *, count, needed=True, **options):
-    return nested_masks(key, archive, jnp.int32(SEGMENTS), jnp.bool_(needed), sizes, count=count, **options)
+    layout = Layout(sizes=jnp.asarray(sizes), precision=jnp.eye(len(sizes)))
+    return nested_masks(key, archive, jnp.int32(SEGMENTS), jnp.bool_(needed), layout, count=count, **options)
 
 
 def test_masks_keep_the_most_worth_up_to_an_area_of_each_part():
     archive, worth = make_archive(0)
     sizes = np.zeros(40, np.float32)
     sizes[:SEGMENTS] = np.random.default_rng(1).integers(5, 90, SEGMENTS)
-    genomes = propose(jax.random.key(0), archive, jnp.asarray(sizes), count=6)
+    genomes = propose(jax.random.key(0), archive, sizes, count=6)
     bits = np.asarray(unpack(genomes, 64))
-    order = np.argsort(-worth / np.sqrt(sizes[:SEGMENTS]))
+    known = jnp.isfinite(archive.values.log_odds) & (jnp.arange(60) < archive.count)
+    layout = Layout(sizes=jnp.asarray(sizes), precision=jnp.eye(40))
+    density = np.asarray(contributions(archive.genomes, archive.values, known, layout)[1])[:SEGMENTS]
+    assert np.corrcoef(density, worth / np.sqrt(sizes[:SEGMENTS]))[0, 1] > 0.95
+    order = np.argsort(-density)
     kept = bits.sum(axis=1)
     assert np.all((kept >= 1) & (kept <= SEGMENTS - 1))
     areas = np.cumsum(sizes[order]) / sizes.sum()

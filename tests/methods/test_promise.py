@@ -8,10 +8,11 @@ import pytest
 from tests.methods.test_nested import SEGMENTS, make_archive
 from xaijax.genetic.genome import pack
 from xaijax.methods.promise import NEAR, promise
-from xaijax.methods.surrogate import predicted_log_odds
+from xaijax.methods.surrogate import Layout, predicted_log_odds
 
 SIZES = np.zeros(40, np.float32)
 SIZES[:SEGMENTS] = np.random.default_rng(2).integers(5, 90, SEGMENTS)
+LAYOUT = Layout(sizes=jnp.asarray(SIZES), precision=jnp.eye(40))
 
 
 def candidates(count, seed=5):
@@ -44,7 +45,7 @@ def expected_by_numpy(archive, bits, game):
 def test_masks_promise_what_they_would_add_to_the_front(game):
     archive, _ = make_archive(3)
     bits, genomes = candidates(20)
-    found = promise(archive, genomes, jnp.bool_(True), jnp.asarray(SIZES), game=game)
+    found = promise(archive, genomes, jnp.bool_(True), LAYOUT, game=game)
     np.testing.assert_allclose(found, expected_by_numpy(archive, bits, game), rtol=1e-3, atol=1e-3)
 
 
@@ -53,11 +54,11 @@ def test_a_batch_promises_each_image_what_it_is_promised_alone_and_nothing_where
     genomes = jnp.stack([candidates(6, seed)[1] for seed in range(3)])
     needed = jnp.array([True, False, True])
     together = jax.jit(jax.vmap(promise, in_axes=(0, 0, 0, None)))(
-        jax.tree.map(lambda *leaves: jnp.stack(leaves), *made), genomes, needed, jnp.asarray(SIZES)
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *made), genomes, needed, LAYOUT
     )
     alone = jax.jit(promise)
     for image in range(3):
-        found = alone(made[image], genomes[image], needed[image], jnp.asarray(SIZES))
+        found = alone(made[image], genomes[image], needed[image], LAYOUT)
         np.testing.assert_array_equal(together[image], found)
     assert not np.any(together[1])
 

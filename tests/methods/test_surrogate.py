@@ -3,10 +3,13 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xaijax.methods.surrogate import ridge
+from xaijax.fitness import Response
+from xaijax.genetic.genome import pack
+from xaijax.methods.surrogate import ALIKE, LARGE, NEAR, PENALTY, PROXIMITY, Layout, contributions, lay_out, ridge
 
 ROWS, SEGMENTS = 50, 8
 RANDOM = np.random.default_rng(0)
@@ -22,8 +25,9 @@ fit = {penalty: jax.jit(functools.partial(ridge, penalty=penalty)) for penalty i
 def solved_by_numpy(bits, response, weight, penalty):
     """Solves the normal equations with an intercept, which is not penalised."""
     x = np.concatenate([np.ones((len(bits), 1)), bits], axis=1)
-    penalties = np.diag([0.0] + [penalty] * bits.shape[1])
-    return np.linalg.solve(x.T @ (weight[:, None] * x) + penalties, x.T @ (weight * response))[1:]
+    penalties = np.zeros((bits.shape[1] + 1,) * 2)
+    penalties[1:, 1:] = penalty if np.ndim(penalty) else penalty * np.eye(bits.shape[1])
+    return np.linalg.lstsq(x.T @ (weight[:, None] * x) + penalties, x.T @ (weight * response))[0][1:]
 
 
 @pytest.mark.parametrize("penalty", fit)
@@ -52,3 +56,42 @@ def test_a_linear_response_is_recovered():
     truth = np.array([3, -2, 0, 1, 0.5, -1, 0, 0], np.float32)
     response = (BITS @ truth - 7).astype(np.float32)
     np.testing.assert_allclose(fit[0.01](BITS, response, np.ones(ROWS, np.float32)), truth, atol=0.02)
+
+
+def test_a_penalty_on_products_ties_coefficients():
+    root = RANDOM.normal(size=(SEGMENTS, SEGMENTS))
+    penalty = root @ root.T + np.eye(SEGMENTS)
+    expected = solved_by_numpy(BITS, RESPONSE.astype(np.float64), WEIGHT.astype(np.float64), penalty)
+    found = jax.jit(ridge)(BITS, RESPONSE, WEIGHT, penalty=penalty.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_near_segments_are_expected_to_act_alike():
+    segments = np.repeat(np.repeat(np.array([[0, 1, 2], [3, 3, 4]], np.int32), 6, axis=0), 8, axis=1)  # 12x24 pixels
+    layout = lay_out(jnp.asarray(segments), max_segments=8)
+    np.testing.assert_array_equal(layout.sizes, [48, 48, 48, 96, 48, 0, 0, 0])
+    centres = np.array([[2.5, 3.5], [2.5, 11.5], [2.5, 19.5], [8.5, 7.5], [8.5, 19.5]]) / 24
+    squared = ((centres[:, None] - centres) ** 2).sum(axis=2)
+    expected = np.eye(8)
+    expected[:5, :5] = ALIKE * np.exp(-squared / (2 * NEAR**2)) + (1 - ALIKE) * np.eye(5)
+    np.testing.assert_allclose(np.linalg.inv(layout.precision), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [1.0, 0.4])
+def test_contributions_mix_the_fit_to_all_masks_with_that_to_large_ones(largest):
+    area = (RANDOM.random(ROWS) * largest).astype(np.float32)
+    known = WEIGHT > 0
+    sizes = np.append(RANDOM.integers(5, 90, 7), 0).astype(np.float32)
+    precision = np.eye(SEGMENTS) + 0.1
+    answers = Response(log_odds=np.where(known, RESPONSE, np.nan), area=area, predicted=np.zeros(ROWS, np.int32))
+    layout = Layout(sizes=sizes, precision=precision.astype(np.float32))
+    genomes = pack(jnp.asarray(np.pad(BITS, ((0, 0), (0, 24)))))
+    coefficients, density = jax.jit(contributions)(genomes, answers, known, layout)
+    every, large = (
+        solved_by_numpy(BITS, RESPONSE.astype(np.float64), known * weight, PENALTY * precision)
+        for weight in (1 + PROXIMITY * area, (area >= 0.5).astype(float))
+    )
+    same_length = large * np.linalg.norm(every) / np.linalg.norm(large) if largest == 1 else every
+    expected = (1 - LARGE) * every + LARGE * same_length
+    np.testing.assert_allclose(coefficients, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(density[:7], coefficients[:7] * np.sqrt(sizes.sum() / 7 / sizes[:7]), rtol=1e-5)

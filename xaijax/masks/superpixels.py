@@ -44,6 +44,13 @@ def segment_means(values: jax.Array, segments: jax.Array, *, max_segments: int) 
     return sums / jnp.maximum(segment_sizes(segments, max_segments=max_segments), 1)[:, None]
 
 
+def segment_centres(segments: jax.Array, *, max_segments: int) -> jax.Array:
+    """Returns the mean row and column of each segment of `[H, W]` int32, `[max_segments, 2]` float32, 0 of none."""
+    height, width = segments.shape
+    y, x = jnp.meshgrid(jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij")
+    return segment_means(jnp.stack([y, x], axis=-1), segments, max_segments=max_segments)
+
+
 def area_density(values: jax.Array, sizes: jax.Array) -> jax.Array:
     """Divides what segments are worth by the root of their area, in units of the mean segment's.
 
@@ -74,8 +81,6 @@ def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple
     Returns:
         `[H, W]` int32 in [0, max_segments), the number of segments `[]` int32, and whether any were merged `[]` bool.
     """
-    height, width = labels.shape
-    y, x = jnp.meshgrid(jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij")
     counts = segment_sizes(labels, max_segments=bound)
     present = counts > 0
     found = jnp.sum(present, dtype=jnp.int32)
@@ -84,7 +89,7 @@ def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple
         return number[labels], found, jnp.bool_(False)
     largest = jnp.sort(jax.lax.top_k(counts, max_segments)[1])  # of equals, top_k takes the lower index
     largest = jnp.sort(jnp.where(counts[largest] > 0, largest, bound))
-    centres = segment_means(jnp.stack([y, x], axis=-1), labels, max_segments=bound)
+    centres = segment_centres(labels, max_segments=bound)
     difference = centres[:, None] - centres.at[largest].get(mode="fill", fill_value=jnp.inf)[None]
     nearest = jnp.argmin(jnp.sum(difference**2, axis=2), axis=1).astype(jnp.int32)
     kept = jnp.zeros((bound,), jnp.bool_).at[largest].set(True, mode="drop")

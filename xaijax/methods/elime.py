@@ -37,14 +37,10 @@ from xaijax.methods.nested import nested_masks
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.promise import promise
 from xaijax.methods.start import start_genomes
-from xaijax.methods.surrogate import contributions
+from xaijax.methods.surrogate import Layout, contributions, lay_out
 
 DESIGNED = 100
 """Evaluations after which an experiment teaches less than evolution does."""
-
-PROXIMITY = 3.0
-"""By how much more a mask of all pixels counts in the score map than an empty one. As in LIME, those near the image
-count most: the many small masks that evolution leaves would otherwise outweigh those that tell what a removal does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,18 +160,23 @@ class ELIME(OnSegments, EvolvingMethod):
         active = batch.active & (segmented.length > 1)
 
         def init(
-            key: jax.Array, length: jax.Array, active: jax.Array, start: jax.Array | None, segments: jax.Array
+            key: jax.Array,
+            length: jax.Array,
+            active: jax.Array,
+            start: jax.Array | None,
+            segments: jax.Array,
+            layout: Layout,
         ) -> Any:
-            sizes = superpixels.segment_sizes(segments, max_segments=self.max_segments)
             genomes = None
             if start is not None:
                 count = settings.population // 2 if start.ndim == 2 else start.shape[0]
                 genomes = start_genomes(start, segments, count=count, max_segments=self.max_segments)
                 genomes = self._in_game(genomes, length)
-            return search.init(settings, key, length, active, RESPONSE, start=genomes, context=sizes)
+            return search.init(settings, key, length, active, RESPONSE, start=genomes, context=layout)
 
         start = batch.of_rows(batch.start)
-        states = jax.vmap(init)(keys, segmented.length, active, start, segmented.segments)
+        layouts = map_rows(functools.partial(lay_out, max_segments=self.max_segments), segmented.segments)
+        states = jax.vmap(init)(keys, segmented.length, active, start, segmented.segments, layouts)
         return Evolution(states=states, scenario=segmented.scenario, merged=segmented.merged)
 
     def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
@@ -205,8 +206,7 @@ class ELIME(OnSegments, EvolvingMethod):
             best = jnp.argmax(jnp.where(masks, fitness, -jnp.inf))
             weaker = {Status.WEAKER: works & (fitness[best] < fitness[0])}
 
-        weight = jnp.where(finite, 1 + PROXIMITY * archive.values.area, 0)
-        coefficients, density = contributions(archive.genomes, archive.values, weight, state.context)
+        coefficients, density = contributions(archive.genomes, archive.values, finite, state.context)
         several = state.space > 1
         genomes = self._in_game(archive.genomes, state.space)
         told, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))

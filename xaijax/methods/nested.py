@@ -8,7 +8,7 @@ from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.genome import complement, pack
 from xaijax.masks.ranked import ranks
 from xaijax.methods.one_by_one import one_by_one
-from xaijax.methods.surrogate import contributions
+from xaijax.methods.surrogate import Layout, contributions
 
 NEARLY = 0.9
 """Share of the highest probability that is nearly the highest."""
@@ -19,7 +19,7 @@ def nested_masks(
     archive: Archive,
     length: jax.Array,
     needed: jax.Array,
-    sizes: jax.Array,
+    layout: Layout,
     *,
     count: int,
     removed: bool = False,
@@ -31,7 +31,7 @@ def nested_masks(
         archive: of `Response` values.
         length: `[]` int32, segments in use.
         needed: `[]` bool; where not, nothing is computed and empty masks are returned.
-        sizes: `[S]` float32, the pixels of each segment, 0 past the last.
+        layout: of the image's segments.
         count: masks to propose.
         removed: whether the masks are to be removed rather than kept; then their complements are returned.
 
@@ -42,9 +42,10 @@ def nested_masks(
         what suffices.
     """
 
-    def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, sizes: jax.Array) -> jax.Array:
+    def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, layout: Layout) -> jax.Array:
         finite = is_known(archive) & jnp.isfinite(archive.values.log_odds)
-        _, density = contributions(archive.genomes, archive.values, finite.astype(jnp.float32), sizes)
+        _, density = contributions(archive.genomes, archive.values, finite, layout)
+        sizes = layout.sizes
         place = ranks(jnp.where(sizes > 0, density, -jnp.inf))
         areas = jnp.cumsum(jnp.zeros_like(sizes).at[place].set(sizes)) / jnp.maximum(jnp.sum(sizes), 1)
         wanted = (jnp.arange(count, dtype=jnp.float32) + jax.random.uniform(key, (count,))) / count
@@ -54,7 +55,7 @@ def nested_masks(
         genomes = pack(place[None] <= last[:, None])
         return jnp.pad(genomes, ((0, 0), (0, archive.genomes.shape[1] - genomes.shape[1])))
 
-    masks = one_by_one(ranked_masks)(needed, key, archive, length, sizes)
+    masks = one_by_one(ranked_masks)(needed, key, archive, length, layout)
     return complement(masks, length) if removed else masks
 
 

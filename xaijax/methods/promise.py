@@ -7,14 +7,14 @@ from xaijax.fitness import Game, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.genome import unpack
 from xaijax.methods.one_by_one import one_by_one
-from xaijax.methods.surrogate import predicted_log_odds
+from xaijax.methods.surrogate import Layout, predicted_log_odds
 
 NEAR = 2.0
 """Log-odds below the best mask that is no larger, at which a mask counts 1/e in what is expected of others."""
 
 
 def promise(
-    archive: Archive, genomes: jax.Array, needed: jax.Array, sizes: jax.Array, *, game: Game = "preservation"
+    archive: Archive, genomes: jax.Array, needed: jax.Array, layout: Layout, *, game: Game = "preservation"
 ) -> jax.Array:
     """Predicts by how much masks of one image would raise the front; see `xaijax.genetic.state.Promise`.
 
@@ -25,7 +25,7 @@ def promise(
         archive: of `Response` values.
         genomes: `[N, W]` uint32.
         needed: `[]` bool; where not, nothing is computed.
-        sizes: `[S]` float32, the pixels of each segment, 0 past the last.
+        layout: of the image's segments.
         game: what the masks are for.
 
     Returns:
@@ -47,7 +47,7 @@ def promise(
             predicted, area = -predicted, 1 - area
         return predicted - _best_within(seen.area, seen.log_odds, finite, area)
 
-    return one_by_one(above_front)(needed, archive, genomes, sizes)
+    return one_by_one(above_front)(needed, archive, genomes, layout.sizes)
 
 
 def _best_within(areas: jax.Array, log_odds: jax.Array, finite: jax.Array, bounds: jax.Array) -> jax.Array:

@@ -8,14 +8,13 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier
 from xaijax.genetic.genome import count_words, varied_density
-from xaijax.masks import superpixels
 from xaijax.methods.attribution import AttributionMethod
 from xaijax.methods.batch import Batch
 from xaijax.methods.front import pick_fittest
 from xaijax.methods.keeping import rank_segments
 from xaijax.methods.on_segments import OnSegments, check_option
 from xaijax.methods.plan import Attribution, Plan, Samples
-from xaijax.methods.surrogate import contributions
+from xaijax.methods.surrogate import contributions, lay_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,8 +43,8 @@ class RandomSearch(OnSegments, AttributionMethod):
         return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=0, pick=pick)
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
-        sizes = superpixels.segment_sizes(segments, max_segments=self.max_segments)
-        coefficients, density = contributions(samples.genomes, samples.answers, samples.weight, sizes)
+        layout = lay_out(segments, max_segments=self.max_segments)
+        coefficients, density = contributions(samples.genomes, samples.answers, samples.weight > 0, layout)
         return Attribution(
             score=density[segments],
             segment_score=coefficients,

@@ -1,5 +1,6 @@
 """A linear surrogate of the classifier over segments, from masks that were evaluated."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -7,23 +8,79 @@ from xaijax.fitness import Response
 from xaijax.genetic.genome import unpack
 from xaijax.masks import superpixels
 
+PENALTY = 10.0
+"""Of the ridge regression that ranks segments: masks are few against segments, and log-odds not quite a sum of them."""
+
+NEAR = 0.1
+"""Distance of two segments' centres, as a share of the image's longer side, over which they tend to act alike."""
+
+ALIKE = 0.5
+"""Share of the prior variance of what a segment adds that it has in common with those near it."""
+
+LARGE = 0.3
+"""Share in what a segment adds of the fit to large masks, which tell what its removal takes."""
+
+PROXIMITY = 3.0
+"""By how much more a mask of all pixels counts than an empty one. As in LIME, those near the image count most: the many
+small masks that evolution leaves would otherwise outweigh those that tell what a removal does."""
+
+
+@chex.dataclass(frozen=True)
+class Layout:
+    """The segments of one image as a surrogate sees them; leading axes for more."""
+
+    sizes: jax.Array  # [S] float32, pixels, 0 past the last segment
+    precision: jax.Array  # [S, S] float32, inverse of the prior correlation of what segments add
+
+
+def lay_out(segments: jax.Array, *, max_segments: int) -> Layout:
+    """Returns the layout of a label map, in whose prior near segments tend to act alike, as they often share an object.
+
+    Args:
+        segments: `[H, W]` int32 in [0, max_segments).
+        max_segments: S.
+
+    References:
+        Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), chapter 2: linear regression under a
+        Gaussian prior.
+    """
+    sizes = superpixels.segment_sizes(segments, max_segments=max_segments)
+    centres = superpixels.segment_centres(segments, max_segments=max_segments) / max(segments.shape)
+    squared = jnp.sum((centres[:, None] - centres[None]) ** 2, axis=2)
+    used = sizes > 0
+    common = jnp.where(used[:, None] & used[None], jnp.exp(-squared / (2 * NEAR**2)), 0)
+    alone = jnp.where(used, 1 - ALIKE, 1)
+    factor = jax.scipy.linalg.cho_factor(ALIKE * common + jnp.diag(alone), lower=True)
+    return Layout(sizes=sizes, precision=jax.scipy.linalg.cho_solve(factor, jnp.eye(max_segments, dtype=jnp.float32)))
+
 
 def contributions(
-    genomes: jax.Array, answers: Response, weight: jax.Array, sizes: jax.Array
+    genomes: jax.Array, answers: Response, known: jax.Array, layout: Layout
 ) -> tuple[jax.Array, jax.Array]:
     """Fits what each segment adds to the log-odds, in all and for its extent.
+
+    What a segment adds to a few others is not what its removal takes from all, so that one fit to all masks tells
+    neither well. Two are mixed: one to all masks, and one to those that keep half of the image or more, scaled to the
+    length of the first.
 
     Args:
         genomes: `[E, W]` uint32, the masks that were evaluated.
         answers: `[E]`.
-        weight: `[E]` float32, 0 for masks that do not count.
-        sizes: `[S]` float32, the pixels of each segment, 0 past the last.
+        known: `[E]` bool, the masks that count.
+        layout: of the image's segments.
 
     Returns:
-        `[S]` float32, the ridge coefficients, and these as `superpixels.area_density`.
+        `[S]` float32, what each segment adds, and this as `superpixels.area_density`.
     """
-    coefficients = ridge(unpack(genomes, len(sizes)), answers.log_odds, weight, penalty=1.0)
-    return coefficients, superpixels.area_density(coefficients, sizes)
+    bits = unpack(genomes, len(layout.sizes))
+    penalty = PENALTY * layout.precision
+    area = jnp.where(known, answers.area, 0)
+    every = ridge(bits, answers.log_odds, jnp.where(known, 1 + PROXIMITY * area, 0), penalty=penalty)
+    large = ridge(bits, answers.log_odds, (known & (area >= 0.5)).astype(jnp.float32), penalty=penalty)
+    length = jnp.linalg.norm(large)
+    scaled = jnp.where(length > 0, large * jnp.linalg.norm(every) / jnp.maximum(length, 1e-12), every)
+    coefficients = (1 - LARGE) * every + LARGE * scaled
+    return coefficients, superpixels.area_density(coefficients, layout.sizes)
 
 
 def predicted_log_odds(genomes: jax.Array, answers: Response, weight: jax.Array, others: jax.Array) -> jax.Array:
@@ -46,17 +103,18 @@ def predicted_log_odds(genomes: jax.Array, answers: Response, weight: jax.Array,
     return mean + jnp.matmul(asked - centre[None], coefficients, precision=jax.lax.Precision.HIGHEST)
 
 
-def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float) -> jax.Array:
-    """Fits `response ~ intercept + bits @ coefficients` by weighted least squares with an L2 penalty.
+def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float | jax.Array) -> jax.Array:
+    """Fits `response ~ intercept + bits @ coefficients` by weighted least squares with a quadratic penalty.
 
     Args:
         bits: `[E, S]` bool.
         response: `[E]` float32; not read where the weight is 0.
         weight: `[E]` float32, at least 0.
-        penalty: above 0, on the coefficients and not on the intercept.
+        penalty: above 0, on the squares of the coefficients and not on the intercept; or a matrix `[S, S]` float32,
+            positive definite, on their products.
 
     Returns:
-        `[S]` float32, the coefficients; 0 where a bit never varies.
+        `[S]` float32, the coefficients; 0 where a bit never varies and no other is tied to it by the penalty.
 
     References:
         Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems (1970).
@@ -68,7 +126,9 @@ def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: f
     centred = x - jnp.matmul(weight, x, precision=precision)[None] / total
     centred_response = response - jnp.sum(weight * response) / total
     weighted = centred * weight[:, None]
-    gram = jnp.matmul(weighted.T, centred, precision=precision) + penalty * jnp.eye(x.shape[1], dtype=jnp.float32)
+    if isinstance(penalty, float):
+        penalty = penalty * jnp.eye(x.shape[1], dtype=jnp.float32)
+    gram = jnp.matmul(weighted.T, centred, precision=precision) + penalty
     moment = jnp.matmul(weighted.T, centred_response, precision=precision)
     factor = jax.scipy.linalg.cho_factor(gram, lower=True)
     return jax.scipy.linalg.cho_solve(factor, moment)
