@@ -27,7 +27,8 @@ def explain_in_places(classifier, images, method, *, places, target=-1):
 
 @pytest.mark.parametrize("target", [-1, "top2"])
 def test_who_ends_early_leaves_the_place_to_the_next_and_nobody_gets_another_answer(toy_classifier, toy_images, target):
-    method = ELIME(evaluations=120, segmentation=Grid(4, 4), fill="image-mean", max_segments=32, patience=1)
+    grid = {"segmentation": Grid(4, 4), "fill": "image-mean", "max_segments": 32}
+    method = ELIME(evaluations=120, population=8, patience=1, **grid)
     found, rounds = explain_in_places(toy_classifier, toy_images, method, places=4, target=target)
     expected = explain(jax.random.key(4), toy_classifier, toy_images, None if target == -1 else target, method=method)
     for field in FIELDS:
