@@ -114,7 +114,7 @@ def forward_passes(lab: Lab) -> list[dict[str, Any]]:
             break
         classifier = random_classifier(name, lab.options.dtype)
         timed = _timed(classifier, images)
-        flops = flops_of_a_pass(classifier, batch)
+        flops = flops_of_a_pass(classifier)
         rate = None if flops is None else flops * 1000 / timed["median"]
         share = None if rate is None else rate / lab.product_rates[lab.options.dtype]
         rows.append({"model": name, "batch": batch, **timed, "flops_per_s": rate, "share_of_matrix_product": share})

@@ -165,7 +165,7 @@ def time_kernel(kernel: Kernel, classifier: xaijax.Classifier, images: np.ndarra
 
 def arithmetic(classifier: xaijax.Classifier, kernel: Kernel, dtype: Dtype, evaluations_per_s: float) -> dict[str, Any]:
     """Returns how near the evaluations come to the devices' rate of matrix products."""
-    flops = flops_of_a_pass(classifier, kernel.micro_batch)
+    flops = flops_of_a_pass(classifier)
     products = matrix_product_rate(dtype, devices=kernel.devices)
     used = None if flops is None else flops * evaluations_per_s
     return {

@@ -11,7 +11,8 @@ from published import random_array
 from xaijax.classifier import Classifier, Taps
 from xaijax.models.architectures import ARCHITECTURES
 from xaijax.models.convolution import convolve, max_pool, mean_pool, spatial_padding
-from xaijax.models.layers import ShapesOnly, fold_batch_norms
+from xaijax.models.layers import ConvNorm, ShapesOnly, fold_batch_norms, image_by_image
+from xaijax.models.mobilenet import InvertedResidual
 from xaijax.models.weights import fill_module, flat_state, from_torch_layout
 
 FAMILIES = ["scenes-resnet", "scenes-densenet", "scenes-mobilenet", "mobilenet_v3_small_050", "mobilenet_v1"]
@@ -33,10 +34,12 @@ def build(name, *, channels=3, num_classes=4):
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize(("size", "groups"), [(1, 1), (3, 6), (5, 6), (3, 1), (3, 2)])
-def test_convolve_is_the_sum_over_the_window(size, groups, stride, padding):
-    x = RANDOM.normal(size=(2, 7, 8, 6)).astype(np.float32)
-    kernel = RANDOM.normal(size=(size, size, 6 // groups, 6)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("size", "channels", "groups"), [(1, 6, 1), (3, 6, 6), (5, 6, 6), (3, 6, 1), (3, 6, 2), (3, 3, 1)]
+)
+def test_convolve_is_the_sum_over_the_window(size, channels, groups, stride, padding):
+    x = RANDOM.normal(size=(2, 7, 8, channels)).astype(np.float32)
+    kernel = RANDOM.normal(size=(size, size, channels // groups, 6)).astype(np.float32)
     pads = spatial_padding((7, 8), (size, size), stride, padding)
     padded = np.pad(x, ((0, 0), *pads, (0, 0)))
     height, width = ((padded.shape[axis] - size) // stride + 1 for axis in (1, 2))
@@ -82,6 +85,37 @@ def test_pools():
     x = jnp.arange(25.0).reshape(1, 5, 5, 1)
     np.testing.assert_array_equal(max_pool(x, 3, 2, "symmetric")[0, :, :, 0], [[6, 8, 9], [16, 18, 19], [21, 23, 24]])
     np.testing.assert_array_equal(mean_pool(x, 2)[0, :, :, 0], [[3, 5], [13, 15]])
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+@pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 2), (3, 1), (5, 3)])
+@pytest.mark.parametrize("shape", [(7, 8), (12, 11), (1, 1)])
+def test_max_pool_has_the_bits_of_xlas_windows(shape, size, stride, padding):
+    x = jnp.asarray(RANDOM.normal(size=(2, *shape, 3)), jnp.float32)
+    pads = ((0, 0), *spatial_padding(shape, (size, size), stride, padding), (0, 0))
+    expected = lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), pads)
+    np.testing.assert_array_equal(max_pool(x, size, stride, padding), expected)
+
+
+def count_loops(layer, x):
+    return str(jax.make_jaxpr(layer)(x)).count("scan[")
+
+
+def test_what_outgrows_the_cache_is_seen_image_by_image_and_is_the_same():
+    block = InvertedResidual(3, 3, stride=1, expansion=6, padding="symmetric", rngs=nnx.Rngs(0))
+    fold_batch_norms(block)
+    x = jnp.asarray(RANDOM.normal(size=(3, 128, 128, 3)), jnp.float32)
+    assert count_loops(lambda x: image_by_image(block, x), x) == 1
+    np.testing.assert_allclose(image_by_image(block, x), block(x), rtol=1e-4, atol=1e-4)
+    for little in (x[:, ::4, ::4], x[:1]):
+        assert count_loops(lambda x: image_by_image(block, x), little) == 0
+
+
+def test_batch_norms_that_are_not_folded_see_all_images():
+    layer = ConvNorm(3, 16, rngs=nnx.Rngs(0))
+    layer.norm.use_running_average = False
+    x = jnp.asarray(RANDOM.normal(size=(2, 128, 128, 3)), jnp.float32)
+    np.testing.assert_array_equal(image_by_image(layer, x), layer(x))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -1,6 +1,7 @@
 """Convolutions lowered to what is fast on each platform, and pooling."""
 
 import functools
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import jax
@@ -25,9 +26,10 @@ def spatial_padding(size: tuple[int, int], kernel: tuple[int, int], stride: int,
 def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 1, padding: Padding) -> jax.Array:
     """Convolves images with a kernel.
 
-    On CPU a 1x1 convolution is a matrix product (1.5 to 5 times faster than XLA's convolution) and a depthwise one is a
-    sum of shifted products (8 to 40 times faster); elsewhere the library's convolution is the right one. Reverse-mode
-    differentiation only, where `groups` is 1 or all channels'.
+    On CPU a 1x1 convolution is a matrix product (1.5 to 5 times faster than XLA's convolution), a depthwise one is a
+    sum of shifted products (8 to 40 times faster), and a 3x3 one of the few channels of an image gathers each pixel's
+    neighbours for a matrix product (1.7 to 5 times faster); elsewhere the library's convolution is the right one.
+    Reverse-mode differentiation only, where `groups` is 1 or all channels'.
 
     Args:
         x: `[N, H, W, C]`.
@@ -67,7 +69,22 @@ def _library(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, groups: i
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _dense(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    return _library(x, kernel, stride, pads, 1)
+    def library(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return _library(x, kernel, stride, pads, 1)
+
+    if kernel.shape[:2] != (3, 3) or not 2 <= kernel.shape[2] <= 4:
+        return library(x, kernel)
+
+    def gathered(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return one_by_one(lambda images: _gathered(images, kernel, stride, pads), x)
+
+    return lax.platform_dependent(x, kernel, cpu=gathered, default=library)
+
+
+def _gathered(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
+    shifts = _shifts(jnp.pad(x, ((0, 0), *pads, (0, 0))), kernel.shape[:2], stride)
+    neighbours = jnp.concatenate([shifted for _, _, shifted in shifts], axis=3)
+    return jnp.einsum("nhwc,cd->nhwd", neighbours, kernel.reshape(-1, kernel.shape[3]))
 
 
 def _dense_forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> tuple[jax.Array, tuple]:
@@ -127,21 +144,49 @@ def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pad
     # In bfloat16 the sum is kept in float32, as the library's convolution keeps it.
     padded = jnp.pad(x.astype(jnp.float32), ((0, 0), *pads, (0, 0)))
     kernel = kernel.astype(jnp.float32)
-    height = (padded.shape[1] - kernel.shape[0]) // stride + 1
-    width = (padded.shape[2] - kernel.shape[1]) // stride + 1
     total = jnp.zeros((), jnp.float32)
-    for row in range(kernel.shape[0]):
-        for column in range(kernel.shape[1]):
-            rows = slice(row, row + (height - 1) * stride + 1, stride)
-            columns = slice(column, column + (width - 1) * stride + 1, stride)
-            total = total + padded[:, rows, columns] * kernel[row, column, 0][None, None, None]
+    for row, column, shifted in _shifts(padded, kernel.shape[:2], stride):
+        total = total + shifted * kernel[row, column, 0][None, None, None]
     return total.astype(x.dtype)
 
 
+def _shifts(padded: jax.Array, size: tuple[int, ...], stride: int) -> Iterator[tuple[int, int, jax.Array]]:
+    """Yields each place `(row, column)` of a window, and the pixels that lie there as the window goes over images."""
+    height = (padded.shape[1] - size[0]) // stride + 1
+    width = (padded.shape[2] - size[1]) // stride + 1
+    for row in range(size[0]):
+        for column in range(size[1]):
+            rows = slice(row, row + (height - 1) * stride + 1, stride)
+            columns = slice(column, column + (width - 1) * stride + 1, stride)
+            yield row, column, padded[:, rows, columns]
+
+
+def one_by_one(layer: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """Applies a layer to images `[N, ...]` one at a time, so that on a CPU what it makes of one stays in the cache."""
+    return layer(x) if x.shape[0] == 1 else lax.map(lambda image: layer(image[None])[0], x)
+
+
 def max_pool(x: jax.Array, size: int, stride: int, padding: Padding) -> jax.Array:
-    """Returns the maximum of each `size` x `size` window of `[N, H, W, C]`."""
+    """Returns the maximum of each `size` x `size` window of `[N, H, W, C]`.
+
+    On CPU as maxima of shifted rows, then of shifted columns (8 times faster than XLA's windows, the same bits).
+    Reverse-mode differentiation gives each of several equal maxima a share there, elsewhere the first of them all.
+    """
     pads = spatial_padding((x.shape[1], x.shape[2]), (size, size), stride, padding)
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, size, size, 1), (1, stride, stride, 1), ((0, 0), *pads, (0, 0)))
+
+    def library(x: jax.Array) -> jax.Array:
+        window, strides = (1, size, size, 1), (1, stride, stride, 1)
+        return lax.reduce_window(x, -jnp.inf, lax.max, window, strides, ((0, 0), *pads, (0, 0)))
+
+    def shifted(x: jax.Array) -> jax.Array:
+        padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
+        for axis in (1, 2):
+            end = (padded.shape[axis] - size) // stride * stride + 1
+            shifts = (lax.slice_in_dim(padded, i, i + end, stride, axis) for i in range(size))
+            padded = functools.reduce(jnp.maximum, shifts)
+        return padded
+
+    return lax.platform_dependent(x, cpu=shifted, default=library)
 
 
 def mean_pool(x: jax.Array, size: int) -> jax.Array:

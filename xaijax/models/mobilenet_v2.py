@@ -11,7 +11,7 @@ from flax import nnx
 
 from xaijax.classifier import Taps
 from xaijax.models.convolution import Padding
-from xaijax.models.layers import ConvNorm, Head, relu6
+from xaijax.models.layers import ConvNorm, Head, image_by_image, relu6
 from xaijax.models.mobilenet import InvertedResidual, round_channels
 from xaijax.models.weights import Table, conv_norm_rows, linear_rows
 
@@ -81,10 +81,10 @@ class MobileNetV2(nnx.Module):
 
     def __call__(self, x: jax.Array, taps: Taps) -> jax.Array:
         """Maps normalised images `[N, H, W, C]` to logits `[N, K]`."""
-        x = taps("stem", self.stem(x))
+        x = taps("stem", image_by_image(self.stem, x))
         for index, blocks in enumerate(self.stages):
             for block in blocks:
-                x = block(x)
+                x = image_by_image(block, x)
             x = taps(f"stage{index + 1}", x)
         return self.head(taps("last", self.last(x)))
 

@@ -11,7 +11,7 @@ from flax import nnx
 
 from xaijax.classifier import Taps
 from xaijax.models.convolution import Padding
-from xaijax.models.layers import ConvNorm, Head
+from xaijax.models.layers import ConvNorm, Head, image_by_image
 from xaijax.models.mobilenet import InvertedResidual, round_channels
 from xaijax.models.mobilenet_v2 import timm_block_rows
 from xaijax.models.weights import Table, conv_norm_rows, linear_rows
@@ -112,11 +112,11 @@ class MobileNetV3(nnx.Module):
 
     def __call__(self, x: jax.Array, taps: Taps) -> jax.Array:
         """Maps normalised images `[N, H, W, C]` to logits `[N, K]`."""
-        x = taps("stem", self.stem(x))
+        x = taps("stem", image_by_image(self.stem, x))
         number = 1
         for index, blocks in enumerate(self.stages):
             for block in blocks:
-                x = taps(f"block{number}", block(x))
+                x = taps(f"block{number}", image_by_image(block, x))
                 number += 1
             x = taps(f"stage{index + 1}", x)
         hidden = self.hidden(taps("last", self.last(x)))

@@ -60,7 +60,7 @@ def measure_roofline(
         seconds: that each measurement takes, about.
     """
     dtype: Dtype = getattr(classifier.apply, "dtype", "float32")
-    operations = flops_of_a_pass(classifier, micro_batch)
+    operations = flops_of_a_pass(classifier)
     return Roofline(
         evaluations_per_s=evaluations_per_s,
         forward_per_s=forward_rate(classifier, micro_batch, devices=devices, seconds=seconds),
@@ -115,12 +115,12 @@ def on_each_device(run: Callable[..., jax.Array], devices: int) -> Callable[...,
     return jax.shard_map(run, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec(AXIS), check_vma=False)
 
 
-def flops_of_a_pass(classifier: Classifier, micro_batch: int) -> float | None:
+def flops_of_a_pass(classifier: Classifier) -> float | None:
     """Returns the floating-point operations of a forward pass of one image, as XLA counts them; None if it does not."""
-    shape = (micro_batch, *classifier.input_size, classifier.channels)
+    shape = (1, *classifier.input_size, classifier.channels)  # XLA counts a loop over images as one of them
     forward = jax.jit(lambda params, images: classifier.apply(params, images)[0])
     counted: Any = forward.lower(classifier.params, jax.ShapeDtypeStruct(shape, jnp.float32)).cost_analysis()
-    return counted["flops"] / micro_batch if counted and counted.get("flops", 0) > 0 else None
+    return counted["flops"] if counted and counted.get("flops", 0) > 0 else None
 
 
 def matrix_product_rate(dtype: Dtype, *, devices: int = 1, side: int | None = None, seconds: float = 0.5) -> float:
