@@ -99,8 +99,10 @@ def bare_passes(
 
     def run(classifier: Classifier, images: jax.Array, passes: jax.Array) -> jax.Array:
         def step(index: jax.Array, total: jax.Array) -> jax.Array:
-            chosen = (index + jnp.arange(micro_batch)) % len(images)  # another order each time: nothing to hoist
-            return total + classifier.apply(classifier.params, to_unit_range(images[chosen]))[0]
+            # Another order each time, and images that wait for the total: with one image, too, nothing can be hoisted.
+            chosen = (index + jnp.arange(micro_batch)) % len(images)
+            shown, total = jax.lax.optimization_barrier((images, total))
+            return total + classifier.apply(classifier.params, to_unit_range(shown[chosen]))[0]
 
         return jax.lax.fori_loop(0, passes, step, jnp.zeros((micro_batch, classifier.num_classes)))
 
