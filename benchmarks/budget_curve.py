@@ -161,7 +161,8 @@ def main(options: Options) -> None:
             batch = paths[start : start + options.batch]
             budgets = options.budgets[: 1 if names[0] in FIXED else None]
             wanted = set(itertools.product(names, budgets, [path.name for path in batch]))
-            if wanted <= {(row["method"], row["budget"], row["image"]) for row in rows}:
+            known = {(row["method"], row["budget"], row["image"]) for row in rows}
+            if wanted <= known:
                 continue
             images = read_photographs(batch, classifier)
             for name, budget, result, scores, seconds in score_maps(names, classifier, images, options):
@@ -171,6 +172,7 @@ def main(options: Options) -> None:
                     | {"evaluations": int(result.evaluations[place]), "batch_seconds": round(seconds, 2)}
                     | {metric: round(float(values[place]), 6) for metric, values in metrics.items()}
                     for place, path in enumerate(batch)
+                    if (name, budget, path.name) not in known  # a budget that was added measures its neighbours again
                 ]
                 rows += fresh
                 with journal.open("a") as file:
