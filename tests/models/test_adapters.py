@@ -49,6 +49,27 @@ def test_nnx_module_is_put_in_evaluation():
     np.testing.assert_array_equal(classifier(IMAGES), classifier(IMAGES))
 
 
+def test_a_training_loop_that_explains_trains_on_as_before():
+    class Trained(NNXNet):
+        def __init__(self, rngs):
+            super().__init__(rngs)
+            self.norm = nnx.BatchNorm(5, rngs=rngs)
+
+        def __call__(self, images):
+            return self.norm(super().__call__(images))
+
+    explained, undisturbed = Trained(nnx.Rngs(0)), Trained(nnx.Rngs(0))
+    Classifier.from_nnx(explained, num_classes=5)(IMAGES)
+    assert not explained.drop.deterministic
+    assert not explained.norm.use_running_average
+    for _ in range(2):  # dropout draws, and the running statistics move, as if nothing had been explained
+        np.testing.assert_array_equal(explained(IMAGES), undisturbed(IMAGES))
+    np.testing.assert_array_equal(explained.norm.mean, undisturbed.norm.mean)
+    explained.eval()
+    Classifier.from_nnx(explained, num_classes=5)
+    assert explained.drop.deterministic
+
+
 def test_linen_module_with_variables_and_arguments():
     module = LinenNet()
     variables = module.init(jax.random.key(0), jnp.asarray(IMAGES), train=False)

@@ -83,12 +83,14 @@ class Classifier:
 
         Args:
             module: called as `module(images)`, with `images` normalised by `mean` and `std`, it returns logits
-                `[N, K]`. A module with an attribute `tap_names` is called as `module(images, taps)` with a `Taps`.
+                `[N, K]`. A module with an attribute `tap_names` is called as `module(images, taps)` with a `Taps`. It
+                stays as it is, in training mode or not; the classifier is a copy of it in evaluation mode.
             dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
             **facts: fields of `Classifier`; `num_classes` is required.
         """
-        module.eval()
-        graph, state = nnx.split(module)
+        copy = nnx.merge(*nnx.split(module))
+        copy.eval()
+        graph, state = nnx.split(copy)
         facts = _facts(facts)
         names = tuple(getattr(module, "tap_names", ()))
         apply = NNXApply(facts["mean"], facts["std"], dtype or "float32", graph, names)
