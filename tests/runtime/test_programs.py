@@ -2,6 +2,9 @@
 
 import dataclasses
 import functools
+import hashlib
+import os
+import pickle
 import time
 
 import chex
@@ -12,6 +15,7 @@ import pytest
 
 import xaijax
 from xaijax import ELIME, LIME
+from xaijax.fitness import Targets
 from xaijax.runtime import programs
 from xaijax.runtime.job import Job, Request, compile_job
 from xaijax.runtime.programs import traced_once
@@ -19,12 +23,6 @@ from xaijax.runtime.programs import traced_once
 pytestmark = pytest.mark.quick_compile
 
 ORIGIN = "a network"
-
-
-@chex.dataclass(frozen=True)
-class Pair:
-    key: jax.Array
-    numbers: jax.Array
 
 
 @pytest.fixture
@@ -42,24 +40,25 @@ def count_traces():
     @functools.partial(jax.jit, static_argnums=1)
     def double(pair, times):
         traced.append(times)
-        return dataclasses.replace(pair, numbers=times * pair.numbers + jax.random.uniform(pair.key)), None
+        drawn = times * pair.against + jax.random.uniform(pair.explained)
+        return dataclasses.replace(pair, against=drawn), (None, [pair])
 
     return double, traced
 
 
 def pair_of(count):
-    return Pair(key=jax.random.key(3), numbers=jnp.arange(count, dtype=jnp.float32))
+    return Targets(explained=jax.random.key(3), against=jnp.arange(count, dtype=jnp.float32))
 
 
 def test_what_was_traced_is_not_traced_again(folder):
     first, traced = count_traces()
-    told, nothing = traced_once(first, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
-    assert nothing is None
+    told, more = traced_once(first, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
+    chex.assert_trees_all_equal(more, (None, [pair_of(4)]))
     assert traced == [2]
     again, traced = count_traces()
-    chex.assert_trees_all_equal(traced_once(again, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4)), (told, None))
+    chex.assert_trees_all_equal(traced_once(again, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4)), (told, more))
     assert traced == []
-    chex.assert_trees_all_equal(again(pair_of(4), 2), (told, None))
+    chex.assert_trees_all_equal(again(pair_of(4), 2), (told, more))
 
 
 def test_other_shapes_and_settings_are_traced(folder):
@@ -67,7 +66,7 @@ def test_other_shapes_and_settings_are_traced(folder):
         function, traced = count_traces()
         told, _ = traced_once(function, (pair_of(count),), (times,), origin=ORIGIN)(pair_of(count))
         assert traced == [times]
-        assert told.numbers.shape == (count,)
+        assert told.against.shape == (count,)
     assert len(list(folder.iterdir())) == 3
 
 
@@ -112,6 +111,45 @@ def test_a_damaged_file_is_traced_again(folder, damage):
     assert len(file.read_bytes()) >= len(whole) // 2
 
 
+class Forged:
+    """What runs a command when it is unpickled."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_a_forged_file_runs_nothing(folder, tmp_path):
+    traced_once(count_traces()[0], (pair_of(4),), (2,), origin=ORIGIN)
+    (file,) = folder.iterdir()
+    content = pickle.dumps((b"", Forged(f"touch {tmp_path / 'run'}")))
+    file.write_bytes(hashlib.blake2b(content, digest_size=32).digest() + content)
+    function, traced = count_traces()
+    traced_once(function, (pair_of(4),), (2,), origin=ORIGIN)
+    assert traced == [2]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["os:stat_result", "subprocess:Popen", "xaijax.cli:main", "xaijax.nowhere:Batch"])
+def test_a_structure_names_dataclasses_of_the_package_alone(name):
+    with pytest.raises((ValueError, ImportError)):
+        programs._structured([name, {"args": "leaf"}])
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_nothing_is_taken_from_a_folder_that_others_may_write_into(folder, mode):
+    traced_once(count_traces()[0], (pair_of(4),), (2,), origin=ORIGIN)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(mode)
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    function, traced = count_traces()
+    traced_once(function, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
+    assert traced == [2]
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
 def test_another_origin_is_traced(folder):
     for origin in (ORIGIN, "another network"):
         function, traced = count_traces()
@@ -142,15 +180,15 @@ def test_what_jax_cannot_write_is_traced_as_it_is_called(folder, monkeypatch):
     function, traced = count_traces()
     told, _ = traced_once(function, (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
     assert traced == [2]
-    assert told.numbers.shape == (4,)
-    assert not folder.exists()
+    assert told.against.shape == (4,)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(folder):
     folder.parent.mkdir(exist_ok=True)
     folder.write_text("a file")
     told, _ = traced_once(count_traces()[0], (pair_of(4),), (2,), origin=ORIGIN)(pair_of(4))
-    assert np.all(np.isfinite(told.numbers))
+    assert np.all(np.isfinite(told.against))
 
 
 def test_what_was_used_longest_ago_is_dropped(folder, monkeypatch):

@@ -1,13 +1,16 @@
 """Traced programs kept between runs, so that a second start of a command neither traces nor lowers them again.
 
 JAX's own cache keeps what was compiled and finds it by what was traced. Here, beside it, lies what was traced, found by
-what that follows from: the sources of xaijax, the versions of what it builds on, and what the arguments are.
+what that follows from: the sources of xaijax, the versions of what it builds on, and what the arguments are. No file
+can run code of its own when it is opened, and none is opened in a folder that others may write into.
 """
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
-import pickle
+import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import jax
 from jax import export
 
 import xaijax
+from xaijax.runtime.cache import make_private
 from xaijax.runtime.versions import package_versions
 from xaijax.runtime.whole import write_whole
 
@@ -42,21 +46,21 @@ def traced_once(
     Returns:
         A function of the arguments `dynamic`, as `jax.jit` makes them.
     """
-    folder = _folder()
-    if folder is None or origin is None:
-        return _bound(function, static)
     told = repr((_told(function, dynamic), static, origin, _surroundings()))
-    if " at 0x" in told:  # a function of the user's, of which there is no more than its address
+    is_known = origin is not None and " at 0x" not in told  # no function of the user's, known by its address alone
+    folder = _folder() if is_known else None
+    if folder is None:
         return _bound(function, static)
     path = folder / f"{function.__name__}-{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}"
     kept = _read(path)
     if kept is None:
         try:
-            kept = _trace(function, dynamic, static)
+            content, described = _trace(function, dynamic, static)
         except (NotImplementedError, ValueError):  # JAX has no bytes for some custom calls
             return _bound(function, static)
         with contextlib.suppress(OSError):
-            _write(path, kept)
+            _write(path, content, described)
+        kept = content, jax.tree.structure(_structured(described))
     exported, outside = export.deserialize(bytearray(kept[0])), kept[1]
     return jax.jit(lambda *arguments: jax.tree.unflatten(outside, exported.call(*jax.tree.leaves(arguments))))
 
@@ -68,22 +72,70 @@ def _bound(function: Callable[..., Any], static: tuple[Any, ...]) -> Any:
 
 def _folder() -> Path | None:
     cache = jax.config.values["jax_compilation_cache_dir"]
-    is_on = jax.config.values["jax_enable_compilation_cache"]
-    return Path(cache) / "programs" if is_on and cache and "://" not in cache else None
+    if not cache or "://" in cache or not jax.config.values["jax_enable_compilation_cache"]:
+        return None
+    folder = Path(cache) / "programs"
+    try:
+        return folder if make_private(folder) else None
+    except OSError:
+        return None
 
 
 def _trace(function: Callable[..., Any], dynamic: Any, static: Any) -> tuple[bytes, Any]:
-    """Returns what was traced, as bytes, and the structure of what it returns."""
+    """Returns what was traced, as bytes, and the structure of what it returns, as `_described` tells it."""
     leaves, inside = jax.tree.flatten(dynamic)
     outside = None
 
     def flat(*leaves: Any) -> list[Any]:
         nonlocal outside
-        returned, outside = jax.tree.flatten(function(*jax.tree.unflatten(inside, leaves), *static))
-        return returned
+        returned = function(*jax.tree.unflatten(inside, leaves), *static)
+        outside = _described(returned)
+        return jax.tree.leaves(returned)
 
     exported = export.export(jax.jit(flat))(*leaves)
     return bytes(exported.serialize()), outside
+
+
+def _described(tree: Any) -> Any:
+    """Returns the structure of a pytree as JSON can hold it: of tuples, lists, and dataclasses of this package.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+
+    def describe(tree: Any) -> Any:
+        if tree is None:
+            return None
+        if type(tree) in (tuple, list):
+            return [type(tree).__name__, [describe(each) for each in tree]]
+        if dataclasses.is_dataclass(tree):
+            fields = {field.name: describe(getattr(tree, field.name)) for field in dataclasses.fields(tree)}
+            return [f"{type(tree).__module__}:{type(tree).__qualname__}", fields]
+        return "leaf"
+
+    described = describe(tree)
+    told: Any = jax.tree.structure(_structured(described))
+    if told != jax.tree.structure(tree):
+        raise ValueError(f"the structure {jax.tree.structure(tree)} cannot be told in JSON")
+    return described
+
+
+def _structured(described: Any) -> Any:
+    """Returns a pytree of a structure that `_described` told; its leaves are zeros.
+
+    Raises:
+        ValueError: it names what is no dataclass of this package.
+    """
+    if described is None or described == "leaf":
+        return None if described is None else 0
+    name, parts = described
+    if name in ("tuple", "list"):
+        return {"tuple": tuple, "list": list}[name](map(_structured, parts))
+    module, _, kind = name.partition(":")
+    found = getattr(importlib.import_module(module), kind, None) if module.startswith("xaijax.") else None
+    if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+        raise ValueError(f"{name!r} is no dataclass of xaijax")
+    return found(**{field: _structured(part) for field, part in parts.items()})
 
 
 def _told(function: Callable[..., Any], dynamic: Any) -> Any:
@@ -114,6 +166,7 @@ def _code() -> tuple[str, ...]:
 
 
 def _read(path: Path) -> tuple[bytes, Any] | None:
+    """Returns a program that was kept, as bytes, and the structure of what it returns."""
     try:
         content = path.read_bytes()
         path.touch()
@@ -122,12 +175,15 @@ def _read(path: Path) -> tuple[bytes, Any] | None:
     digest, kept = content[:DIGEST], content[DIGEST:]
     if hashlib.blake2b(kept, digest_size=DIGEST).digest() != digest:
         return None
-    program: tuple[bytes, Any] = pickle.loads(kept)
-    return program
+    structure, _, exported = kept.partition(b"\n")
+    try:
+        return exported, jax.tree.structure(_structured(json.loads(structure)))
+    except (ValueError, TypeError, AttributeError, ImportError):  # written by no version of this module
+        return None
 
 
-def _write(path: Path, program: tuple[bytes, Any]) -> None:
-    content = pickle.dumps(program)
+def _write(path: Path, program: bytes, described: Any) -> None:
+    content = json.dumps(described).encode() + b"\n" + program
     write_whole(path, hashlib.blake2b(content, digest_size=DIGEST).digest() + content)
     files = sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime)
     for file in files[:-MOST_FILES]:
