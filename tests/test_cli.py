@@ -127,7 +127,7 @@ def test_report_draws_the_page_again(photos, tmp_path, capsys):
     assert main(["report", str(out)]) == 0
     assert (out / "index.html").exists()
     assert main(["report", str(photos)]) == 2
-    assert "no finished run" in capsys.readouterr().err
+    assert "holds no run" in capsys.readouterr().err
 
 
 def test_an_error_of_the_program_has_an_exit_code_of_its_own(capsys, monkeypatch):
@@ -154,9 +154,30 @@ def test_the_demo_explains_scenes(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "overlap" in printed
     assert "images a second, after" in printed
-    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    assert len(rows) == 4
-    assert np.mean([row["overlap"] for row in rows]) > 0.3
-    assert len(list((tmp_path / "overlays").iterdir())) == 4
+    overlaps = [float(line.split()[-2]) for line in printed.splitlines()[2:6]]
+    assert np.mean(overlaps) > 0.3
+    rows = (tmp_path / "results.jsonl").read_bytes()
+    assert len(rows.splitlines()) == len(list((tmp_path / "overlays").iterdir())) == 4
     assert (tmp_path / "index.html").exists()
     assert main(["demo", "--images", "0", "--out", str(tmp_path)]) == 2
+    # It is an ordinary run: it goes on, can be evaluated, and takes no other run's place.
+    assert main(["evaluate", str(tmp_path)]) == 0
+    assert main(["demo", "--images", "4", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "results.jsonl").read_bytes() == rows
+    capsys.readouterr()
+    assert main(["demo", "--images", "4", "--seed", "1", "--out", str(tmp_path)]) == 2
+    assert "holds a run with other settings: seed (0 then, 1 now)" in capsys.readouterr().err
+    assert (tmp_path / "results.jsonl").read_bytes() == rows
+
+
+def test_the_demo_overwrites_no_run_and_no_folder(photos, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["explain", str(photos / "0.png"), *FAST, "--out", str(out)]) == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("of the user")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for folder in (out, tmp_path / "mine"):
+        assert main(["demo", "--images", "2", "--out", str(folder)]) == 2
+    assert "other settings" in (told := capsys.readouterr().err)
+    assert "is no folder of a run and holds 'index.html', which stays as it is" in told
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

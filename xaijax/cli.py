@@ -14,7 +14,6 @@ import jax
 import tyro
 
 from xaijax.models.zoo import is_embedded, names
-from xaijax.report.page import write_page
 from xaijax.runtime import evaluate
 from xaijax.runtime.asking import make_job
 from xaijax.runtime.cache import keep_compiled
@@ -26,6 +25,7 @@ from xaijax.runtime.inputs import find_sources
 from xaijax.runtime.job import compile_job
 from xaijax.runtime.on_ray import OnRay
 from xaijax.runtime.options import method_options
+from xaijax.runtime.page import write_page
 from xaijax.runtime.ray_cluster import connected
 from xaijax.runtime.run import run
 from xaijax.runtime.share import Share, find_share
@@ -110,7 +110,8 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     if options.cache:
         keep_compiled()
     engine = _on_ray(options, method, images=len(sources)) if options.engine == "ray" else None
-    job = make_job(options, method, images=len(sources))
+    platform = engine.platform if engine else None
+    job = make_job(options, method, images=len(sources), platform=platform)
     share = engine.share if engine else find_share(options.process_index, options.processes, options.block_size)
     if options.dry_run:
         print(estimate(sources, job, options.out, share))
@@ -126,6 +127,7 @@ def _explain(options: Explain, search: Any, command: str) -> int:
             retry_errors=options.retry_errors,
             log_json=options.log_json,
             profile=options.profile,
+            prune=options.prune,
         )
     for path, error in found.failures:
         print(f"xaijax: {path}: {error}", file=sys.stderr)

@@ -7,12 +7,14 @@ import pytest
 from PIL import Image
 
 from xaijax.report import page
-from xaijax.report.page import write_page
-from xaijax.runtime.folder import RUN
-from xaijax.runtime.journal import RESULTS, json_lines
+from xaijax.runtime.folder import FORMAT
+from xaijax.runtime.journal import json_lines
+from xaijax.runtime.layout import RESULTS, RUN
+from xaijax.runtime.page import write_page
 from xaijax.runtime.whole import write_json, write_picture, write_whole
 
-FIGURES = {"original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240, "status": "It ended."}
+FIGURES = {"target": 3, "original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240}
+FIGURES |= {"status": "It ended.", "files": "none"}
 ROWS = [
     {"path": "photos/a.png", "label": "beagle", "probability": 0.8, **FIGURES},
     {
@@ -26,7 +28,8 @@ ROWS = [
 
 
 def write_run(folder, rows=ROWS, **figures):
-    write_json(folder / RUN, {"settings": {"model": "<resnet>"}, **figures})
+    told = {"images": len(rows), "unlisted": 0, "list": "", "folder": None}
+    write_json(folder / RUN, {"format": FORMAT, "settings": {"model": "<resnet>"}, **told, **figures})
     write_whole(folder / RESULTS, json_lines(rows))
 
 
@@ -103,6 +106,8 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path, missing):
     write_run(tmp_path)
     for name in missing:
         (tmp_path / name).unlink()
-    with pytest.raises(ValueError, match="holds no finished run; run `xaijax explain` to its end first"):
+    with pytest.raises(
+        ValueError, match=r"holds no (finished run; run `xaijax explain` to its end|run; name the folder)"
+    ):
         write_page(tmp_path)
     assert not (tmp_path / "index.html").exists()

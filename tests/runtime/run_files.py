@@ -1,6 +1,6 @@
 """The files of a run, as tests compare them."""
 
-from xaijax.runtime.folder import RUN
+from xaijax.runtime.layout import RUN
 
 
 def contents(folder):

@@ -94,10 +94,9 @@ def edited(run, folder, edit):
 def test_what_cannot_be_evaluated_says_why_in_a_sentence(run, tmp_path, capsys):
     shutil.copytree(run / "run", tmp_path / "maskless")
     shutil.rmtree(tmp_path / "maskless" / "scores")
-    demo = tmp_path / "demo"
-    demo.mkdir()
-    (demo / "run.json").write_text('{"settings": {"model": "scenes-resnet"}}')
-    (demo / "results.jsonl").write_text('{"path": "scene-0"}\n')
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    shutil.copy(run / "run" / "run.json", unfinished)
     moved = edited(run, tmp_path / "moved", lambda row: {"path": row["path"] + ".moved"})
     changed = edited(run, tmp_path / "changed", lambda row: {"sha256": "0"})
     strangers, broken = tmp_path / "strangers.csv", tmp_path / "broken.csv"
@@ -105,8 +104,8 @@ def test_what_cannot_be_evaluated_says_why_in_a_sentence(run, tmp_path, capsys):
     broken.write_text("name,x0,y0,x1\n0.png,1,2,3\n")
     finished = str(run / "run")
     for arguments, message in (
-        ([str(tmp_path / "nowhere")], "no finished run"),
-        ([str(demo)], "holds a demo"),
+        ([str(tmp_path / "nowhere")], "holds no run"),
+        ([str(unfinished)], "no finished run"),
         ([str(tmp_path / "maskless")], "--save masks scores"),
         ([str(moved)], "no longer at"),
         ([str(changed)], "has changed"),

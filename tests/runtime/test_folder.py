@@ -1,15 +1,20 @@
 """The folder of a run: files whole or not at all, and a journal that survives a sudden end."""
 
 import json
+import os
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from xaijax.runtime.folder import RUN, RunFolder
-from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
+from xaijax.runtime.evaluate import evaluate_run
+from xaijax.runtime.folder import RunFolder
+from xaijax.runtime.journal import Journal, json_lines
+from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
+from xaijax.runtime.page import write_page
 from xaijax.runtime.share import Share
+from xaijax.runtime.status import read_progress
 from xaijax.runtime.whole import whole_file, write_array, write_json, write_mask, write_new, write_whole
 
 SETTINGS = {"seed": 0, "method": {"evaluations": 240, "crop": (1, 2)}, "model": "resnet"}
@@ -78,8 +83,11 @@ def test_a_line_holds_a_row_whatever_its_name():
     assert [json.loads(line) for line in lines] == ROWS
 
 
-def folder_and_journal(path, **options):
-    return RunFolder(path, SETTINGS, NAMES), Journal(path, rows_per_image=1, **options)
+def folder_and_journal(path, names=NAMES, **options):
+    folder = RunFolder(path, SETTINGS, names)
+    journal = Journal(path, rows_per_image=1, **options)
+    folder.take_list(journal)
+    return folder, journal
 
 
 def rows_of(journal):
@@ -95,8 +103,15 @@ def test_a_finished_run_is_read_again(tmp_path):
     assert names_in(folder.path) == sorted([RUN, RESULTS])
     assert (folder.path / RESULTS).read_bytes() == json_lines(ROWS)
     told = json.loads((folder.path / RUN).read_text())
-    assert len(told.pop("list")) == 64
-    assert told == {"settings": json.loads(json.dumps(SETTINGS)), "images": 4, "images_per_s": 2.0}
+    assert len(told.pop("list")) == len(told.pop("merged")) == 64
+    assert told == {
+        "format": "xaijax run 1",
+        "settings": json.loads(json.dumps(SETTINGS)),
+        "images": 4,
+        "unlisted": 0,
+        "folder": os.getcwd(),
+        "images_per_s": 2.0,
+    }
     _, again = folder_and_journal(tmp_path / "out")
     assert rows_of(again) == ROWS
     assert all(again.is_done(name) for name in NAMES)
@@ -121,6 +136,7 @@ def test_a_run_is_finished_by_who_finds_all_of_it(tmp_path):
 
 def test_a_journal_torn_at_any_byte_loses_its_last_line_alone(tmp_path):
     first, last = json_lines(ROWS[:3]), json_lines(ROWS[3:])
+    folder_and_journal(tmp_path)
     (tmp_path / BLOCKS).mkdir()
     for kept in range(len(last)):
         (tmp_path / BLOCKS / "000000.jsonl").write_bytes(first + last[:kept])
@@ -143,9 +159,9 @@ def test_a_block_that_another_process_died_in_is_read_again(tmp_path):
 
 
 def test_what_was_done_is_kept_when_the_run_is_stopped_again(tmp_path):
-    _, journal = folder_and_journal(tmp_path)
+    folder, journal = folder_and_journal(tmp_path, NAMES[:1])
     journal.add(0, ROWS[:1])
-    assert RunFolder(tmp_path, SETTINGS, NAMES[:1]).finish(journal, {})
+    assert folder.finish(journal, {})
     for block, row in enumerate(ROWS[1:]):
         folder_and_journal(tmp_path)[1].add(block % 2, [row])
     assert rows_of(folder_and_journal(tmp_path)[1]) == ROWS
@@ -189,8 +205,8 @@ def test_what_is_written_while_others_merge_is_not_dropped(tmp_path, monkeypatch
     journal.add(0, [{"path": NAMES[0], "error": "it is gone."}, *ROWS[1:]])
     merge = RunFolder._merge
 
-    def merge_and_add(*arguments):
-        merge(*arguments)
+    def merge_and_add(*arguments, **options):
+        merge(*arguments, **options)
         other.add(0, ROWS[:1])
 
     monkeypatch.setattr(RunFolder, "_merge", merge_and_add)
@@ -201,6 +217,7 @@ def test_what_is_written_while_others_merge_is_not_dropped(tmp_path, monkeypatch
 
 
 def test_a_line_that_a_machine_left_damaged_is_not_there(tmp_path):
+    folder_and_journal(tmp_path)
     (tmp_path / BLOCKS).mkdir()
     (tmp_path / BLOCKS / "000000.jsonl").write_bytes(json_lines(ROWS[:1]) + b"\0" * 30 + b"\n" + json_lines(ROWS[2:]))
     folder, journal = folder_and_journal(tmp_path)
@@ -212,7 +229,7 @@ def test_a_line_that_a_machine_left_damaged_is_not_there(tmp_path):
 
 def test_processes_of_one_run_have_one_list(tmp_path):
     folder, journal = folder_and_journal(tmp_path)
-    RunFolder(tmp_path, SETTINGS, [*NAMES, "another.png"])
+    folder_and_journal(tmp_path, [*NAMES, "another.png"])
     journal.add(0, ROWS)
     with pytest.raises(ValueError, match="start all processes again, with one list"):
         folder.finish(journal, {})
@@ -255,11 +272,217 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path):
         RunFolder(tmp_path / "file", SETTINGS, NAMES)
 
 
-def test_packed_results_are_of_one_list_of_images(tmp_path):
-    folder, journal = folder_and_journal(tmp_path)
-    journal.add(0, [row | {"packed": {"mask": 1}} for row in ROWS])
+def test_packed_results_stay_where_they_are_when_images_come_and_go(tmp_path):
+    rows = [{**row, "target": 1, "packed": {"mask": number}} for number, row in enumerate(ROWS)]
+    folder, journal = folder_and_journal(tmp_path, NAMES[1:3])
+    journal.add(0, rows[1:3])
     assert folder.finish(journal, {})
-    assert [row["shard"] for row in rows_of(journal)] == [0] * len(ROWS)
+    shard = (tmp_path / "packed" / "000000.jsonl.gz").read_bytes()
+    folder, journal = folder_and_journal(tmp_path, NAMES[:2])
+    journal.add(0, rows[:1])
+    assert folder.finish(journal, {})
+    found = read_lines(tmp_path)
+    assert [(row["path"], row["shard"]) for row in found] == [(NAMES[0], 1), (NAMES[1], 0), (NAMES[2], 0)]
+    assert found[1]["saved"] == {"packed": len(shard)}
+    assert (tmp_path / "packed" / "000000.jsonl.gz").read_bytes() == shard
+    folder, journal = folder_and_journal(tmp_path, NAMES[:1])
+    assert folder.finish(journal, {}, prune=True)
+    assert names_in(tmp_path / "packed") == ["000001.jsonl.gz"]
+
+
+def read_lines(folder):
+    return [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
+
+
+def add_all(folder, journal, names):
+    """Explains images, each with a mask."""
+    for index, name in enumerate(names):
+        write_mask(folder.path / "masks" / f"{index}_{name}.png", np.zeros((2, 2), bool))
+    journal.add(0, [{"path": name, "target": 1, "files": f"{index}_{name}"} for index, name in enumerate(names)])
+
+
+def test_what_is_no_longer_listed_stays_until_it_is_pruned(tmp_path, capsys):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "mine.png").write_bytes(b"of the user")
+    (tmp_path / "out").mkdir()
+    names = ["a", "b", "c", "d"]
+    out = tmp_path / "out"
+    folder, journal = folder_and_journal(out, names)
+    add_all(folder, journal, names)
+    assert folder.finish(journal, {"images_per_s": 2.0})
+    before = {row["path"]: row for row in read_lines(out)}
+    (out / "masks" / "mine.png").write_bytes(b"of the user")
+    (out / "notes.txt").write_text("of the user")
+
+    folder, journal = folder_and_journal(out, ["c"])
+    assert folder.unlisted == ["a", "b", "d"]
+    assert folder.finish(journal, {"images_per_s": 0.0})
+    assert read_lines(out) == [before[name] for name in ("c", "a", "b", "d")]
+    told = json.loads((out / RUN).read_text())
+    assert (told["images"], told["unlisted"], told["images_per_s"]) == (1, 3, 2.0)
+
+    folder, journal = folder_and_journal(out, ["d", "c"])
+    assert folder.finish(journal, {}, prune=True)
+    assert read_lines(out) == [before["d"], before["c"]]
+    assert names_in(out / "masks") == ["2_c.png", "3_d.png", "mine.png"]
+    assert (out / "notes.txt").read_text() == "of the user"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "index.html", "blocks", ".hidden", "masks"])
+def test_a_folder_that_holds_something_else_is_refused_and_stays(tmp_path, name):
+    if name in ("blocks", "masks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").write_text("of the user")
+    else:
+        (tmp_path / name).write_text("of the user")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(
+        ValueError, match=rf"is no folder of a run and holds '{name}', which stays as it is; name a fol"
+    ):
+        RunFolder(tmp_path, SETTINGS, NAMES)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_only_what_the_run_wrote_is_deleted_at_its_end(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    for name in ("notes.txt", "000000.jsonl.bak", ".DS_Store"):
+        (tmp_path / BLOCKS / name).write_text("of the user")
+    for name in (".a.png.0123456789abcdef.part", ".a.png.of the user's.part"):
+        (tmp_path / name).write_text("part")
+    assert folder.finish(journal, {})
+    assert names_in(tmp_path / BLOCKS) == [".DS_Store", "000000.jsonl.bak", "notes.txt"]
+    assert ".a.png.0123456789abcdef.part" not in names_in(tmp_path)
+    assert ".a.png.of the user's.part" in names_in(tmp_path)
+
+
+@pytest.mark.parametrize("name", [RESULTS, f"{BLOCKS}/000000.jsonl"])
+def test_results_without_the_settings_that_they_are_of_are_refused(tmp_path, name):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    if name == RESULTS:
+        assert folder.finish(journal, {})
+    (tmp_path / RUN).unlink()
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(
+        ValueError, match=r"holds results, but not the run\.json that says what they are of; put it back"
+    ):
+        RunFolder(tmp_path, {**SETTINGS, "seed": 1}, NAMES)
+    assert (tmp_path / name).read_bytes() == before
+
+
+BROKEN = {
+    "empty": b"",
+    "truncated": b'{"format": "xaijax run 1", "settings": {"seed"',
+    "no text": b"\xff\xfe\0",
+    "a list": b"[]",
+    "a number": b"7",
+    "of something else": b'{"settings": {}, "images": 4}',
+    "of another version": b'{"format": "xaijax run 7", "settings": {}, "images": 4, "unlisted": 0, "list": ""}',
+    "of other types": b'{"format": "xaijax run 1", "settings": [], "images": 4, "unlisted": 0, "list": ""}',
+    "too deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("command", ["explain", "status", "report", "evaluate"])
+def test_a_damaged_record_is_one_sentence_with_its_name(tmp_path, kind, command):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    assert folder.finish(journal, {})
+    (tmp_path / RUN).write_bytes(BROKEN[kind])
+    commands = {
+        "explain": lambda: RunFolder(tmp_path, SETTINGS, NAMES),
+        "status": lambda: read_progress(tmp_path),
+        "report": lambda: write_page(tmp_path),
+        "evaluate": lambda: evaluate_run(tmp_path),
+    }
+    with pytest.raises(ValueError, match=r"run\.json' is damaged, or of no run of this version of xaijax; put it back"):
+        commands[command]()
+    assert (tmp_path / RUN).read_bytes() == BROKEN[kind]
+
+
+JUNK = [
+    b"[]",
+    b"7",
+    b"null",
+    b'{"pa',
+    b"{}",
+    b'{"path": 7}',
+    b'{"path": "a.png", "files": "../../mine"}',
+    b"[" * 100_000,
+    b'{"path": "a.png", "target": "x"}',
+    b'{"path": "a.png", "shard": [1]}',
+    b"\xff\xfe",
+    b'{"path": "a", "written": "x"}',
+]
+
+
+def test_junk_in_a_journal_costs_its_own_lines_and_is_said(tmp_path):
     folder_and_journal(tmp_path)
-    with pytest.raises(ValueError, match="holds packed results of another list of images; name another folder"):
-        RunFolder(tmp_path, SETTINGS, NAMES[1:])
+    (tmp_path / BLOCKS).mkdir()
+    content = b"".join(line + b"\n" for line in [*JUNK, json_lines(ROWS[:2]).strip(), *JUNK])
+    (tmp_path / BLOCKS / "000000.jsonl").write_bytes(content)
+    folder, journal = folder_and_journal(tmp_path)
+    assert [journal.is_done(name) for name in NAMES] == [True, True, False, False]
+    (sentence,) = journal.sentences()
+    assert sentence.startswith(f"{2 * len(JUNK)} line(s) of ")
+    assert "000000.jsonl' are no results; their images are explained again." in sentence
+    journal.add(0, ROWS[2:])
+    assert folder.finish(journal, {})
+    assert read_lines(tmp_path) == ROWS
+
+
+@pytest.mark.parametrize("command", [write_page, evaluate_run])
+@pytest.mark.parametrize("junk", [JUNK[0], b'{"path": "a.png", "area": 0.5}', b'{"path": "a.png", "error": 7}'])
+def test_junk_in_the_results_is_one_sentence_with_its_line(tmp_path, command, junk):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, [{"path": name, "error": "it is gone."} for name in NAMES])
+    assert folder.finish(journal, {})
+    with (tmp_path / RESULTS).open("ab") as results:
+        results.write(junk + b"\n")
+    with pytest.raises(
+        ValueError, match=r"line 5 of '.*results\.jsonl' is no result of xaijax; start the same `xaijax exp"
+    ):
+        command(tmp_path)
+
+
+def test_relative_names_belong_to_one_folder(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    folder, journal = folder_and_journal(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / RUN).read_text())["folder"] == str(tmp_path / "one")
+    journal.add(0, ROWS)
+    assert folder.finish(journal, {})
+    monkeypatch.chdir(tmp_path / "two")
+    with pytest.raises(
+        ValueError, match=r"belong to '.*one', and those that are listed now to another folder; start the"
+    ):
+        RunFolder(tmp_path / "out", SETTINGS, NAMES)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    folder, journal = folder_and_journal(tmp_path / "out")
+    assert all(journal.is_done(name) for name in NAMES)
+    assert json.loads((tmp_path / "out" / RUN).read_text())["folder"] == str(tmp_path / "moved")
+
+
+def test_lines_of_pixels_that_were_replaced_are_not_those_of_the_image(tmp_path):
+    def line(sha256, time, **more):
+        return {"path": "a.png", "target": 1, "sha256": sha256, "bytes": 9, "mtime_ns": time, **more}
+
+    folder, journal = folder_and_journal(tmp_path, ["a.png"])
+    journal.add(5, [line("old", 1)])
+    journal.add(0, [line("new", 2, target=3)])  # of a later start, with other blocks
+    journal.scan()
+    assert list(journal.rows(["a.png"])) == [[line("new", 2, target=3)]]
+    copied = line("new", 7)
+    journal.add(0, [copied])  # another class of the same pixels, whose file was copied meanwhile
+    journal.scan()
+    assert len(next(journal.rows(["a.png"]))) == 2
+    assert folder.finish(journal, {})
+    journal.add(0, [{"path": "a.png", "bytes": 4, "mtime_ns": 9, "error": "a.png is damaged."}])
+    journal.scan()
+    assert journal.failures(["a.png"], 10) == [("a.png", "a.png is damaged.")]
+    assert not journal.is_explained("a.png")

@@ -8,7 +8,10 @@ import pytest
 
 from xaijax.explanation import Explanation
 from xaijax.runtime import packed
-from xaijax.runtime.packed import Shards, pack, read_packed, read_shard, unpack
+from xaijax.runtime.journal import json_lines
+from xaijax.runtime.layout import RESULTS
+from xaijax.runtime.packed import drop_shards, pack, read_packed, read_shard, shelve, unpack
+from xaijax.runtime.whole import write_whole
 
 
 def explanation(mask, segments=None, scores=None):
@@ -43,35 +46,49 @@ def test_a_score_map_comes_back_to_the_bit():
     np.testing.assert_array_equal(score, found.score[0])
 
 
-def lines(names, value):
-    return [{"path": name, "target": 3, "packed": {"mask": value}} for name in names]
+def merge(folder, rows, first=0):
+    """Writes the lines of a run as its end does, an image each."""
+    left = [line for lines in shelve(folder, ([row] for row in rows), first) for line in lines]
+    write_whole(folder / RESULTS, json_lines(left))
+    return left
 
 
-def test_shards_keep_what_was_packed_before_and_do_not_depend_on_when(tmp_path, monkeypatch):
+def result(name, **more):
+    """Returns a line with all that a line has."""
+    numbers = dict.fromkeys(("original_probability", "probability", "area", "cp_score", "evaluations"), 0)
+    return {"path": name, "target": 3, "label": "3", "status": "It ended.", "files": name, **numbers, **more}
+
+
+def test_shards_hold_a_number_of_images_in_the_order_of_the_results(tmp_path, monkeypatch):
     monkeypatch.setattr(packed, "SHARD", 2)
-    whole, piecewise = tmp_path / "whole", tmp_path / "piecewise"
     names = ["a", "b", "c", "d", "e"]
+    rows = [result(name, packed={"mask": name}, saved={"masks": 7}) for name in names]
+    rows.insert(1, {"path": "x", "error": "no image"})
+    left = merge(tmp_path, rows)
+    assert [row.get("shard") for row in left] == [0, None, 0, 1, 1, 2]
+    assert left[1] == rows[1]
+    files = sorted((tmp_path / packed.PACKED).iterdir())
+    assert [file.name for file in files] == ["000000.jsonl.gz", "000001.jsonl.gz", "000002.jsonl.gz"]
+    assert [len(gzip.decompress(file.read_bytes()).splitlines()) for file in files] == [2, 2, 1]
+    assert left[0]["saved"] == {"masks": 7, "packed": len(files[0].read_bytes())}
+    assert list(read_packed(tmp_path)) == [{"path": name, "target": 3, "mask": name} for name in names]
+    assert set(read_shard(tmp_path, 1)) == {("c", 3), ("d", 3)}
+    assert read_shard(tmp_path, 7) == {}
+    before = {file: file.read_bytes() for file in files}
+    merge(tmp_path, rows)  # a process that was killed before its results stood
+    assert before == {file: file.read_bytes() for file in sorted((tmp_path / packed.PACKED).iterdir())}
 
-    def merge(folder, rows):
-        shards = Shards(folder)
-        left = [shards.take(image, [row]) for image, row in enumerate(rows)]
-        shards.write()
-        return [line for (line,) in left]
 
-    expected = merge(whole, lines(names, 1))
-    failed = [{"path": name, "error": "no image"} for name in names]
-    first = merge(piecewise, [*lines("a", 1), failed[1], *lines("c", 1), failed[3], failed[4]])
-    assert first[1] == failed[1]
-    assert first[2] == {"path": "c", "target": 3, "shard": 1}
-    fresh = {line["path"]: line for line in lines("bde", 1)}
-    again = merge(piecewise, [fresh.get(row["path"], row) for row in first])
-    assert again == expected
-    assert [line["path"] for line in read_packed(piecewise)] == names
-    files = sorted(path.name for path in (whole / packed.PACKED).iterdir())
-    assert files == ["000000.jsonl.gz", "000001.jsonl.gz", "000002.jsonl.gz"]
-    for name in files:
-        content = (whole / packed.PACKED / name).read_bytes()
-        assert content == (piecewise / packed.PACKED / name).read_bytes()
-        assert len(gzip.decompress(content).splitlines()) == (1 if name == files[-1] else 2)
-    assert set(read_shard(whole, 1)) == {("c", 3), ("d", 3)}
-    assert read_shard(whole, 7) == {}
+def test_what_is_explained_again_is_read_from_its_last_shard(tmp_path):
+    left = merge(tmp_path, [result(name, packed={"mask": 1}) for name in "ab"])
+    again = merge(tmp_path, [left[0], result("b", packed={"mask": 2})], first=1)
+    assert [row["shard"] for row in again] == [0, 1]
+    assert [(row["path"], row["mask"]) for row in read_packed(tmp_path)] == [("a", 1), ("b", 2)]
+
+
+def test_shards_that_no_line_refers_to_are_dropped_and_nothing_else(tmp_path):
+    for first in (0, 1, 2):
+        merge(tmp_path, [result("a", packed={"mask": 1})], first=first)
+    (tmp_path / packed.PACKED / "mine.jsonl.gz").write_bytes(b"of the user")
+    drop_shards(tmp_path, {1})
+    assert sorted(file.name for file in (tmp_path / packed.PACKED).iterdir()) == ["000001.jsonl.gz", "mine.jsonl.gz"]

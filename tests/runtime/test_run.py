@@ -15,12 +15,13 @@ from xaijax import ELIME, Grid, explain
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime import explaining, items
 from xaijax.runtime import run as runs
-from xaijax.runtime.folder import RUN
+from xaijax.runtime.heartbeat import FolderInUseError
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job
-from xaijax.runtime.journal import BLOCKS, RESULTS
+from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.rows import read_arrays
 from xaijax.runtime.share import Share
+from xaijax.runtime.status import read_progress
 
 pytestmark = pytest.mark.quick_compile
 
@@ -249,6 +250,77 @@ def test_an_image_of_one_segment_says_so(job, tmp_path):
     assert "single segment" in row["error"]
 
 
+def test_an_image_that_was_replaced_is_explained_anew_and_that_is_said(files, finished, job, tmp_path, capsys):
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    one.write_bytes(files[0].read_bytes())
+    two.write_bytes(files[2].read_bytes())
+    out = tmp_path / "out"
+    first = explained([one, two], job, out)
+    os.utime(two, ns=(1, 1))  # copied, and the same
+    assert explained([one, two], job, out) == first
+    assert capsys.readouterr().err == ""
+    two.write_bytes(files[3].read_bytes())
+    rows = explained([one, two], job, out)
+    assert rows[0] == first[0]
+    assert f"1 image is not what was explained, and explained again: {two}." in capsys.readouterr().err
+    fresh = explained([one, two], job, tmp_path / "fresh")
+    assert rows == fresh
+    assert contents(out) == contents(tmp_path / "fresh")
+    two.unlink()  # what is gone was explained as it was
+    assert explained([one, two], job, out) == rows
+
+
+def test_a_shorter_list_loses_nothing_and_more_images_extend_a_run(files, job, tmp_path, capsys):
+    good = [files[index] for index in (0, 2, 3, 4, 7)]
+    out = tmp_path / "out"
+    few = explained(good[:3], job, out)
+    more = explained(good, job, out)
+    assert more[:3] == few
+    run(good[3:4], job, out)
+    assert "4 explained image(s) that are not listed now stay" in capsys.readouterr().err
+    assert [json.loads(line) for line in (out / RESULTS).read_text().splitlines()] == [more[3], *more[:3], more[4]]
+    assert len(list((out / "masks").iterdir())) == 5
+    assert read_progress(out).left == 0
+    assert read_progress(out).images == 5
+    run(good[3:4], job, out, prune=True)
+    assert explained(good[3:4], job, out) == more[3:4]
+    for kind in ("masks", "scores", "overlays"):
+        assert [path.stem for path in (out / kind).iterdir()] == [more[3]["files"]]
+
+
+@pytest.mark.parametrize("kind", ["masks", "scores", "overlays", "packed"])
+@pytest.mark.parametrize("damage", ["deleted", "emptied"])
+def test_an_explanation_whose_files_are_gone_is_made_again(files, job, tmp_path, capsys, kind, damage):
+    everything = dataclasses.replace(job, save=("masks", "scores", "overlays", "packed"))
+    explained(files[2:5], everything, tmp_path)
+    before = contents(tmp_path)
+    file = sorted((tmp_path / kind).iterdir())[-1]
+    file.unlink() if damage == "deleted" else file.write_bytes(b"")
+    rows = explained(files[2:5], everything, tmp_path)
+    told = capsys.readouterr().err
+    assert ("3 images are" if kind == "packed" else "1 image is") + " without all files of their explanation" in told
+    assert (tmp_path / kind / file.name).read_bytes() == before[f"{kind}/{file.name}"]
+    if kind == "packed":
+        assert contents(tmp_path) == before
+    else:  # what is explained later goes to a shard of its own
+        assert [row["shard"] for row in rows] == [0, 0, 1]
+
+
+def test_a_second_start_leaves_the_first_alone(files, finished, job, tmp_path, monkeypatch):
+    original, told = items.write_items, []
+
+    def start_again(*arguments):
+        with pytest.raises(FolderInUseError, match=rf"another process \(number {os.getpid()} on .* is explaining"):
+            run(files, job, tmp_path)
+        told.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(explaining, "write_items", start_again)
+    explained(files, job, tmp_path)
+    assert told
+    assert contents(tmp_path) == contents(finished[0])
+
+
 def test_a_longer_list_of_images_overwrites_no_files(files, job, tmp_path):
     other = tmp_path / "photos" / files[0].name
     other.parent.mkdir()
@@ -321,7 +393,7 @@ def test_failed_images_are_tried_again_where_asked(files, job, tmp_path):
 
 
 def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(files, finished, job, tmp_path, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(items, "write_files", fail)
@@ -395,7 +467,9 @@ def test_masks_and_scores_can_be_packed_and_the_photograph_drawn_at_its_size(fil
             assert row == expected
             continue
         assert row.pop("shard") == 0
-        assert row == expected
+        sizes = row.pop("saved")
+        assert sizes["packed"] == (tmp_path / "packed" / "000000.jsonl.gz").stat().st_size
+        assert row == {name: value for name, value in expected.items() if name != "saved"}
         mask, score = read_arrays(tmp_path, row | {"shard": 0})
         np.testing.assert_array_equal(mask, read_arrays(finished[0], row)[0])
         np.testing.assert_array_equal(score, read_arrays(finished[0], row)[1])
@@ -410,7 +484,7 @@ def test_masks_and_scores_can_be_packed_and_the_photograph_drawn_at_its_size(fil
 
 
 def test_a_disk_that_is_full_at_the_end_is_said_too(files, finished, job, tmp_path, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(runs.RunFolder, "finish", fail)

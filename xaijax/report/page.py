@@ -1,17 +1,12 @@
 """The HTML page of a run: its images with their pictures and figures, in one file that needs no network."""
 
 import html
-import json
 import os
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
 from xaijax.report.words import figures, shown, title
-from xaijax.runtime.folder import RUN
-from xaijax.runtime.journal import RESULTS
-from xaijax.runtime.whole import write_whole
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; }
@@ -29,33 +24,27 @@ SHOWN = 1000
 """Explanations that a page shows, the first ones: a browser holds no million."""
 
 
-def write_page(folder: Path) -> Path:
-    """Writes `index.html` of a finished run and returns its path.
+def render_page(model: str, rows: Iterable[dict[str, Any]], pictures: Callable[[dict[str, Any]], str | None]) -> str:
+    """Returns the page.
 
-    Raises:
-        ValueError: the folder holds no finished run.
+    Args:
+        model: what was explained.
+        rows: lines of the results; of some thousands the first are shown, and all are counted.
+        pictures: returns the name of a row's picture in `overlays`, or None where it has none.
     """
-    try:
-        run = json.loads((folder / RUN).read_text())
-        with (folder / RESULTS).open() as lines:
-            rows, summary = _read(map(json.loads, lines))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
-    parts = [_entry(index, row, _overlay(folder, row)) for index, row in enumerate(rows)]
-    page = f"""<!doctype html>
+    shown_rows, summary = _read(rows)
+    parts = [_entry(index, row, pictures(row)) for index, row in enumerate(shown_rows)]
+    return f"""<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>xaijax</title>
 <style>{_STYLE}</style></head>
 <body>
-<h1>What {html.escape(str(run["settings"].get("model", "the classifier")))} saw</h1>
+<h1>What {html.escape(model)} saw</h1>
 <p class="figures">{html.escape(summary)}</p>
 {"".join(parts)}
 </body>
 </html>
 """
-    # A path may hold bytes that are no UTF-8.
-    write_whole(folder / "index.html", page.encode(errors="backslashreplace"))
-    return folder / "index.html"
 
 
 def _read(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
@@ -84,19 +73,14 @@ def _read(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     return shown, "; ".join(parts) + "."
 
 
-def _overlay(folder: Path, row: dict[str, Any]) -> Path | None:
-    path = folder / "overlays" / f"{row.get('files')}.png"
-    return path if path.exists() else None
-
-
-def _entry(index: int, row: dict[str, Any], picture: Path | None) -> str:
+def _entry(index: int, row: dict[str, Any], picture: str | None) -> str:
     path = html.escape(row["path"])
     if "error" in row:
         return f'<figure><figcaption class="error">{path}: {html.escape(row["error"])}</figcaption></figure>\n'
     label = html.escape(title(row))
     image = ""
     if picture:
-        source = f"overlays/{quote(os.fsencode(picture.name))}"
+        source = f"overlays/{quote(os.fsencode(picture))}"
         image = f'<img loading="lazy" src="{source}" alt="{label}: original, {shown(row)}, score map, overlay">'
     told = f"<b>{label}</b>: {html.escape(figures(row))}. {html.escape(row['status'])}"
     return f"<figure>{image}<figcaption>{told}<br>{index}: {path}</figcaption></figure>\n"

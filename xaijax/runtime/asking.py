@@ -19,19 +19,21 @@ LOADED = ("model", "weights_sha256", "num_classes", "mean", "std", "padding", "d
 """Settings that a classifier follows from."""
 
 
-def make_job(options: Asked, method: Method, *, images: int | None = None) -> Job:
+def make_job(options: Asked, method: Method, *, images: int | None = None, platform: str | None = None) -> Job:
     """Loads the classifier and describes what the options ask of it.
 
     Args:
         options: of `explain` or `warmup`.
         method: as its own options have it.
         images: of the input; None for more than a batch.
+        platform: of the devices that search, where that is not this process.
 
     Raises:
         ValueError: an option does not fit; the message says which and how it can be mended.
     """
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
+    weights = digest_of(options.weights)
     classifier = load(
         options.model,
         options.weights,
@@ -59,8 +61,11 @@ def make_job(options: Asked, method: Method, *, images: int | None = None) -> Jo
         batch_size=batch_size,
         save=getattr(options, "save", ()),
         settings={},
+        platform=platform,
     )
     settings = _settings(options, job)
+    if settings["weights_sha256"] != weights:
+        raise ValueError(f"weights {options.weights!r} changed while they were read; start the command again.")
     return dataclasses.replace(job, settings=settings, origin=repr([(name, settings[name]) for name in LOADED]))
 
 

@@ -8,7 +8,7 @@ import tyro
 
 from xaijax.methods.names import METHODS
 from xaijax.models.zoo import is_embedded, names
-from xaijax.runtime.rows import Save
+from xaijax.runtime.layout import Save
 from xaijax.runtime.share import BLOCK
 
 LAUNCH = {
@@ -21,7 +21,7 @@ LAUNCH = {
 
 FREE = (
     *("images", "out", "save", "batch_size", "cache", "dry_run"),
-    *("engine", "processes", "process_index", "block_size", "retry_errors", "log_json", "profile"),
+    *("engine", "processes", "process_index", "block_size", "retry_errors", "log_json", "profile", "prune"),
 )
 """Options of `explain` that another start of a run may change."""
 
@@ -79,6 +79,7 @@ class Explain(Asked):
             auto, the default there, is one a GPU, or one a node, also of a cluster that grows.
         process_index: number of this process, from 0; by default the scheduler's.
         block_size: images in a row that one of several processes takes.
+        prune: drop the explanations of images that are not named now, and their files; they stay otherwise.
         retry_errors: try images again that an earlier start could not explain.
         log_json: tell the progress in lines of JSON on standard error.
         profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard; the rate is then also
@@ -94,6 +95,7 @@ class Explain(Asked):
     processes: int | Literal["auto"] | None = None
     process_index: int | None = None
     block_size: int = BLOCK
+    prune: bool = False
     retry_errors: bool = False
     log_json: bool = False
     profile: Path | None = None

@@ -1,25 +1,24 @@
-"""The demo: explains generated scenes with the embedded classifier, and compares with where the objects truly are."""
+"""The demo: an ordinary run on generated scenes, and a comparison with where their objects truly are."""
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
 import jax
+from PIL import Image
 
-from xaijax.classifier import Classifier
-from xaijax.explain import explain
-from xaijax.explanation import Explanation
 from xaijax.masks.segmentation import SLIC
 from xaijax.methods.elime import ELIME
 from xaijax.metrics import overlap
-from xaijax.models.zoo import load
-from xaijax.report.page import write_page
 from xaijax.report.table import text_table
-from xaijax.runtime.folder import RUN
-from xaijax.runtime.journal import RESULTS, json_lines
-from xaijax.runtime.rows import result_row, write_files
-from xaijax.runtime.whole import write_json, write_whole
+from xaijax.runtime.asking import make_job
+from xaijax.runtime.commands import Asked
+from xaijax.runtime.folder import RunFolder, read_record, writing_to
+from xaijax.runtime.inputs import Source
+from xaijax.runtime.journal import read_results
+from xaijax.runtime.rows import read_arrays
+from xaijax.runtime.run import run
+from xaijax.runtime.whole import write_picture
 from xaijax.scenes.generator import Scene, generate
 
 METHOD = ELIME(
@@ -30,6 +29,9 @@ METHOD = ELIME(
     area_weight=1.0,
 )
 
+SCENES = "scenes"
+"""The folder, in that of the run, of the images that are explained."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
@@ -37,43 +39,51 @@ class Demo:
 
     Attributes:
         scenes: what was explained.
-        result: the explanations.
-        rows: their figures, with `overlap`, the intersection over union of the mask with the object.
-        compile_s: seconds until the first batch, compilation included, less those of a second one.
-        explain_s: seconds of the search of all scenes.
+        rows: lines of the explanations, with `true_label`, and `overlap`, the intersection over union of the mask with
+            the object.
+        images_per_s: of the search.
+        compile_s: seconds of compilation.
     """
 
     scenes: Scene
-    result: Explanation
     rows: list[dict[str, Any]]
+    images_per_s: float
     compile_s: float
-    explain_s: float
 
 
 def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> Demo:
-    """Explains `images` scenes, writes their pictures and figures to the folder `out`, and returns what it found."""
-    classifier = load(model)
+    """Explains `images` scenes as `xaijax explain` does with their files, and returns what it found.
+
+    Args:
+        out: folder of the run; the scenes are written into it.
+        images: scenes.
+        seed: of the scenes and the search.
+        model: an embedded classifier.
+
+    Raises:
+        ValueError: the folder holds something else, or another run.
+    """
+    job = make_job(Asked(model=model, seed=seed), METHOD, images=images)
+    job = dataclasses.replace(job, save=("masks", "scores", "overlays"))
     scenes = jax.device_get(generate(jax.random.split(jax.random.key(seed), images)))
-    start = time.perf_counter()
-    _search(classifier, scenes, seed)
-    warm = time.perf_counter()
-    result = _search(classifier, scenes, seed)
-    explain_s = time.perf_counter() - warm
-    overlaps = overlap(result.mask, scenes.mask).iou
-    rows = [
-        result_row(result, place, classifier)
-        | {"path": f"scene-{place}", "true_label": classifier.label(int(scenes.label[place]))}
-        | {"overlap": round(float(overlaps[place]), 6)}
-        for place in range(images)
-    ]
-    for place, row in enumerate(rows):
-        row["files"] = f"{place:06d}_{row['label']}"
-        write_files(out, row["files"], scenes.image[place], result, place, row, ("overlays",))
-    settings = {"model": model, "method": dataclasses.asdict(METHOD), "images": images, "seed": seed}
-    write_json(out / RUN, {"settings": settings, "images_per_s": images / explain_s})
-    write_whole(out / RESULTS, json_lines(rows))
-    write_page(out)
-    return Demo(scenes, result, rows, max(0.0, warm - start - explain_s), explain_s)
+    labels = [job.classifier.label(int(label)) for label in scenes.label]
+    sources = [Source(str(out / SCENES / f"{label}-{index}.png")) for index, label in enumerate(labels)]
+    RunFolder(out, job.settings, [source.name for source in sources])  # which refuses any other folder
+    with writing_to(out):
+        for source, image in zip(sources, scenes.image, strict=True):
+            if not Path(source.name).exists():
+                write_picture(Path(source.name), Image.fromarray(image))
+    run(sources, job, out)
+    found = {row["path"]: row for row in read_results(out)}
+    rows = []
+    for source, label, truth in zip(sources, labels, scenes.mask, strict=True):
+        row = found[source.name]
+        if "error" not in row:
+            mask, _ = read_arrays(out, row)
+            value = overlap(mask[None], truth[None]).iou[0]
+            rows.append(row | {"true_label": label, "overlap": round(float(value), 6)})
+    record = read_record(out)
+    return Demo(scenes, rows, record["images_per_s"], record["timings"]["compile_s"])
 
 
 def table(found: Demo) -> str:
@@ -91,9 +101,5 @@ def table(found: Demo) -> str:
         )
         for row in found.rows
     ]
-    rate = len(found.rows) / found.explain_s
-    return f"{text_table(header, lines)}\n{rate:.1f} images a second, after {found.compile_s:.1f} s of compilation"
-
-
-def _search(classifier: Classifier, scenes: Scene, seed: int) -> Explanation:
-    return jax.device_get(explain(jax.random.key(seed), classifier, scenes.image, method=METHOD))
+    rate = f"{found.images_per_s:.1f} images a second, after {found.compile_s:.1f} s of compilation"
+    return f"{text_table(header, lines)}\n{rate}"

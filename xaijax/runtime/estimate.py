@@ -1,5 +1,6 @@
 """What a run would do, before it does anything: images, forward passes, time and disk."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import jax
 
 from xaijax.methods.sharding import count_devices
+from xaijax.runtime.folder import check_is_free, check_settings, read_record
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.journal import Journal
+from xaijax.runtime.layout import RUN
 from xaijax.runtime.rates import forward_rate
 from xaijax.runtime.share import Share
 
@@ -29,6 +32,11 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> st
         out: the folder, which may hold a part of the run.
         share: of this process.
     """
+    if out.exists():
+        if not (out / RUN).exists():
+            check_is_free(out)
+        else:
+            check_settings(out, read_record(out), json.loads(json.dumps(job.settings)))
     journal = Journal(out, rows_per_image=job.rows_per_image)
     mine = [source for place, source in enumerate(sources) if share.has(place)]
     left = sum(not journal.is_done(source.name) for source in mine)

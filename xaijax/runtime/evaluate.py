@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,17 +19,16 @@ from xaijax.metrics import Summary, summarise
 from xaijax.models.preprocessing import preprocess
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
-from xaijax.runtime.folder import RUN
+from xaijax.runtime.folder import read_record
 from xaijax.runtime.inputs import find_source
-from xaijax.runtime.journal import RESULTS
+from xaijax.runtime.journal import Row, read_results
+from xaijax.runtime.layout import METRICS, PACKED
 from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
-from xaijax.runtime.packed import PACKED
 from xaijax.runtime.reading import UnreadableImageError
 from xaijax.runtime.rows import read_arrays
 from xaijax.runtime.versions import package_versions
 from xaijax.runtime.whole import write_json
 
-METRICS = "metrics.json"
 LOADED = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
 
 
@@ -76,7 +74,8 @@ def evaluate_run(
     """
     if steps < 1 or batch_size < 1:
         raise ValueError(f"steps is {steps} and batch-size {batch_size}, but both must be at least 1.")
-    settings, rows = read_run(folder)
+    record, rows = read_run(folder)
+    settings = record["settings"]
     fill = fill or _fill_of(settings)
     check_fill(fill)
     if fill == "segment-mean":
@@ -87,12 +86,13 @@ def evaluate_run(
     options = {name: settings[name] for name in LOADED if settings.get(name) is not None}
     classifier = load(settings["model"], weights or settings.get("weights"), **options)
     skipped: list[tuple[str, str]] = []
-    items = _read_all(folder, rows, classifier, places, skipped)
+    base = None if record["folder"] is None else Path(record["folder"])
+    items = _read_all(folder, base, rows, classifier, places, skipped)
     told, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
     if not told:
         raise ValueError(f"no image of the run can be evaluated; the first: {skipped[0][1] if skipped else 'none'}")
     summaries = {name: summarise(values) for name, values in figures.items() if not np.isnan(values).all()}
-    record = {
+    told_of = {
         "steps": steps,
         "fill": fill,
         "segmentation": repr(SEGMENTATION),
@@ -106,26 +106,18 @@ def evaluate_run(
         ],
         "skipped": [{"path": path, "error": error} for path, error in skipped],
     }
-    write_json(folder / METRICS, record)
+    write_json(folder / METRICS, told_of)
     return Evaluation(summaries, fill, len(rows), skipped)
 
 
-def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Returns the settings of a finished run and the lines of its results.
+def read_run(folder: Path) -> tuple[dict[str, Any], list[Row]]:
+    """Returns `run.json` of a finished run and the lines of its results.
 
     Raises:
         ValueError: the folder holds no run that can be evaluated.
     """
-    try:
-        settings = json.loads((folder / RUN).read_text())["settings"]
-        rows = [json.loads(line) for line in (folder / RESULTS).read_text().splitlines()]
-    except (OSError, json.JSONDecodeError, KeyError) as error:
-        raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
-    if "options" not in settings:
-        raise ValueError(
-            f"{str(folder)!r} holds a demo, whose images and score maps were not kept; evaluate a run of "
-            "`xaijax explain`."
-        )
+    record = read_record(folder)
+    rows = list(read_results(folder))
     for name in ("scores", "masks"):
         there = (folder / name).is_dir() or (folder / PACKED).is_dir()
         if not there and any("error" not in row for row in rows):
@@ -133,7 +125,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
                 f"{str(folder)!r} holds no {name}, which the metrics are about; explain the images again into another "
                 "folder, with --save masks scores, or packed."
             )
-    return settings, rows
+    return record, rows
 
 
 def read_boxes(path: Path) -> dict[str, np.ndarray]:
@@ -184,6 +176,7 @@ def _boxes_of(row: dict[str, Any], places: dict[str, np.ndarray]) -> np.ndarray 
 
 def _read_all(
     folder: Path,
+    base: Path | None,
     rows: list[dict[str, Any]],
     classifier: Classifier,
     places: dict[str, np.ndarray] | None,
@@ -192,12 +185,14 @@ def _read_all(
     """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
     for row in rows:
         try:
-            yield _read(folder, row, classifier, places)
+            yield _read(folder, base, row, classifier, places)
         except UnreadableImageError as error:
             skipped.append((row["path"], str(error)))
 
 
-def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dict[str, np.ndarray] | None) -> Explained:
+def _read(
+    folder: Path, base: Path | None, row: Row, classifier: Classifier, places: dict[str, np.ndarray] | None
+) -> Explained:
     """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
     if "error" in row:
         raise UnreadableImageError(f"it was not explained: {row['error']}")
@@ -206,15 +201,12 @@ def _read(folder: Path, row: dict[str, Any], classifier: Classifier, places: dic
             f"it tells {row['label']} from {row['against_label']}, and metrics are about a class against all others; "
             "explain without --against."
         )
-    source = find_source(row["path"])
+    source = find_source(row["path"], base)
     name = Path(source.name).name
     if "://" not in source.container and not Path(source.container).exists():
-        raise UnreadableImageError(
-            f"{name} is no longer at {source.container!r}; move it back, or run the command from the folder of "
-            "`xaijax explain`."
-        )
-    image, digest = source.read(classifier.channels)
-    if digest != row["sha256"]:
+        raise UnreadableImageError(f"{name} is no longer at {source.container!r}; move it back.")
+    image, identity = source.read(classifier.channels)
+    if identity.sha256 != row["sha256"]:
         raise UnreadableImageError(f"{name} has changed since it was explained; explain it again.")
     try:
         mask, score = read_arrays(folder, row)

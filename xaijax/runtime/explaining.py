@@ -11,23 +11,13 @@ import jax
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.items import Item, failure_line, read_item, write_items
 from xaijax.runtime.job import Explained, Job, Program, Request
-from xaijax.runtime.journal import Journal
+from xaijax.runtime.journal import Journal, Row
 from xaijax.runtime.pipeline import Behind, ahead
 from xaijax.runtime.share import Share
 from xaijax.runtime.telling import Teller
 
 READERS = 4
 """Threads that read images; Pillow decodes and resizes without Python's lock."""
-
-
-@contextlib.contextmanager
-def writing_to(out: Path) -> Iterator[None]:
-    """Says what cannot be written, and that nothing is lost."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
 
 
 @contextlib.contextmanager
@@ -79,8 +69,11 @@ def explain_all(
 
     def write(items: list[Item], explained: Explained) -> None:
         rows = write_items(items, explained.places, jax.device_get(explained.result), job, out, journal)
+        of_blocks: dict[int, list[Row]] = {}
         for item, lines in zip(items, rows, strict=True):
-            journal.add(share.block_of(item.index), lines)
+            of_blocks.setdefault(share.block_of(item.index), []).extend(lines)
+        for block, lines in of_blocks.items():
+            journal.add(block, lines)
         evaluations = sum(line.get("evaluations", 0) for lines in rows for line in lines)
         teller.add(searched=len(items), failed=0, evaluations=evaluations)
 

@@ -1,85 +1,137 @@
 """The folder of a run: what it was asked, and its results once all are there.
 
 `run.json` holds the settings and figures, `results.jsonl` a line an explanation in the order of the input; `rows.py`
-and `packed.py` say what else there is. While the run lasts, the journals in `blocks` hold the lines so far.
+and `packed.py` say what else there is. While the run lasts, the journals in `blocks` hold the lines so far. Only what a
+run wrote, known by its name, is ever replaced or deleted.
 """
 
 import contextlib
 import hashlib
+import itertools
 import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from xaijax.runtime.journal import BLOCKS, RESULTS, Journal, json_lines
-from xaijax.runtime.packed import PACKED, Shards
-from xaijax.runtime.rows import SAVED
+from xaijax.runtime.journal import Journal, json_lines
+from xaijax.runtime.layout import BLOCKS, RESULTS, RUN, SAVED
+from xaijax.runtime.packed import drop_shards, shelve
+from xaijax.runtime.rows import files_of
 from xaijax.runtime.share import Share
-from xaijax.runtime.whole import PARTS, json_text, whole_file, write_json, write_new
+from xaijax.runtime.whole import is_part, json_text, whole_file, write_json, write_new
 
-RUN = "run.json"
-FOLDERS = ("", *SAVED)
-"""Folders, in that of a run and itself, where files are written whole."""
+FORMAT = "xaijax run 1"
+"""What `run.json` says that it is; another number stands for folders that hold other things."""
+
+KEYS = ("format", "settings", "merged")
+"""What `run.json` has beside the list of images and figures; `merged` is the list that the results are in order of."""
+
+FROM_THE_SYSTEM = frozenset({".DS_Store", "lost+found"})
+"""What may lie in a folder that nobody has put anything into."""
+
+_OF_BLOCKS = re.compile(r"\d{6,}\.jsonl|process-\d+\.(json|alive)|merge\.lock")
+"""The names of all files in `blocks`."""
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Reads the `run.json` of a folder: `settings`, `images` (listed), `unlisted` (explained before), and figures.
+
+    Raises:
+        ValueError: there is none, or it is damaged or something else's.
+    """
+    try:
+        record = json.loads((path / RUN).read_bytes())
+    except FileNotFoundError as error:
+        raise ValueError(f"{str(path)!r} holds no run; name the folder that `xaijax explain --out` writes.") from error
+    except OSError as error:
+        raise ValueError(f"{str(path / RUN)!r} cannot be read ({error.strerror}); name the folder of a run.") from error
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or record.get("format") != FORMAT or not _is_record(record):
+        raise ValueError(
+            f"{str(path / RUN)!r} is damaged, or of no run of this version of xaijax; put it back, or name another "
+            "folder."
+        )
+    return record
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    kinds = {"settings": dict, "images": int, "unlisted": int, "list": str, "folder": str | None}
+    processes = record.get("processes", [])
+    return all(isinstance(record.get(name), kind) for name, kind in kinds.items()) and (
+        isinstance(processes, list) and all(isinstance(process, dict) for process in processes)
+    )
 
 
 class RunFolder:
     """Where a run writes.
 
     Args:
-        path: of the folder.
+        path: of the folder; it is empty or not there, or holds a run.
         settings: what makes two runs the same.
         names: of the images, in the order of the results.
 
+    Attributes:
+        unlisted: images that are explained there and not listed now; see `take_list`.
+
     Raises:
-        ValueError: the folder holds a run of other settings, which the message names, or packed results of other
-            images, or it cannot be written.
+        ValueError: the folder holds something else, or a run of other settings, which the message names, or one of
+            other images of the same names, or it cannot be written.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], names: Sequence[str]) -> None:
         self.path = path
         self.settings = json.loads(json.dumps(settings))
+        self.unlisted: list[str] = []
         self._names = names
         digest = hashlib.sha256()
         for name in names:
             digest.update(name.encode(errors="surrogateescape") + b"\0")
-        self._images = {"images": len(names), "list": digest.hexdigest()}
+        is_relative = any(not os.path.isabs(name) and "://" not in name for name in names)
+        base = os.getcwd() if is_relative else None
+        self._list = {"images": len(names), "unlisted": 0, "list": digest.hexdigest(), "folder": base}
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_new(path / RUN, json_text({"settings": self.settings, **self._images}))
-            record = json.loads((path / RUN).read_text())
-            self._check_settings(record.get("settings", {}))
-            self._is_new_list = any(record.get(name) != value for name, value in self._images.items())
-            if self._is_new_list:
-                if (path / PACKED).exists():
-                    raise ValueError(
-                        f"{str(path)!r} holds packed results of another list of images; name another folder."
-                    )
-                write_json(path / RUN, {**record, **self._images})
+            if not (path / RUN).exists():
+                check_is_free(path)
+                write_new(path / RUN, json_text({"format": FORMAT, "settings": self.settings, **self._list}))
+            record = read_record(path)
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
+        check_settings(path, record, self.settings)
+        self._list["folder"] = _check_base(path, record["folder"], base)
 
-    def _check_settings(self, earlier: Mapping[str, Any]) -> None:
-        differ = sorted(
-            name for name in earlier.keys() | self.settings.keys() if earlier.get(name) != self.settings.get(name)
-        )
-        if differ:
-            now = self.settings
-            listed = ", ".join(f"{name} ({earlier.get(name)!r} then, {now.get(name)!r} now)" for name in differ)
-            raise ValueError(
-                f"{str(self.path)!r} holds a run with other settings: {listed}; name another folder, or the same "
-                "settings."
-            )
+    def take_list(self, journal: Journal) -> None:
+        """Makes the list of images the run's; what is explained and not listed now stays, after what is listed."""
+        listed = set(self._names)
+        self.unlisted = [path for path in journal.paths if path not in listed]
+        self._list["unlisted"] = len(self.unlisted)
+        record = read_record(self.path)
+        if any(record[name] != value for name, value in self._list.items()):
+            write_json(self.path / RUN, {**record, **self._list}, durable=True)
+
+    def sentences(self, *, prune: bool) -> Iterator[str]:
+        """Says what becomes of the images that are not listed now."""
+        if self.unlisted:
+            count = f"{len(self.unlisted)} explained image(s) that are not listed now"
+            yield f"{count} go." if prune else f"{count} stay in {str(self.path)!r}; --prune drops them."
 
     def tell(self, share: Share, figures: Mapping[str, Any]) -> None:
         """Writes what a process has to say of itself, until the run is finished."""
         with contextlib.suppress(FileNotFoundError):  # another process has finished the run
             write_json(self.path / BLOCKS / f"process-{share.index}.json", figures)
 
-    def finish(self, journal: Journal, figures: Mapping[str, Any]) -> bool:
+    def finish(self, journal: Journal, figures: Mapping[str, Any], *, prune: bool = False) -> bool:
         """Writes `results.jsonl` in the order of the input, and `run.json`, and drops the journals.
+
+        Args:
+            journal: of the run.
+            figures: of this process, for `run.json`.
+            prune: whether what is not listed now goes, with its files, rather than stays.
 
         Returns:
             Whether all is done; where it is not, other processes are at work and nothing is written.
@@ -93,20 +145,23 @@ class RunFolder:
             journals = {file: file.stat().st_size for file in (self.path / BLOCKS).glob("*.jsonl")}
             if not self._is_all_done(journal):
                 return False
-            now = json.loads((self.path / RUN).read_text())
-            if now.get("list") != self._images["list"]:
+            record = read_record(self.path)
+            if record["list"] != self._list["list"]:
                 raise ValueError(
                     f"another list of images than this process has is explained into {str(self.path)!r}; start all "
                     "processes again, with one list."
                 )
-            if journals or self._is_new_list or not (self.path / RESULTS).exists():
-                self._merge(journal, figures)
-            for kind in FOLDERS:  # of processes that were killed
-                for part in (self.path / kind).glob(PARTS):
-                    part.unlink(missing_ok=True)
+            if not journals:  # nothing was explained since
+                figures = {name: value for name, value in record.items() if name not in (*KEYS, *self._list)}
+            is_pruned = prune and len(self.unlisted) > 0
+            is_merged = (self.path / RESULTS).exists() and record.get("merged") == self._list["list"]
+            if journals or is_pruned or not is_merged:
+                self._merge(journal, figures, prune=prune)
+            for kind in ("", *SAVED):  # of processes that were killed
+                _drop(file for file in (self.path / kind).glob(".*.part") if is_part(file.name))
             if any(file.stat().st_size > size for file, size in journals.items()):
                 return False  # another process tries errors again, and will be back
-            shutil.rmtree(self.path / BLOCKS, ignore_errors=True)
+            self._drop_blocks(journals)
             journal.scan(is_finished=True)
         return True
 
@@ -114,15 +169,123 @@ class RunFolder:
         journal.scan()
         return all(journal.is_done(path) for path in self._names)
 
-    def _merge(self, journal: Journal, figures: Mapping[str, Any]) -> None:
-        told = [json.loads(file.read_text()) for file in sorted((self.path / BLOCKS).glob("process-*.json"))]
-        shards = Shards(self.path)
-        with whole_file(self.path / RESULTS) as results:
-            for image, rows in enumerate(journal.rows(self._names)):
-                results.write(json_lines(shards.take(image, rows)))
-            shards.write()
+    def _merge(self, journal: Journal, figures: Mapping[str, Any], *, prune: bool) -> None:
+        listed = set(self._names)
+        unlisted = [path for path in journal.paths if path not in listed]
+        told = [process for file in sorted((self.path / BLOCKS).glob("process-*.json")) for process in _read(file)]
+        kept = itertools.chain(self._names, () if prune else unlisted)
+        shards: set[int] = set()
+        stems: set[str] = set()
+        pruned = [row["files"] for rows in journal.rows(unlisted if prune else ()) for row in rows if "files" in row]
+        first = max(journal.shards, default=-1) + 1
+        with whole_file(self.path / RESULTS, durable=True) as results:
+            for rows in shelve(self.path, journal.rows(kept), first):
+                results.write(json_lines(rows))
+                shards.update(row["shard"] for row in rows if "shard" in row)
+                if pruned:
+                    stems.update(row["files"] for row in rows if "files" in row)
+        self._list["unlisted"] = 0 if prune else len(unlisted)
         processes = {"processes": told} if len(told) > 1 else {}
-        write_json(self.path / RUN, {"settings": self.settings, **self._images, **figures, **processes})
+        record = {"format": FORMAT, "settings": self.settings, **self._list, "merged": self._list["list"]}
+        write_json(self.path / RUN, {**record, **figures, **processes}, durable=True)
+        drop_shards(self.path, shards)
+        _drop(file for stem in set(pruned) - stems for file in files_of(self.path, stem).values())
+
+    def _drop_blocks(self, merged: Mapping[Path, int]) -> None:
+        """Deletes the journals that were merged, and what else processes wrote beside them; others have not ended."""
+        blocks = self.path / BLOCKS
+        with contextlib.suppress(FileNotFoundError):
+            for file in list(blocks.iterdir()):
+                is_ours = _OF_BLOCKS.fullmatch(file.name) is not None or is_part(file.name)
+                if file in merged or (is_ours and file.suffix != ".jsonl"):
+                    file.unlink(missing_ok=True)
+        drop_empty(blocks)
+
+
+def check_is_free(path: Path) -> None:
+    """Refuses a folder without `run.json` that holds anything.
+
+    Raises:
+        ValueError: it does.
+    """
+    names = sorted(name for name in os.listdir(path) if not is_part(name) and name not in FROM_THE_SYSTEM)
+    if not names or (path / RUN).exists():  # another process may just have begun the run
+        return
+    if RESULTS in names or any(_OF_BLOCKS.fullmatch(file.name) for file in (path / BLOCKS).glob("*.jsonl")):
+        raise ValueError(
+            f"{str(path)!r} holds results, but not the {RUN} that says what they are of; put it back, or name another "
+            "folder."
+        )
+    raise ValueError(
+        f"{str(path)!r} is no folder of a run and holds {names[0]!r}, which stays as it is; name a folder that is "
+        "empty, or not there yet."
+    )
+
+
+def check_settings(path: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Refuses settings that are not those of the run in a folder.
+
+    Args:
+        path: of the folder.
+        record: its `run.json`.
+        settings: as JSON has them.
+
+    Raises:
+        ValueError: some differ; the message names them.
+    """
+    earlier = record["settings"]
+    differ = sorted(name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name))
+    if differ:
+        listed = ", ".join(f"{name} ({earlier.get(name)!r} then, {settings.get(name)!r} now)" for name in differ)
+        raise ValueError(
+            f"{str(path)!r} holds a run with other settings: {listed}; name another folder, or the same settings."
+        )
+
+
+def drop_empty(folder: Path) -> None:
+    """Deletes a folder in which there is nothing."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _check_base(path: Path, earlier: str | None, now: str | None) -> str | None:
+    """Returns the folder that relative names belong to; it may have been moved, or have another path on this node.
+
+    Raises:
+        ValueError: the same names are of other images.
+    """
+    if earlier is None or now is None or earlier == now:
+        return now or earlier
+    with contextlib.suppress(OSError):
+        if not os.path.samefile(earlier, now):
+            raise ValueError(
+                f"the relative names of the images in {str(path)!r} belong to {earlier!r}, and those that are listed "
+                "now to another folder; start the command there, or name another folder for the results."
+            )
+    return now
+
+
+def _read(file: Path) -> Iterator[dict[str, Any]]:
+    """Yields what a process told of itself, if it is whole."""
+    with contextlib.suppress(OSError, ValueError):
+        told = json.loads(file.read_bytes())
+        if isinstance(told, dict):
+            yield told
+
+
+def _drop(files: Iterable[Path]) -> None:
+    for file in list(files):
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Says what cannot be written, and that nothing is lost."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
 
 
 @contextlib.contextmanager

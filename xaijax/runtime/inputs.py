@@ -15,10 +15,34 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from xaijax.runtime.layout import SAVED
 from xaijax.runtime.reading import SUFFIXES, UnreadableImageError, decode_image, read_file
-from xaijax.runtime.rows import SAVED
 
 LISTS, SHARDS, ARRAYS = (".txt", ".jsonl"), (".tar",), (".npy", ".npz")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """Which pixels a name stood for.
+
+    Attributes:
+        sha256: of the image's file, member or row; empty where it could not be read.
+        bytes: of the file that holds the image; None where there was none, as for a URL.
+        mtime_ns: when that file was changed last, in nanoseconds; None as above.
+    """
+
+    sha256: str = ""
+    bytes: int | None = None
+    mtime_ns: int | None = None
+
+    def is_same(self, other: "Identity") -> bool:
+        """Whether nothing says that the two are of different pixels; a copy of a file may have another time."""
+        if self.sha256 and self.sha256 == other.sha256:
+            return True
+        told = (self.bytes, self.mtime_ns), (other.bytes, other.mtime_ns)
+        if None in told[0] + told[1]:
+            return not (self.sha256 and other.sha256)
+        return told[0] == told[1]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,26 +79,56 @@ class Source:
             return self.name.rpartition("[")[0]
         return self.name if self.offset < 0 else _split_member(self.name)[0]
 
-    def read(self, channels: int = 3) -> tuple[Image.Image, str]:
-        """Returns the image, 8-bit RGB or grey, and the SHA-256 of its file, member or row.
+    def read(self, channels: int = 3) -> tuple[Image.Image, Identity]:
+        """Returns the image, 8-bit RGB or grey, and what it was read from.
 
         Raises:
             UnreadableImageError: it cannot be read; the message says why and what to do.
         """
         if self.row >= 0:
-            pixels = _row(self.container, self.row)
-            return decode_array(pixels, channels, self.name), hashlib.sha256(pixels.tobytes()).hexdigest()
-        if self.offset >= 0:
+            pixels, identity = self._read_row()
+            return decode_array(pixels, channels, self.name), identity
+        content, identity = self._read_content()
+        return decode_image(content, Path(self.name).name, channels), identity
+
+    def identify(self, *, by_content: bool) -> Identity:
+        """Returns what the name stands for now.
+
+        Args:
+            by_content: whether the content is read too; else the file system is asked alone, and a URL nothing.
+
+        Raises:
+            UnreadableImageError: it cannot be read.
+        """
+        if by_content:
+            return (self._read_row() if self.row >= 0 else self._read_content())[1]
+        if "://" in self.name:
+            return Identity()
+        try:
+            return _of_file(os.stat(self.container))
+        except (OSError, ValueError):  # gone, or a path with a NUL
+            return Identity()
+
+    def _read_row(self) -> tuple[np.ndarray, Identity]:
+        found = self.identify(by_content=False)
+        pixels = _row(self.container, self.row, found)
+        return pixels, dataclasses.replace(found, sha256=hashlib.sha256(pixels.tobytes()).hexdigest())
+
+    def _read_content(self) -> tuple[bytes, Identity]:
+        found = Identity()
+        if "://" in self.name:
+            content = _fetch(self.name)
+        elif self.offset < 0:
+            content, stat = read_file(Path(self.name))
+            found = _of_file(stat)
+        else:
             try:
                 with open(self.container, "rb") as shard:
                     shard.seek(self.offset)
-                    content = shard.read(self.size)
+                    content, found = shard.read(self.size), _of_file(os.fstat(shard.fileno()))
             except OSError as error:
                 raise UnreadableImageError(f"{self.container} cannot be read ({error.strerror}).") from error
-        else:
-            content = _fetch(self.name) if "://" in self.name else read_file(Path(self.name))
-        short = Path(self.name).name
-        return decode_image(content, short, channels), hashlib.sha256(content).hexdigest()
+        return content, dataclasses.replace(found, sha256=hashlib.sha256(content).hexdigest())
 
 
 def find_sources(inputs: Iterable[str | Path], *, out: Path | None = None) -> list[Source]:
@@ -109,8 +163,15 @@ def find_sources(inputs: Iterable[str | Path], *, out: Path | None = None) -> li
     return list(found.values())
 
 
-def find_source(name: str) -> Source:
-    """Returns the image that has a name in a run's results."""
+def find_source(name: str, folder: Path | None = None) -> Source:
+    """Returns the image that has a name in a run's results.
+
+    Args:
+        name: as the results have it.
+        folder: that relative names belong to; None is the working directory.
+    """
+    if folder is not None and "://" not in name:
+        name = os.path.join(folder, name)
     if "://" in name or Path(name).exists():
         return Source(name)
     if found := re.fullmatch(r"(.+)\[(\d+)\]", name):
@@ -119,6 +180,10 @@ def find_source(name: str) -> Source:
     if member and Path(shard).exists():
         return next((source for source in _members(shard) if source.name == name), Source(name))
     return Source(name)
+
+
+def _of_file(stat: os.stat_result) -> Identity:
+    return Identity(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
 def _expand(name: str) -> Iterator[Source]:
@@ -142,7 +207,7 @@ def _expand(name: str) -> Iterator[Source]:
     elif path.suffix.lower() in SHARDS:
         yield from _some(_members(name), f"shard {name!r}")
     elif path.suffix.lower() in ARRAYS:
-        count = len(_array(name))
+        count = len(_array(name, _of_file(path.stat())))
         yield from _some((Source(f"{name}[{row}]", row=row) for row in range(count)), f"array {name!r}")
     else:
         yield Source(name)
@@ -195,8 +260,8 @@ def _split_member(name: str) -> tuple[str, str]:
 
 
 @functools.lru_cache(maxsize=8)
-def _array(name: str) -> np.ndarray:
-    """Opens the array of a file: of a `.npy` the rows are read when they are asked for."""
+def _array(name: str, identity: Identity) -> np.ndarray:
+    """Opens the array of a file as it is now: of a `.npy` the rows are read when they are asked for."""
     try:
         loaded = np.load(name, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -211,9 +276,9 @@ def _array(name: str) -> np.ndarray:
     return images
 
 
-def _row(name: str, row: int) -> np.ndarray:
+def _row(name: str, row: int, identity: Identity) -> np.ndarray:
     try:
-        return np.asarray(_array(name)[row])
+        return np.asarray(_array(name, identity)[row])
     except (ValueError, IndexError) as error:
         raise UnreadableImageError(f"{name}[{row}] cannot be read ({error}).") from error
 

@@ -12,12 +12,16 @@ from PIL import Image
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
 from xaijax.models.preprocessing import crop_box, preprocess, resized
-from xaijax.runtime.inputs import Source
+from xaijax.runtime.inputs import Identity, Source
 from xaijax.runtime.job import Job, Request
 from xaijax.runtime.journal import Journal
 from xaijax.runtime.packed import pack
 from xaijax.runtime.reading import MAX_PIXELS, UnreadableImageError
 from xaijax.runtime.rows import Box, file_stem, kept_box, result_row, write_files
+from xaijax.runtime.whole import sync
+
+NOBODY = Identity()
+"""Of an image that could not be read, and of whose file nothing is known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Item:
 
     index: int
     source: Source
-    sha256: str = ""
+    identity: Identity = NOBODY
     size: tuple[int, int] = (0, 0)
     crop: Box = (0, 0, 0, 0)
     request: Request | None = None
@@ -37,23 +41,23 @@ def read_item(numbered: tuple[int, Source], classifier: Classifier, targets: Map
     """Reads a numbered image; what cannot be read is an item with an error."""
     index, source = numbered
     try:
-        image, digest = source.read(classifier.channels)
+        image, identity = source.read(classifier.channels)
         width, height = image.size if classifier.resize is None else resized(image.size, classifier.resize)
         if width * height > MAX_PIXELS:
             raise UnreadableImageError(
                 f"{source.stem} of {image.width}x{image.height} pixels would be one of {width}x{height}; crop it first."
             )
     except (UnreadableImageError, OSError) as error:
-        return Item(index, source, error=str(error))
+        return Item(index, source, source.identify(by_content=False), error=str(error))
     target = None if source.target is None else targets[source.target]
     request = Request(preprocess(image, classifier), target, source.id)
-    return Item(index, source, digest, image.size, crop_box(image.size, classifier), request)
+    return Item(index, source, identity, image.size, crop_box(image.size, classifier), request)
 
 
 def write_items(
     items: list[Item], places: Sequence[int], result: Explanation, job: Job, out: Path, journal: Journal
 ) -> list[list[dict[str, Any]]]:
-    """Writes the files of images that were explained.
+    """Writes the files of images that were explained, durably.
 
     Args:
         items: the images.
@@ -67,6 +71,7 @@ def write_items(
         The lines of each image.
     """
     rows = []
+    written: list[Path] = []
     each = job.rows_per_image
     for place, item in zip(places, items, strict=True):
         assert item.request is not None
@@ -86,18 +91,21 @@ def write_items(
                 continue
             stem = file_stem(item.index * each + row % each, item.source.stem)
             if journal.is_taken(stem, item.source.name):
-                stem = f"{stem}_{item.sha256[:8]}"
+                stem = f"{stem}_{item.identity.sha256[:8]}"
             box = kept_box(np.asarray(result.mask[row]), item.crop, item.size)
             where = {"size": item.size, "crop": item.crop, "box": box}
-            line = {"path": item.source.name, "sha256": item.sha256, **where, **found, "seed": job.seed}
+            line = {"path": item.source.name, **_told(item.identity), **where, **found, "seed": job.seed}
             read = functools.partial(_read_again, item.source, job.classifier.channels)
             try:
-                write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
+                files = write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
             except UnreadableImageError as error:
                 lines.append(failure_line(item, job.seed, f"It was explained, but cannot be read again: {error}"))
                 continue
+            written += files.values()
+            saved = {kind: path.stat().st_size for kind, path in files.items()}
             packed = {"packed": pack(result, row)} if "packed" in job.save else {}
-            lines.append(line | {"files": stem} | packed)
+            lines.append(line | {"files": stem, "saved": saved} | packed)
+    sync(written)
     return rows
 
 
@@ -107,5 +115,9 @@ def _read_again(source: Source, channels: int) -> Image.Image:
 
 def failure_line(item: Item, seed: int, error: str) -> dict[str, Any]:
     """Returns the line of an image that has no explanation."""
-    digest = {"sha256": item.sha256} if item.sha256 else {}
-    return {"path": item.source.name, **digest, "seed": seed, "error": error}
+    return {"path": item.source.name, **_told(item.identity), "seed": seed, "error": error}
+
+
+def _told(identity: Identity) -> dict[str, Any]:
+    """Returns what a line says of the pixels that it is about, as far as that is known."""
+    return {name: value for name, value in dataclasses.asdict(identity).items() if value not in ("", None)}

@@ -19,8 +19,8 @@ from xaijax.methods.arguments import find_targets, image_id, parse_top, split_id
 from xaijax.methods.batch import Batch
 from xaijax.methods.evolution import EvolvingMethod
 from xaijax.methods.sharding import count_devices, on_all_devices
+from xaijax.runtime.layout import Save
 from xaijax.runtime.programs import traced_once
-from xaijax.runtime.rows import Save
 
 STRIDE = 4
 """Generations between two looks at which searches have ended."""
@@ -45,6 +45,7 @@ class Job:
         save: what to write beside `results.jsonl`.
         settings: what makes two runs the same, for `run.json`.
         origin: what the classifier was made from, by which what was traced of it is known again; see `traced_once`.
+        platform: of the devices that search, "cpu", "gpu" or "tpu"; None is this process's.
     """
 
     classifier: Classifier
@@ -56,6 +57,7 @@ class Job:
     save: Sequence[Save]
     settings: dict[str, Any]
     origin: str | None = None
+    platform: str | None = None
 
     @property
     def rows_per_image(self) -> int:
@@ -66,7 +68,7 @@ class Job:
     def micro_batch(self) -> int:
         """Masked images a forward pass."""
         shape = (*self.classifier.input_size, self.classifier.channels)
-        return micro_batch_size(shape, jax.default_backend())
+        return micro_batch_size(shape, self.platform or jax.default_backend())
 
 
 @dataclasses.dataclass(frozen=True)

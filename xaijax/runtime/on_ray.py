@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import json
 import logging
-import pickle
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -32,7 +31,7 @@ class OnRay:
     the folder of the run under the same paths as this process, and have xaijax installed.
 
     Attributes:
-        make_job: what each actor explains and how; pickled, so it holds options and no arrays.
+        make_job: what each actor explains and how; it travels, so it holds options and no arrays.
         out: folder of the run.
         share: the size of a block.
         workers: actors; None is as many as the cluster has room for, also when it grows or shrinks.
@@ -56,6 +55,14 @@ class OnRay:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"processes is {self.workers} but must be at least 1.")
 
+    @property
+    def platform(self) -> str:
+        """Of the devices that the actors take: "gpu" or "cpu"; the caller is connected to a cluster."""
+        return "gpu" if self._pool(import_ray()).gpus else "cpu"
+
+    def _pool(self, ray: Any) -> Pool:
+        return find_pool([node["Resources"] for node in ray.nodes() if node["Alive"]], self.workers)
+
     def __call__(self, left: Numbered, stop: threading.Event, teller: Teller) -> dict[str, Any]:
         """Explains numbered images until there are none left, or `stop` is set; the caller is connected to a cluster.
 
@@ -70,7 +77,7 @@ class OnRay:
             raise ValueError(f"the Ray cluster gave up ({reason}); the same command goes on.") from error
 
     def _explain(self, ray: Any, left: Numbered, stop: threading.Event, teller: Teller) -> dict[str, Any]:
-        pool = find_pool([node["Resources"] for node in ray.nodes() if node["Alive"]], self.workers)
+        pool = self._pool(ray)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
@@ -87,7 +94,7 @@ class OnRay:
             watch=watch,
         )
         blocks = [
-            {"block": block, "images": pickle.dumps(list(images))}
+            {"block": block, "images": json.dumps([(index, dataclasses.asdict(source)) for index, source in images])}
             for block, images in itertools.groupby(left, key=lambda numbered: self.share.block_of(numbered[0]))
         ]
         told = _Told()

@@ -1,25 +1,28 @@
 """Masks and scores of a million explanations in few files: runs of pixels, in shards of a thousand images.
 
-`packed/000000.jsonl.gz` holds a line an explanation, in the order of the results: `path`, `target`, `mask`, and of
-methods over segments `segments` and `scores`. While the run lasts, each line's part travels in the journal.
+`packed/000000.jsonl.gz` holds a line for each explanation whose line in the results names the shard 0: `path`,
+`target`, `mask`, and of methods over segments `segments` and `scores`. What was packed once stays where it is; what is
+explained later goes to shards of its own. While the run lasts, each line's part travels in the journal.
 """
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xaijax.explanation import Explanation
-from xaijax.runtime.whole import whole_file
+from xaijax.runtime.journal import Row, read_results
+from xaijax.runtime.layout import PACKED
+from xaijax.runtime.whole import write_whole
 
-PACKED = "packed"
 SHARD = 1000
 """Images a shard."""
 
-Row = dict[str, Any]
+_SHARD = re.compile(r"(\d{6,})\.jsonl\.gz")
 
 
 def pack(result: Explanation, place: int) -> Row:
@@ -67,60 +70,74 @@ def _runs(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_packed(folder: Path) -> Iterator[Row]:
-    """Yields the lines of all shards of a finished run's folder, see `pack`; `unpack` makes arrays of them."""
-    for file in sorted((folder / PACKED).glob("*.jsonl.gz")):
-        with gzip.open(file, "rt") as lines:
-            yield from map(json.loads, lines)
+    """Yields what is packed of a finished run, see `pack`, a line for each of its results; `unpack` makes arrays of it.
+
+    Raises:
+        ValueError: the folder holds no finished run.
+    """
+    shards = {(row["path"], row.get("target")): row["shard"] for row in read_results(folder) if "shard" in row}
+    for number in sorted(set(shards.values())):
+        yield from (row for key, row in read_shard(folder, number).items() if shards.get(key) == number)
 
 
 def read_shard(folder: Path, number: int) -> dict[tuple[str, int], Row]:
     """Returns the lines of a shard by path and target; none where there is no such shard."""
     try:
-        with gzip.open(_shard(folder, number), "rt") as lines:
+        with gzip.open(shard_path(folder, number), "rt") as lines:
             return {(row["path"], row["target"]): row for row in map(json.loads, lines)}
     except FileNotFoundError:
         return {}
 
 
-class Shards:
-    """Packs the results of a run, an image after the other.
+def shelve(folder: Path, images: Iterable[list[Row]], first: int) -> Iterator[list[Row]]:
+    """Moves what is packed from the lines of images to shards, durably, before it yields the lines.
 
     Args:
-        folder: of the run; what its shards hold already stays there.
+        folder: of the run.
+        images: the lines of each image; what an earlier merge has packed has no part `packed`, and stays where it is.
+        first: number of the first shard to write.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._number = -1
-        self._earlier: dict[tuple[str, int], Row] = {}
-        self._lines: list[Row] = []
-
-    def take(self, image: int, rows: Sequence[Row]) -> list[Row]:
-        """Moves what is packed from the lines of an image, by its place in the input, to its shard."""
-        if image // SHARD != self._number:
-            self.write()
-            self._number = image // SHARD
-            self._earlier = read_shard(self._folder, self._number)
-        left = []
-        for row in rows:
-            key = (row["path"], row.get("target", -1))
-            packed = row.get("packed")
-            line = self._earlier.get(key) if packed is None else {"path": key[0], "target": key[1], **packed}
-            told = {name: value for name, value in row.items() if name not in ("packed", "shard")}
-            if line is not None:
-                self._lines.append(line)
-                told["shard"] = self._number
-            left.append(told)
-        return left
-
-    def write(self) -> None:
-        """Writes the shard that is being filled."""
-        if self._lines:
-            text = "".join(json.dumps(line) + "\n" for line in self._lines)
-            with whole_file(_shard(self._folder, self._number)) as file:
-                file.write(gzip.compress(text.encode(), compresslevel=6, mtime=0))
-        self._lines = []
+    waiting: list[list[Row]] = []
+    packed = 0
+    for rows in images:
+        waiting.append(rows)
+        packed += any("packed" in row for row in rows)
+        if packed == SHARD:
+            yield from _shelve(folder, waiting, first)
+            waiting, packed, first = [], 0, first + 1
+    yield from _shelve(folder, waiting, first)
 
 
-def _shard(folder: Path, number: int) -> Path:
+def _shelve(folder: Path, images: list[list[Row]], number: int) -> list[list[Row]]:
+    lines = [
+        {"path": row["path"], "target": row["target"], **row["packed"]}
+        for rows in images
+        for row in rows
+        if "packed" in row
+    ]
+    if not lines:
+        return images
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    content = gzip.compress(text.encode(), compresslevel=6, mtime=0)
+    write_whole(shard_path(folder, number), content, durable=True)
+
+    def shelved(row: Row) -> Row:
+        if "packed" not in row:
+            return row
+        left = {name: value for name, value in row.items() if name != "packed"}
+        return left | {"saved": row.get("saved", {}) | {PACKED: len(content)}, "shard": number}
+
+    return [[shelved(row) for row in rows] for rows in images]
+
+
+def drop_shards(folder: Path, used: Collection[int]) -> None:
+    """Deletes the shards that no line refers to."""
+    for file in (folder / PACKED).glob("*"):
+        found = _SHARD.fullmatch(file.name)
+        if found and int(found[1]) not in used:
+            file.unlink(missing_ok=True)
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Returns the file of a shard."""
     return folder / PACKED / f"{number:06d}.jsonl.gz"

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import pickle
 import platform
 import threading
 import time
@@ -20,11 +19,13 @@ import jax
 
 from xaijax.runtime.cache import keep_compiled
 from xaijax.runtime.cores import use_all_cores
-from xaijax.runtime.explaining import explain_all, fitting, writing_to
-from xaijax.runtime.folder import RUN
+from xaijax.runtime.doubts import find_doubts
+from xaijax.runtime.explaining import explain_all, fitting
+from xaijax.runtime.folder import check_settings, read_record, writing_to
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, compile_job
 from xaijax.runtime.journal import Journal
+from xaijax.runtime.layout import RUN
 from xaijax.runtime.share import Share
 from xaijax.runtime.targets import find_targets
 from xaijax.runtime.telling import Teller
@@ -113,7 +114,7 @@ class Worker:
         """Explains what is left of a block.
 
         Args:
-            row: `block`, its number, and `images`, pickled with their places in the input.
+            row: `block`, its number, and `images`, as JSON, with their places in the input.
 
         Returns:
             `told`, in JSON: what came of the block, or the `error` for which the run has to end.
@@ -121,7 +122,7 @@ class Worker:
         block: int = row["block"]
         told: dict[str, Any] = {"block": block, "worker": self._name}
         try:
-            told |= {} if self._stop.is_set() else self._explain(block, pickle.loads(row["images"]))
+            told |= {} if self._stop.is_set() else self._explain(block, _images(row["images"]))
         except (ValueError, OSError) as error:
             told["error"] = str(error)
         return {"told": json.dumps(told | {"is_stopped": self._stop.is_set()})}
@@ -133,6 +134,9 @@ class Worker:
         loaded = self._loaded = self._loaded or _load(orders)
         job, journal = loaded.job, loaded.journal
         journal.scan_block(block)  # a worker that was killed may have begun it
+
+        known = [source for _, source in images if journal.is_done(source.name)]
+        journal.forget(find_doubts(known, journal, orders.out).paths)
 
         def is_left(name: str) -> bool:
             return not journal.is_done(name) or bool(orders.retry_errors and journal.failed_lines(name))
@@ -166,6 +170,10 @@ class Worker:
         }
 
 
+def _images(told: str) -> Numbered:
+    return [(index, Source(**fields)) for index, fields in json.loads(told)]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Loaded:
     """What a worker needs to explain, and what it has to say of it."""
@@ -180,7 +188,8 @@ def _load(orders: Orders) -> _Loaded:
     """Loads and compiles.
 
     Raises:
-        ValueError: the node does not see the folders that the others see, or cannot load the classifier.
+        ValueError: the node does not see the folders that the others see, cannot load the classifier, or loads and
+            computes something else than `run.json` says; the message names what.
     """
     started = time.perf_counter()
     try:
@@ -195,6 +204,7 @@ def _load(orders: Orders) -> _Loaded:
     if orders.cache:
         keep_compiled()
     job = orders.make_job()
+    check_settings(orders.out, read_record(orders.out), json.loads(json.dumps(job.settings)))
     journal = Journal(orders.out, rows_per_image=job.rows_per_image)
     with fitting(job):
         explain = compile_job(job)

@@ -1,6 +1,7 @@
 """Image files, read the way a person expects to see them."""
 
 import io
+import os
 import stat
 import warnings
 from pathlib import Path
@@ -16,8 +17,8 @@ class UnreadableImageError(ValueError):
     """A file that cannot be explained; the message is a sentence that says why."""
 
 
-def read_file(path: Path) -> bytes:
-    """Reads a file.
+def read_file(path: Path) -> tuple[bytes, os.stat_result]:
+    """Reads a file, and what the file system says of what was read.
 
     Raises:
         UnreadableImageError: it is missing, or a folder, a pipe or a device, or may not be read.
@@ -25,7 +26,8 @@ def read_file(path: Path) -> bytes:
     if _may_never_end(path):
         raise UnreadableImageError(f"{path.name} is a pipe or a device, not a file; save the image to a file.")
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(), os.fstat(file.fileno())
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path.name} does not exist; check the path.") from error
     except IsADirectoryError as error:
@@ -51,7 +53,7 @@ def read_image(path: Path, channels: int = 3) -> Image.Image:
     Raises:
         UnreadableImageError: see `read_file` and `decode_image`.
     """
-    return decode_image(read_file(path), path.name, channels)
+    return decode_image(read_file(path)[0], path.name, channels)
 
 
 def decode_image(content: bytes, name: str, channels: int = 3) -> Image.Image:

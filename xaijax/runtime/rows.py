@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,12 +17,9 @@ from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
 from xaijax.report.pictures import full_size_overlay, panel
 from xaijax.report.words import figures, shown, title
+from xaijax.runtime.layout import SUFFIXES, Save
 from xaijax.runtime.packed import read_shard, unpack
 from xaijax.runtime.whole import write_array, write_mask, write_picture
-
-Save = Literal["masks", "scores", "overlays", "full-size", "packed"]
-SAVED: tuple[Save, ...] = get_args(Save)
-"""Each in a folder of its name."""
 
 LONGEST = 120
 """Bytes of an image's name that the names of its files have."""
@@ -82,8 +79,8 @@ def write_files(
     row: dict[str, Any],
     save: Sequence[Save],
     photograph: Callable[[], Image.Image] | None = None,
-) -> None:
-    """Writes the files of one explanation, as far as `save` names them.
+) -> dict[Save, Path]:
+    """Writes the files of one explanation, as far as `save` names them, and returns their paths by what they hold.
 
     Args:
         out: folder of the run.
@@ -96,16 +93,24 @@ def write_files(
         photograph: reads the image again, as it is on disk; None where it is on none.
     """
     mask, score = np.asarray(result.mask[place]), np.asarray(result.score[place])
+    paths = files_of(out, stem)
+    written = {kind: paths[kind] for kind in paths if kind in save and (kind != "full-size" or photograph is not None)}
     if "masks" in save:
-        write_mask(out / "masks" / f"{stem}.png", mask)
+        write_mask(paths["masks"], mask)
     if "scores" in save:
-        write_array(out / "scores" / f"{stem}.npy", score)
+        write_array(paths["scores"], score)
     if "overlays" in save:
-        write_picture(out / "overlays" / f"{stem}.png", draw(pixels, mask, score, row))
+        write_picture(paths["overlays"], draw(pixels, mask, score, row))
     if "full-size" in save and photograph is not None:
         picture = full_size_overlay(photograph(), mask, row["crop"])
         picture.thumbnail((JPEG_SIDE, JPEG_SIDE))  # where it is larger
-        write_picture(out / "full-size" / f"{stem}.jpg", picture)
+        write_picture(paths["full-size"], picture)
+    return written
+
+
+def files_of(out: Path, stem: str) -> dict[Save, Path]:
+    """Returns the files that an explanation may have in the folder of a run, by what they hold."""
+    return {kind: out / kind / f"{stem}{suffix}" for kind, suffix in SUFFIXES.items()}
 
 
 def read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -114,11 +119,11 @@ def read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarr
     Raises:
         OSError, ValueError, KeyError: the run did not save the mask, or its file is damaged.
     """
-    stem = row["files"]
-    if (folder / "masks" / f"{stem}.png").exists():
-        with Image.open(folder / "masks" / f"{stem}.png") as picture:
+    paths = files_of(folder, row["files"])
+    if paths["masks"].exists():
+        with Image.open(paths["masks"]) as picture:
             mask = np.asarray(picture.convert("1"))
-        scores = folder / "scores" / f"{stem}.npy"
+        scores = paths["scores"]
         if scores.exists() or "shard" not in row:
             return mask, np.load(scores) if scores.exists() else None
     return unpack(_shard(folder, row["shard"])[row["path"], row["target"]])

@@ -12,16 +12,18 @@ from typing import Any
 import jax
 
 from xaijax.methods.sharding import count_devices
-from xaijax.report.page import write_page
-from xaijax.runtime.explaining import explain_all, fitting, writing_to
-from xaijax.runtime.folder import RunFolder
+from xaijax.runtime.doubts import find_doubts
+from xaijax.runtime.explaining import explain_all, fitting
+from xaijax.runtime.folder import RunFolder, writing_to
+from xaijax.runtime.heartbeat import working_in
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, compile_job
 from xaijax.runtime.journal import Journal
+from xaijax.runtime.page import write_page
 from xaijax.runtime.rates import Roofline, measure_roofline
 from xaijax.runtime.share import ALL, Share
 from xaijax.runtime.targets import check_targets, find_targets
-from xaijax.runtime.telling import Teller
+from xaijax.runtime.telling import Teller, say
 from xaijax.runtime.versions import package_versions
 
 TOLD = 10
@@ -66,6 +68,7 @@ def run(
     retry_errors: bool = False,
     log_json: bool = False,
     profile: Path | None = None,
+    prune: bool = False,
 ) -> Outcome:
     """Explains images and writes the folder of the run; resumes where an earlier start of it ended.
 
@@ -81,44 +84,54 @@ def run(
         retry_errors: whether images that failed are tried again.
         log_json: whether the progress is told in lines of JSON.
         profile: folder for a trace of the search by JAX's profiler; what the devices do at most is then measured too.
+        prune: whether explanations of images that are not listed now go, with their files, rather than stay.
 
     Raises:
-        ValueError: the folder holds another run, or cannot be written, or a target is none of the classifier's.
+        ValueError: the folder holds something else or another run, or another process works in it, or it cannot be
+            written, or a target is none of the classifier's.
     """
     started = time.perf_counter()
     names = [source.name for source in sources]
     targets = find_targets(sources, job)
     folder = RunFolder(out, job.settings, names)
-    journal = Journal(out, rows_per_image=job.rows_per_image, retry_errors=retry_errors)
-    check_targets(sources, targets, journal, out)
-    left = [(i, source) for i, source in enumerate(sources) if share.has(i) and not journal.is_done(source.name)]
-    with fitting(job):
-        explain = compile_job(job) if left and engine is None else None
-    compiled = time.perf_counter()
     stop = stop or threading.Event()
-    with Teller(len(left), as_json=log_json) as teller:
-        elsewhere = engine(left, stop, teller) if left and engine is not None else {}
-        if explain is not None:
-            trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
-            with writing_to(out), fitting(job), trace:
-                explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
-        figures = _figures(job, teller, compiled - started) | elsewhere
     roofline = None
-    if profile is not None and explain is not None and teller.evaluations > 0:
-        rate, devices = figures["evaluations_per_s"], count_devices(job.batch_size)
-        roofline = measure_roofline(job.classifier, rate, micro_batch=job.micro_batch, devices=devices)
-        figures["roofline"] = dataclasses.asdict(roofline)
-    with writing_to(out):
-        if left:
-            folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
-        is_through = teller.done == len(left)
-        is_finished = is_through and folder.finish(journal, figures)
-        if not is_through:
-            journal.scan()
-        if is_finished:
-            # Another process may have finished it too, and dropped what was half written.
-            with contextlib.suppress(FileNotFoundError):
-                write_page(out)
+    with working_in(out, share):
+        journal = Journal(out, rows_per_image=job.rows_per_image, retry_errors=retry_errors)
+        check_targets(sources, targets, journal, out)
+        with writing_to(out):
+            folder.take_list(journal)
+        left = [(i, source) for i, source in enumerate(sources) if share.has(i)]
+        doubts = find_doubts([source for _, source in left if journal.is_done(source.name)], journal, out)
+        journal.forget(doubts.paths)
+        left = [(i, source) for i, source in left if not journal.is_done(source.name)]
+        for sentence in (*journal.sentences(), *doubts.sentences(), *folder.sentences(prune=prune)):
+            say(sentence, as_json=log_json)
+        with fitting(job):
+            explain = compile_job(job) if left and engine is None else None
+        compiled = time.perf_counter()
+        with Teller(len(left), as_json=log_json) as teller:
+            elsewhere = engine(left, stop, teller) if left and engine is not None else {}
+            if explain is not None:
+                trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
+                with writing_to(out), fitting(job), trace:
+                    explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
+            figures = _figures(job, teller, compiled - started) | elsewhere
+        if profile is not None and explain is not None and teller.evaluations > 0:
+            rate, devices = figures["evaluations_per_s"], count_devices(job.batch_size)
+            roofline = measure_roofline(job.classifier, rate, micro_batch=job.micro_batch, devices=devices)
+            figures["roofline"] = dataclasses.asdict(roofline)
+        with writing_to(out):
+            if left:
+                folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
+            is_through = teller.done == len(left)
+            is_finished = is_through and folder.finish(journal, figures, prune=prune)
+            if not is_through:
+                journal.scan()
+            if is_finished:
+                # Another process may have finished it too, and dropped what was half written.
+                with contextlib.suppress(FileNotFoundError):
+                    write_page(out)
     return Outcome(
         images=len(sources),
         explained=sum(journal.is_explained(name) for name in names),

@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import json
 import time
 from pathlib import Path
 
 from xaijax.methods.arguments import parse_top
-from xaijax.runtime.folder import RUN
-from xaijax.runtime.journal import BLOCKS, Journal
+from xaijax.runtime.folder import read_record
+from xaijax.runtime.journal import Journal
+from xaijax.runtime.layout import BLOCKS, RUN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        images: of the input.
+        images: of the input, and those that earlier inputs had.
         explained: images with an explanation.
         failed: images with an error alone.
         images_per_s: of the processes that have ended, added up; NaN while there are none.
@@ -50,14 +50,9 @@ def read_progress(folder: Path) -> Progress:
     Raises:
         ValueError: the folder holds no run.
     """
-    try:
-        record = json.loads((folder / RUN).read_text())
-        settings, images = record["settings"], record["images"]
-    except (OSError, json.JSONDecodeError, KeyError) as error:
-        raise ValueError(
-            f"{str(folder)!r} holds no run; name the folder that `xaijax explain --out` writes."
-        ) from error
-    journal = Journal(folder, rows_per_image=parse_top(settings.get("target", "")) or 1)
+    record = read_record(folder)
+    images = record["images"] + record["unlisted"]
+    journal = Journal(folder, rows_per_image=parse_top(record["settings"].get("target", "")) or 1)
     explained = sum(journal.is_explained(path) and journal.is_done(path) for path in journal.paths)
     failed = sum(not journal.is_explained(path) for path in journal.paths)
     blocks = list((folder / BLOCKS).glob("*.jsonl"))

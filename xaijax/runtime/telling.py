@@ -9,6 +9,11 @@ from typing import Self
 from tqdm import tqdm
 
 
+def say(sentence: str, *, as_json: bool = False) -> None:
+    """Says a sentence on standard error, for people or for machines."""
+    print(json.dumps({"message": sentence}) if as_json else f"xaijax: {sentence}", file=sys.stderr, flush=True)
+
+
 class Teller:
     """Counts what is done, and tells it on standard error.
 

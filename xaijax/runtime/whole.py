@@ -1,50 +1,99 @@
-"""Files that are whole or not there at all, whatever happens to the process that writes them."""
+"""Files that are whole or not there at all, whatever happens to the process or the machine that writes them."""
 
 import contextlib
+import errno
 import io
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
-PARTS = ".*.????????????????.part"
-"""What files are named while they are written."""
+SYNCS = 8
+"""Files that are synced at a time: a file system commits what waits for it together."""
+
+_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of this name is one that is being written, or whose writer was killed."""
+    return _PART.fullmatch(name) is not None
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it."""
+def whole_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it.
+
+    Args:
+        path: of the file.
+        durable: whether it outlives a loss of power once the block has ended; see also `sync`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _part_of(path) as temporary:
         with temporary.open("wb") as file:
             yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
+    if durable:
+        _sync(path.parent)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a whole file, or nothing."""
-    with whole_file(path) as file:
+def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Writes a whole file, or nothing; see `whole_file`."""
+    with whole_file(path, durable=durable) as file:
         file.write(content)
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Writes a whole file where there is none, and nothing where there is one, also if several processes do at once."""
+def write_new(path: Path, content: bytes) -> bool:
+    """Writes a whole, durable file where there is none, and nothing where there is one.
+
+    Returns:
+        Whether it was this process that wrote it; of several that do at once, one has.
+    """
     if path.exists():
-        return
+        return False
     with _part_of(path) as temporary:
         temporary.write_bytes(content)
+        _sync(temporary)
         try:
             os.link(temporary, path)
         except FileExistsError:
-            return
+            return False
         except OSError:  # a file system without links
-            if not path.exists():
-                temporary.replace(path)
+            if path.exists():
+                return False
+            temporary.replace(path)
+    _sync(path.parent)
+    return True
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Makes files that are in place outlive a loss of power: their content, then their names and their folders'."""
+    files = list(paths)
+    with ThreadPoolExecutor(SYNCS, thread_name_prefix="sync") as pool:
+        list(pool.map(_sync, files))
+    for folder in {folder for file in files for folder in file.parents[:2]}:
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Syncs a file, or the names in a folder where the file system can."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -62,9 +111,9 @@ def json_text(value: Any) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     """Writes JSON, indented."""
-    write_whole(path, json_text(value))
+    write_whole(path, json_text(value), durable=durable)
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
