@@ -1,0 +1,126 @@
+"""What a worker of a Ray cluster loads is what the run says, or it stops with the difference."""
+
+import dataclasses
+import functools
+import json
+import shutil
+import sys
+import types
+
+import pytest
+from PIL import Image
+
+from xaijax import ELIME
+from xaijax.models.zoo import EMBEDDED
+from xaijax.runtime import on_ray, ray_worker
+from xaijax.runtime.asking import make_job
+from xaijax.runtime.commands import Asked
+from xaijax.runtime.folder import RunFolder
+from xaijax.runtime.inputs import Source
+from xaijax.runtime.layout import RUN
+from xaijax.runtime.on_ray import OnRay
+from xaijax.runtime.ray_worker import Orders
+from xaijax.runtime.share import Share
+
+METHOD = ELIME(evaluations=12, segmentation="grid")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return shutil.copytree(EMBEDDED / "scenes-resnet", tmp_path / "weights")
+
+
+@pytest.fixture
+def orders(weights, tmp_path, monkeypatch):
+    """Orders of a driver that has begun a run, and stubs where a worker would compile."""
+    monkeypatch.chdir(tmp_path)  # a worker goes where the driver is
+    monkeypatch.setattr(ray_worker, "compile_job", lambda job: "compiled")
+    asked = Asked(model="scenes-resnet", weights=str(weights))
+    RunFolder(tmp_path / "run", make_job(asked, METHOD).settings, ["a.png"])
+    return Orders(
+        make_job=functools.partial(make_job, asked, METHOD),
+        folder=tmp_path,
+        out=tmp_path / "run",
+        share=Share(),
+        cpus=None,
+        retry_errors=False,
+        cache=False,
+        profile=None,
+        watch=None,
+    )
+
+
+def test_a_worker_loads_what_the_driver_did(orders):
+    assert ray_worker._load(orders).explain == "compiled"
+
+
+def test_a_worker_whose_weights_were_swapped_stops_with_the_difference(orders, weights):
+    file = weights / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-2] + b"\0\0")  # another number, and as good a file
+    with pytest.raises(ValueError, match=r"holds a run with other settings: weights_sha256 \('\w{64}' then, '\w{64}'"):
+        ray_worker._load(orders)
+
+
+@pytest.mark.parametrize("name", ["version", "jax", "micro_batch"])
+def test_a_worker_of_another_version_or_device_stops_with_the_difference(orders, name):
+    record = json.loads((orders.out / RUN).read_text())
+    record["settings"][name] = "another"
+    (orders.out / RUN).write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=rf"other settings: {name} \('another' then, .* now\)"):
+        ray_worker._load(orders)
+
+
+def test_weights_that_change_while_they_are_read_are_refused(weights, monkeypatch):
+    def swap_and_load(*arguments, original=make_job.__globals__["load"], **options):
+        (weights / "model.safetensors").write_bytes((weights / "model.safetensors").read_bytes()[:-2] + b"\0\0")
+        return original(*arguments, **options)
+
+    monkeypatch.setitem(make_job.__globals__, "load", swap_and_load)
+    with pytest.raises(ValueError, match="changed while they were read; start the command again"):
+        make_job(Asked(model="scenes-resnet", weights=str(weights)), METHOD)
+
+
+@pytest.mark.parametrize(("resources", "platform", "micro_batch"), [({"CPU": 8}, "cpu", 32), ({"GPU": 2}, "gpu", 1024)])
+def test_the_driver_records_the_micro_batch_of_the_workers(monkeypatch, tmp_path, resources, platform, micro_batch):
+    cluster = types.SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": resources}])
+    monkeypatch.setattr(on_ray, "import_ray", lambda: cluster)
+    engine = OnRay(make_job=lambda: None, out=tmp_path, share=Share())
+    assert engine.platform == platform
+    job = make_job(Asked(model="scenes-resnet"), METHOD, platform=engine.platform)
+    assert job.settings["micro_batch"] == job.micro_batch == micro_batch
+    assert make_job(Asked(model="scenes-resnet"), METHOD).micro_batch == 32  # of this process
+
+
+def test_a_worker_looks_at_the_images_of_its_block(orders, tmp_path, toy_images, monkeypatch):
+    """What was replaced since is explained anew there too: the driver has no more than asked for it."""
+    explained = []
+
+    def explain_all(left, *arguments, teller, **options):
+        explained.extend(source.name for _, source in left)
+        teller.add(searched=len(left), failed=0, evaluations=0)
+
+    def get(answer):
+        if answer is None:
+            raise RuntimeError("the run goes on")
+        return answer
+
+    ray = types.SimpleNamespace(get=get, exceptions=types.SimpleNamespace(RayError=RuntimeError))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(ray_worker, "explain_all", explain_all)
+    begin = types.SimpleNamespace(remote=lambda block, left: 1)
+    watch = types.SimpleNamespace(stopped=types.SimpleNamespace(remote=lambda: None), begin=begin)
+    worker = ray_worker.Worker(dataclasses.replace(orders, watch=watch))
+    names = [str(tmp_path / f"{index}.png") for index in range(2)]
+    for name, image in zip(names, toy_images, strict=False):
+        Image.fromarray(image).save(name)
+    worker._loaded = ray_worker._load(worker._orders)
+    identities = [Source(name).read()[1] for name in names]
+    rows = [
+        {"path": name, "target": 1, "sha256": known.sha256, "bytes": known.bytes, "mtime_ns": known.mtime_ns}
+        for name, known in zip(names, identities, strict=True)
+    ]
+    worker._loaded.journal.add(0, rows)
+    Image.fromarray(toy_images[5]).save(names[1])
+    images = json.dumps([(index, {"name": name}) for index, name in enumerate(names)])
+    worker._explain(0, ray_worker._images(images))
+    assert explained == [names[1]]
