@@ -23,7 +23,7 @@ from benchmarks.photographs import command_line, weights_option
 from benchmarks.processes import Sample, Watched, run_module, watch_explain
 from benchmarks.record import plain_options, write_record
 from xaijax.runtime.inputs import find_sources
-from xaijax.runtime.rows import Save
+from xaijax.runtime.layout import Save
 
 LEAST_SHARE, MOST_GROWTH = 0.85, 1.05
 """The bars: of the kernel's rate, and of memory in the second half over that in the first."""

@@ -1,5 +1,6 @@
 """The command line: what a person types, what comes back, and the exit codes."""
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from PIL import Image
 from xaijax import cli
 from xaijax.cli import main
 from xaijax.runtime import run as runs
+from xaijax.runtime.heartbeat import FolderInUseError
 from xaijax.scenes.generator import generate
 
 
@@ -139,6 +141,17 @@ def test_an_error_of_the_program_has_an_exit_code_of_its_own(capsys, monkeypatch
         cli.exit_with_code()
     assert ended.value.code == 70
     assert "RuntimeError: a bug" in capsys.readouterr().err
+
+
+def test_a_folder_in_which_another_process_works_has_an_exit_code_of_its_own(photos, tmp_path, capsys, monkeypatch):
+    @contextlib.contextmanager
+    def in_use(folder, share):
+        raise FolderInUseError("another process is at work; wait for it.")
+        yield
+
+    monkeypatch.setattr(runs, "working_in", in_use)
+    assert main(["explain", str(photos), *FAST, "--out", str(tmp_path / "run")]) == 75
+    assert capsys.readouterr().err == "xaijax: another process is at work; wait for it.\n"
 
 
 def test_models_lists_what_can_be_loaded(capsys):

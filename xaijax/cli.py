@@ -21,6 +21,7 @@ from xaijax.runtime.commands import LAUNCH, Demo, Evaluate, Explain, Launch, Mod
 from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.demo import demo, table
 from xaijax.runtime.estimate import estimate
+from xaijax.runtime.heartbeat import FolderInUseError
 from xaijax.runtime.inputs import find_sources
 from xaijax.runtime.job import compile_job
 from xaijax.runtime.on_ray import OnRay
@@ -32,12 +33,13 @@ from xaijax.runtime.share import Share, find_share
 from xaijax.runtime.signals import stopped_by_signals
 from xaijax.runtime.status import read_progress
 
-EXPLAINED, SOME_FAILED, CANNOT_RUN, BROKEN, INTERRUPTED = 0, 1, 2, 70, 130
-"""The exit codes; a run that SIGTERM stopped ends with 143, and one that an error of the program ended with 70."""
+EXPLAINED, SOME_FAILED, CANNOT_RUN, BROKEN, IN_USE, INTERRUPTED = 0, 1, 2, 70, 75, 130
+"""The exit codes; a run that SIGTERM stopped ends with 143, one that an error of the program ended with 70, and one in
+whose folder another process is at work with 75, for those who may try again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns 0 where all is explained, 1 where some images failed, 2 if it cannot run, 130 stopped."""
+    """Runs a command and returns its exit code, see `EXPLAINED`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options_type = method_options(_method_name(arguments))
 
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return tyro.extras.subcommand_cli_from_dict(commands, prog="xaijax", args=arguments)
     except ValueError as error:
         print(f"xaijax: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return IN_USE if isinstance(error, FolderInUseError) else CANNOT_RUN
     except KeyboardInterrupt:
         print("xaijax: interrupted; the same command goes on where it stopped.", file=sys.stderr)
         return INTERRUPTED
