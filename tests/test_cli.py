@@ -154,6 +154,17 @@ def test_a_folder_in_which_another_process_works_has_an_exit_code_of_its_own(pho
     assert capsys.readouterr().err == "xaijax: another process is at work; wait for it.\n"
 
 
+def test_a_dry_run_refuses_what_a_run_would(photos, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("of the user")
+    out = ["--out", str(tmp_path)]
+    assert main(["explain", str(photos), *FAST, *out, "--dry-run"]) == 2
+    assert "is no folder of a run and holds 'notes.txt'" in capsys.readouterr().err
+    assert main(["explain", str(photos), *FAST, "--out", str(tmp_path / "run")]) == 0
+    out = ["--out", str(tmp_path / "run")]
+    assert main(["explain", str(photos), *FAST, *out, "--seed", "1", "--dry-run"]) == 2
+    assert "other settings: seed (0 then, 1 now)" in capsys.readouterr().err
+
+
 def test_models_lists_what_can_be_loaded(capsys):
     assert main(["models"]) == 0
     listed = capsys.readouterr().out

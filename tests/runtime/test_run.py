@@ -427,6 +427,10 @@ def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):
         found = explain(jax.random.key(3), job.classifier, pixels[None], [row["target"]], ids=ids, method=job.method)
         assert row["probability"] == pytest.approx(float(found.probability[0]), abs=1e-6)
         assert row["area"] == pytest.approx(float(found.area[0]), abs=1e-6)
+    again = explained([sources[2]], job, tmp_path / "again")
+    assert again[0]["id"] == 7
+    other = explained([dataclasses.replace(sources[2], id=8)], job, tmp_path / "again")  # which is another search
+    assert other == explained([dataclasses.replace(sources[2], id=8)], job, tmp_path / "other")
     with pytest.raises(ValueError, match="names targets, but target is 'top2'"):
         run(sources, dataclasses.replace(job, target="top2"), tmp_path / "top")
     with pytest.raises(ValueError, match="not a class of this classifier"):

@@ -25,7 +25,7 @@ class Doubts:
     """Images that are to be explained again.
 
     Attributes:
-        changed: their pixels are not those that were explained.
+        changed: their pixels, or the ids that the list gives them, are not those that were explained.
         lost: a file of their explanation is gone, or is not of the size that it was written with.
     """
 
@@ -69,7 +69,7 @@ def find_doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubt
     rows = journal.rows(source.name for source in sources)
     with contextlib.closing(looks):
         for source, is_changed, lines in zip(sources, looks, rows, strict=True):
-            if is_changed:
+            if is_changed or any("error" not in line and line.get("id") != source.id for line in lines):
                 changed.append(source.name)
             elif not all(_has_files(out, line, sizes) for line in lines):
                 lost.append(source.name)

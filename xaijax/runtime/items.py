@@ -94,7 +94,8 @@ def write_items(
                 stem = f"{stem}_{item.identity.sha256[:8]}"
             box = kept_box(np.asarray(result.mask[row]), item.crop, item.size)
             where = {"size": item.size, "crop": item.crop, "box": box}
-            line = {"path": item.source.name, **_told(item.identity), **where, **found, "seed": job.seed}
+            own = {} if item.source.id is None else {"id": item.source.id}
+            line = {"path": item.source.name, **_told(item.identity), **own, **where, **found, "seed": job.seed}
             read = functools.partial(_read_again, item.source, job.classifier.channels)
             try:
                 files = write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
