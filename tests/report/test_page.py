@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from xaijax.report import page
-from xaijax.runtime.folder import FORMAT
 from xaijax.runtime.journal import json_lines
 from xaijax.runtime.layout import RESULTS, RUN
 from xaijax.runtime.page import write_page
+from xaijax.runtime.record import FORMAT
 from xaijax.runtime.whole import write_json, write_picture, write_whole
 
 FIGURES = {"target": 3, "original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240}

@@ -99,9 +99,9 @@ def test_processes_with_shares_of_their_own_work_side_by_side(tmp_path, worker):
 def test_a_process_that_was_killed_and_whose_number_is_used_again_is_dead(tmp_path):
     with working_in(tmp_path, Share()):
         about = json.loads((tmp_path / BLOCKS / "process-0.alive").read_text())
-    elsewhere(tmp_path, **about | {"started": "7"})
+    file = elsewhere(tmp_path, **about | {"started": "7"})
     with working_in(tmp_path, Share()):
-        pass
+        assert json.loads(file.read_text())["started"] == about["started"]
 
 
 def test_a_process_elsewhere_that_does_not_beat_is_dead(tmp_path, quick, capsys):
@@ -132,9 +132,10 @@ def test_a_process_elsewhere_that_beats_is_left_alone(tmp_path, quick):
 
 
 def test_a_file_that_is_none_stops_nobody(tmp_path):
-    elsewhere(tmp_path).write_bytes(b"junk")
+    file = elsewhere(tmp_path)
+    file.write_bytes(b"junk")
     with working_in(tmp_path, Share()):
-        pass
+        assert json.loads(file.read_text())["pid"] == os.getpid()
 
 
 def test_the_finished_run_takes_the_file_away_and_it_stays_away(tmp_path, quick):

@@ -8,12 +8,12 @@ from pathlib import Path
 import jax
 
 from xaijax.methods.sharding import count_devices
-from xaijax.runtime.folder import check_is_free, check_settings, read_record
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.journal import Journal
 from xaijax.runtime.layout import RUN
 from xaijax.runtime.rates import forward_rate
+from xaijax.runtime.record import check_is_free, check_settings, read_record
 from xaijax.runtime.share import Share
 
 BYTES = {"masks": 0.04, "scores": 4.0, "overlays": 3.2, "packed": 0.1, "full-size": 1.0}

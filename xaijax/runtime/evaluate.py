@@ -19,12 +19,12 @@ from xaijax.metrics import Summary, summarise
 from xaijax.models.preprocessing import preprocess
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
-from xaijax.runtime.folder import read_record
 from xaijax.runtime.inputs import find_source
 from xaijax.runtime.journal import Row, read_results
 from xaijax.runtime.layout import METRICS, PACKED
 from xaijax.runtime.measure import BETTER, SEGMENTATION, Explained, measure
 from xaijax.runtime.reading import UnreadableImageError
+from xaijax.runtime.record import read_record
 from xaijax.runtime.rows import read_arrays
 from xaijax.runtime.versions import package_versions
 from xaijax.runtime.whole import write_json

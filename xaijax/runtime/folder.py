@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,51 +19,10 @@ import filelock
 from xaijax.runtime.journal import Journal, json_lines
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN, SAVED
 from xaijax.runtime.packed import drop_shards, shelve
+from xaijax.runtime.record import FORMAT, KEYS, OF_BLOCKS, check_base, check_is_free, check_settings, read_record
 from xaijax.runtime.rows import files_of
 from xaijax.runtime.share import Share
 from xaijax.runtime.whole import is_part, json_text, whole_file, write_json, write_new
-
-FORMAT = "xaijax run 1"
-"""What `run.json` says that it is; another number stands for folders that hold other things."""
-
-KEYS = ("format", "settings", "merged")
-"""What `run.json` has beside the list of images and figures; `merged` is the list that the results are in order of."""
-
-FROM_THE_SYSTEM = frozenset({".DS_Store", "lost+found"})
-"""What may lie in a folder that nobody has put anything into."""
-
-_OF_BLOCKS = re.compile(r"\d{6,}\.jsonl|process-\d+\.(json|alive)|merge\.lock")
-"""The names of all files in `blocks`."""
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Reads the `run.json` of a folder: `settings`, `images` (listed), `unlisted` (explained before), and figures.
-
-    Raises:
-        ValueError: there is none, or it is damaged or something else's.
-    """
-    try:
-        record = json.loads((path / RUN).read_bytes())
-    except FileNotFoundError as error:
-        raise ValueError(f"{str(path)!r} holds no run; name the folder that `xaijax explain --out` writes.") from error
-    except OSError as error:
-        raise ValueError(f"{str(path / RUN)!r} cannot be read ({error.strerror}); name the folder of a run.") from error
-    except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or not _is_record(record):
-        raise ValueError(
-            f"{str(path / RUN)!r} is damaged, or of no run of this version of xaijax; put it back, or name another "
-            "folder."
-        )
-    return record
-
-
-def _is_record(record: Mapping[str, Any]) -> bool:
-    kinds = {"settings": dict, "images": int, "unlisted": int, "list": str, "folder": str | None}
-    processes = record.get("processes", [])
-    return all(isinstance(record.get(name), kind) for name, kind in kinds.items()) and (
-        isinstance(processes, list) and all(isinstance(process, dict) for process in processes)
-    )
 
 
 class RunFolder:
@@ -103,7 +61,7 @@ class RunFolder:
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
         check_settings(path, record, self.settings)
-        self._list["folder"] = _check_base(path, record["folder"], base)
+        self._list["folder"] = check_base(path, record["folder"], base)
 
     def take_list(self, journal: Journal) -> None:
         """Makes the list of images the run's; what is explained and not listed now stays, after what is listed."""
@@ -196,73 +154,16 @@ class RunFolder:
         blocks = self.path / BLOCKS
         with contextlib.suppress(FileNotFoundError):
             for file in list(blocks.iterdir()):
-                is_ours = _OF_BLOCKS.fullmatch(file.name) is not None or is_part(file.name)
+                is_ours = OF_BLOCKS.fullmatch(file.name) is not None or is_part(file.name)
                 if file in merged or (is_ours and file.suffix != ".jsonl"):
                     file.unlink(missing_ok=True)
         drop_empty(blocks)
-
-
-def check_is_free(path: Path) -> None:
-    """Refuses a folder without `run.json` that holds anything.
-
-    Raises:
-        ValueError: it does.
-    """
-    names = sorted(name for name in os.listdir(path) if not is_part(name) and name not in FROM_THE_SYSTEM)
-    if not names or (path / RUN).exists():  # another process may just have begun the run
-        return
-    if RESULTS in names or any(_OF_BLOCKS.fullmatch(file.name) for file in (path / BLOCKS).glob("*.jsonl")):
-        raise ValueError(
-            f"{str(path)!r} holds results, but not the {RUN} that says what they are of; put it back, or name another "
-            "folder."
-        )
-    raise ValueError(
-        f"{str(path)!r} is no folder of a run and holds {names[0]!r}, which stays as it is; name a folder that is "
-        "empty, or not there yet."
-    )
-
-
-def check_settings(path: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Refuses settings that are not those of the run in a folder.
-
-    Args:
-        path: of the folder.
-        record: its `run.json`.
-        settings: as JSON has them.
-
-    Raises:
-        ValueError: some differ; the message names them.
-    """
-    earlier = record["settings"]
-    differ = sorted(name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name))
-    if differ:
-        listed = ", ".join(f"{name} ({earlier.get(name)!r} then, {settings.get(name)!r} now)" for name in differ)
-        raise ValueError(
-            f"{str(path)!r} holds a run with other settings: {listed}; name another folder, or the same settings."
-        )
 
 
 def drop_empty(folder: Path) -> None:
     """Deletes a folder in which there is nothing."""
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def _check_base(path: Path, earlier: str | None, now: str | None) -> str | None:
-    """Returns the folder that relative names belong to; it may have been moved, or have another path on this node.
-
-    Raises:
-        ValueError: the same names are of other images.
-    """
-    if earlier is None or now is None or earlier == now:
-        return now or earlier
-    with contextlib.suppress(OSError):
-        if not os.path.samefile(earlier, now):
-            raise ValueError(
-                f"the relative names of the images in {str(path)!r} belong to {earlier!r}, and those that are listed "
-                "now to another folder; start the command there, or name another folder for the results."
-            )
-    return now
 
 
 def _read(file: Path) -> Iterator[dict[str, Any]]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from xaijax.report.page import render_page
-from xaijax.runtime.folder import read_record
 from xaijax.runtime.journal import Row, read_results
 from xaijax.runtime.layout import PAGE
+from xaijax.runtime.record import read_record
 from xaijax.runtime.rows import files_of
 from xaijax.runtime.whole import write_whole
 

@@ -21,11 +21,12 @@ from xaijax.runtime.cache import keep_compiled
 from xaijax.runtime.cores import use_all_cores
 from xaijax.runtime.doubts import find_doubts
 from xaijax.runtime.explaining import explain_all, fitting
-from xaijax.runtime.folder import check_settings, read_record, writing_to
+from xaijax.runtime.folder import writing_to
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, compile_job
 from xaijax.runtime.journal import Journal
 from xaijax.runtime.layout import RUN
+from xaijax.runtime.record import check_settings, read_record
 from xaijax.runtime.share import Share
 from xaijax.runtime.targets import find_targets
 from xaijax.runtime.telling import Teller

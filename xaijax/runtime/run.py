@@ -101,11 +101,9 @@ def run(
         check_targets(sources, targets, journal, out)
         with writing_to(out):
             folder.take_list(journal)
-        left = [(i, source) for i, source in enumerate(sources) if share.has(i)]
-        doubts = find_doubts([source for _, source in left if journal.is_done(source.name)], journal, out)
-        journal.forget(doubts.paths)
-        left = [(i, source) for i, source in left if not journal.is_done(source.name)]
-        for sentence in (*journal.sentences(), *doubts.sentences(), *folder.sentences(prune=prune)):
+        mine = [(index, source) for index, source in enumerate(sources) if share.has(index)]
+        left, sentences = _left_of(mine, journal, out)
+        for sentence in (*sentences, *folder.sentences(prune=prune)):
             say(sentence, as_json=log_json)
         with fitting(job):
             explain = compile_job(job) if left and engine is None else None
@@ -141,6 +139,16 @@ def run(
         is_stopped=stop.is_set() and not is_finished,
         roofline=roofline,
     )
+
+
+def _left_of(
+    mine: Sequence[tuple[int, Source]], journal: Journal, out: Path
+) -> tuple[list[tuple[int, Source]], list[str]]:
+    """Returns the numbered images that are to be explained, and what is to be said of those that are so again."""
+    doubts = find_doubts([source for _, source in mine if journal.is_done(source.name)], journal, out)
+    journal.forget(doubts.paths)
+    left = [(index, source) for index, source in mine if not journal.is_done(source.name)]
+    return left, [*journal.sentences(), *doubts.sentences()]
 
 
 def _figures(job: Job, teller: Teller, compile_s: float) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from xaijax.methods.arguments import parse_top
-from xaijax.runtime.folder import read_record
 from xaijax.runtime.journal import Journal
 from xaijax.runtime.layout import BLOCKS, RUN
+from xaijax.runtime.record import read_record
 
 
 @dataclasses.dataclass(frozen=True)
