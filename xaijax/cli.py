@@ -166,7 +166,6 @@ def _on_ray(options: Explain, method: Any, *, images: int) -> OnRay:
         out=options.out,
         share=Share(block=options.block_size),
         workers=None if options.processes == "auto" else options.processes,
-        retry_errors=options.retry_errors,
         cache=options.cache,
         profile=options.profile,
     )

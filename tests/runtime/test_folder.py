@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +18,12 @@ from xaijax.runtime.share import Share
 from xaijax.runtime.status import read_progress
 from xaijax.runtime.whole import whole_file, write_array, write_json, write_mask, write_new, write_whole
 
-SETTINGS = {"seed": 0, "method": {"evaluations": 240, "crop": (1, 2)}, "model": "resnet"}
+SETTINGS = {"seed": 0, "options": {}, "method": {"evaluations": 240, "crop": (1, 2)}, "model": "resnet"}
 # A name in other letters, one with a line separator, and one that is no valid UTF-8 on disk.
-ROWS = [{"path": name, "area": 0.5} for name in ("a.png", "жук.png", "one\u2028two\x85.png", "caf\udce9.png")]
+FIGURES = dict.fromkeys(("original_probability", "probability", "area", "cp_score", "evaluations"), 0.5)
+FIGURES |= {"target": 1, "label": "1", "status": "It ended."}
+PATHS = ("a.png", "жук.png", "one\u2028two\x85.png", "caf\udce9.png")
+ROWS = [{"path": name, **FIGURES, "files": str(index)} for index, name in enumerate(PATHS)]
 NAMES = [row["path"] for row in ROWS]
 
 
@@ -103,6 +107,7 @@ def test_a_finished_run_is_read_again(tmp_path):
     assert names_in(folder.path) == sorted([RUN, RESULTS])
     assert (folder.path / RESULTS).read_bytes() == json_lines(ROWS)
     told = json.loads((folder.path / RUN).read_text())
+    assert list(told.pop("journals")) == ["000000.jsonl"]
     assert len(told.pop("list")) == len(told.pop("merged")) == 64
     assert told == {
         "format": "xaijax run 1",
@@ -175,7 +180,9 @@ def test_a_later_explanation_stands_in_place_of_an_error_and_not_the_other_way(t
     assert journal.is_done(name)
     assert not journal.is_explained(name)
     assert journal.failures(NAMES, 10) == [(name, "it is gone.")]
-    assert not folder_and_journal(tmp_path, retry_errors=True)[1].is_done(name)
+    journal.mark(0, [name])
+    assert not journal.is_done(name)
+    assert not folder_and_journal(tmp_path)[1].is_done(name)  # nor for any other process
     journal.add(0, [{**ROWS[0], "target": 3}, failed])
     journal.scan()
     assert list(journal.rows([name])) == [[{**ROWS[0], "target": 3}]]
@@ -188,7 +195,9 @@ def test_errors_that_processes_try_again_are_merged_once_all_were_tried(tmp_path
     folder, journal = folder_and_journal(tmp_path)
     journal.add(0, [*failed, *ROWS[2:]])
     assert folder.finish(journal, {})
-    (folder, journal), (_, other) = (folder_and_journal(tmp_path, retry_errors=True) for _ in range(2))
+    (folder, journal), (_, other) = (folder_and_journal(tmp_path) for _ in range(2))
+    journal.mark(0, NAMES[:1])
+    other.mark(1, NAMES[1:2])
     journal.add(0, ROWS[:1])
     assert not folder.finish(journal, {})
     assert json.loads((tmp_path / RESULTS).read_text().splitlines()[0]) == failed[0]
@@ -244,7 +253,7 @@ def test_only_the_first_of_several_processes_writes_a_new_file(tmp_path):
 
 def test_an_image_of_several_classes_is_done_with_the_last(tmp_path):
     journal = Journal(tmp_path, rows_per_image=2)
-    rows = [{"path": "a.png", "target": target, "files": f"a_{target}"} for target in (4, 1)]
+    rows = [{**ROWS[0], "target": target, "files": f"a_{target}"} for target in (4, 1)]
     for count in (1, 2):
         journal.add(0, rows[:count])
         journal.scan()
@@ -273,7 +282,7 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path):
 
 
 def test_packed_results_stay_where_they_are_when_images_come_and_go(tmp_path):
-    rows = [{**row, "target": 1, "packed": {"mask": number}} for number, row in enumerate(ROWS)]
+    rows = [{**row, "packed": {"mask": number}} for number, row in enumerate(ROWS)]
     folder, journal = folder_and_journal(tmp_path, NAMES[1:3])
     journal.add(0, rows[1:3])
     assert folder.finish(journal, {})
@@ -298,7 +307,7 @@ def add_all(folder, journal, names):
     """Explains images, each with a mask."""
     for index, name in enumerate(names):
         write_mask(folder.path / "masks" / f"{index}_{name}.png", np.zeros((2, 2), bool))
-    journal.add(0, [{"path": name, "target": 1, "files": f"{index}_{name}"} for index, name in enumerate(names)])
+    journal.add(0, [{"path": name, **FIGURES, "files": f"{index}_{name}"} for index, name in enumerate(names)])
 
 
 def test_what_is_no_longer_listed_stays_until_it_is_pruned(tmp_path, capsys):
@@ -380,6 +389,11 @@ BROKEN = {
     "of something else": b'{"settings": {}, "images": 4}',
     "of another version": b'{"format": "xaijax run 7", "settings": {}, "images": 4, "unlisted": 0, "list": ""}',
     "of other types": b'{"format": "xaijax run 1", "settings": [], "images": 4, "unlisted": 0, "list": ""}',
+    "without a folder": b'{"format": "xaijax run 1", "settings": {}, "images": 4, "unlisted": 0, "list": ""}',
+    "with a strange rate": (
+        b'{"format": "xaijax run 1", "settings": {}, "images": 4, "unlisted": 0, "list": "", "folder": null, '
+        b'"images_per_s": "many"}'
+    ),
     "too deep": b"[" * 100_000,
 }
 
@@ -402,6 +416,12 @@ def test_a_damaged_record_is_one_sentence_with_its_name(tmp_path, kind, command)
     assert (tmp_path / RUN).read_bytes() == BROKEN[kind]
 
 
+WRONG = [
+    *({"files": name} for name in ("../../mine", "a\\b", "a\0b", "a" * 5000, None)),
+    *({"saved": sizes} for sizes in ([], None, {"masks": "7"}, {"packed": 7})),
+    *({"area": number} for number in (None, "0.5", 10**400)),
+    *({name: None} for name in ("target", "label", "status", "shard", "written")),
+]
 JUNK = [
     b"[]",
     b"7",
@@ -409,7 +429,7 @@ JUNK = [
     b'{"pa',
     b"{}",
     b'{"path": 7}',
-    b'{"path": "a.png", "files": "../../mine"}',
+    *(json.dumps({**ROWS[0], **wrong}).encode() for wrong in WRONG),
     b"[" * 100_000,
     b'{"path": "a.png", "target": "x"}',
     b'{"path": "a.png", "shard": [1]}',
@@ -427,7 +447,7 @@ def test_junk_in_a_journal_costs_its_own_lines_and_is_said(tmp_path):
     assert [journal.is_done(name) for name in NAMES] == [True, True, False, False]
     (sentence,) = journal.sentences()
     assert sentence.startswith(f"{2 * len(JUNK)} line(s) of ")
-    assert "000000.jsonl' are no results; their images are explained again." in sentence
+    assert "000000.jsonl' are no results, and dropped; listed images are explained again." in sentence
     journal.add(0, ROWS[2:])
     assert folder.finish(journal, {})
     assert read_lines(tmp_path) == ROWS
@@ -445,6 +465,119 @@ def test_junk_in_the_results_is_one_sentence_with_its_line(tmp_path, command, ju
         ValueError, match=r"line 5 of '.*results\.jsonl' is no result of xaijax; start the same `xaijax exp"
     ):
         command(tmp_path)
+
+
+def test_damaged_lines_of_a_finished_run_are_mended_by_the_next_start(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    assert folder.finish(journal, {})
+    with (tmp_path / RESULTS).open("ab") as results:
+        results.write(b"\n")
+    folder, journal = folder_and_journal(tmp_path)
+    assert folder.finish(journal, {})
+    assert read_lines(tmp_path) == ROWS
+    assert folder_and_journal(tmp_path)[1].damaged == {}
+
+
+def test_an_image_in_part_explained_that_cannot_be_read_again_ends_the_run(tmp_path):
+    journal = Journal(tmp_path, rows_per_image=3)
+    journal.add(0, [{**ROWS[0], "target": target} for target in (4, 1)])
+    journal.add(0, [{"path": NAMES[0], "error": "it is gone."}])
+    journal.scan()
+    assert journal.is_done(NAMES[0])
+    assert journal.failures(NAMES[:1], 10) == [(NAMES[0], "it is gone.")]
+
+
+def test_errors_of_images_that_are_not_listed_stay_when_others_are_tried_again(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    failed = [{"path": name, "error": "it is gone."} for name in NAMES]
+    journal.add(0, failed)
+    assert folder.finish(journal, {})
+    folder, journal = folder_and_journal(tmp_path, NAMES[:1])
+    journal.mark(0, NAMES[:1])
+    assert not folder.finish(journal, {})
+    journal.add(0, ROWS[:1])
+    assert folder.finish(journal, {})
+    assert read_lines(tmp_path) == [ROWS[0], *failed[1:]]
+
+
+def test_what_another_process_explains_again_is_not_done(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    assert folder.finish(journal, {})
+    (folder, journal), (_, other) = (folder_and_journal(tmp_path) for _ in range(2))
+    other.mark(1, NAMES[2:])
+    assert not folder.finish(journal, {})
+    other.add(1, [{**row, "sha256": "new"} for row in ROWS[2:]])
+    assert folder.finish(other, {})
+    assert [row.get("sha256") for row in read_lines(tmp_path)] == [None, None, "new", "new"]
+
+
+def test_a_process_killed_while_it_drops_journals_leaves_the_results_as_they_are(tmp_path, monkeypatch):
+    folder, journal = folder_and_journal(tmp_path)
+    for block, row in enumerate(ROWS):
+        journal.add(block, [{**row, "packed": {"mask": block}}])
+    drop = RunFolder._drop_blocks
+
+    def killed(folder, merged):
+        drop(folder, dict(list(merged.items())[:1]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "_drop_blocks", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.finish(journal, {})
+    monkeypatch.undo()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != RUN}
+    assert len(list((tmp_path / BLOCKS).glob("*.jsonl"))) == 3
+    folder, journal = folder_and_journal(tmp_path)
+    assert folder.finish(journal, {})
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != RUN}
+    assert after == {path: content for path, content in before.items() if BLOCKS not in path.parts}
+
+
+def test_a_start_while_another_process_merges_sees_all_that_is_done(tmp_path, monkeypatch):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    glob = type(tmp_path).glob
+
+    def listed_and_merged(path, pattern):
+        found = list(glob(path, pattern))
+        if path.name == BLOCKS and pattern == "*.jsonl":
+            monkeypatch.setattr(type(tmp_path), "glob", glob)
+            assert folder.finish(journal, {})
+        return found
+
+    monkeypatch.setattr(type(tmp_path), "glob", listed_and_merged)
+    starting = Journal(tmp_path, rows_per_image=1)
+    assert all(starting.is_done(name) for name in NAMES)
+
+
+def test_lines_that_were_moved_are_noticed(tmp_path):
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    assert folder.finish(journal, {})
+    reader = Journal(tmp_path, rows_per_image=1)
+    lines = (tmp_path / RESULTS).read_bytes().splitlines(keepends=True)
+    (tmp_path / RESULTS).write_bytes(b"".join(reversed(lines)))
+    with pytest.raises(OSError, match="is another file than it was"):
+        list(reader.rows(NAMES))
+
+
+def test_within_a_journal_the_later_line_counts_whatever_the_clocks_say(tmp_path, monkeypatch):
+    folder, journal = folder_and_journal(tmp_path, NAMES[:1])
+    for moment, sha256 in ((2000, "old"), (1000, "new")):
+        monkeypatch.setattr("time.time_ns", lambda moment=moment: moment)
+        journal.add(0, [{**ROWS[0], "sha256": sha256}])
+    assert folder.finish(journal, {})
+    assert read_lines(tmp_path)[0]["sha256"] == "new"
+
+
+@pytest.mark.parametrize("name", [RESULTS, f"{BLOCKS}/000000.jsonl"])
+def test_a_journal_that_cannot_be_read_is_a_sentence_with_its_name(tmp_path, name):
+    folder_and_journal(tmp_path)
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match=rf"{Path(name).name}' cannot be read \(.*\); mend that first\."):
+        folder_and_journal(tmp_path)
 
 
 def test_relative_names_belong_to_one_folder(tmp_path, monkeypatch):
@@ -470,7 +603,7 @@ def test_relative_names_belong_to_one_folder(tmp_path, monkeypatch):
 
 def test_lines_of_pixels_that_were_replaced_are_not_those_of_the_image(tmp_path):
     def line(sha256, time, **more):
-        return {"path": "a.png", "target": 1, "sha256": sha256, "bytes": 9, "mtime_ns": time, **more}
+        return {**ROWS[0], "sha256": sha256, "bytes": 9, "mtime_ns": time, **more}
 
     folder, journal = folder_and_journal(tmp_path, ["a.png"])
     journal.add(5, [line("old", 1)])

@@ -1,14 +1,11 @@
 """What a worker of a Ray cluster loads is what the run says, or it stops with the difference."""
 
-import dataclasses
 import functools
 import json
 import shutil
-import sys
 import types
 
 import pytest
-from PIL import Image
 
 from xaijax import ELIME
 from xaijax.models.zoo import EMBEDDED
@@ -16,7 +13,6 @@ from xaijax.runtime import on_ray, ray_worker
 from xaijax.runtime.asking import make_job
 from xaijax.runtime.commands import Asked
 from xaijax.runtime.folder import RunFolder
-from xaijax.runtime.inputs import Source
 from xaijax.runtime.layout import RUN
 from xaijax.runtime.on_ray import OnRay
 from xaijax.runtime.ray_worker import Orders
@@ -43,7 +39,6 @@ def orders(weights, tmp_path, monkeypatch):
         out=tmp_path / "run",
         share=Share(),
         cpus=None,
-        retry_errors=False,
         cache=False,
         profile=None,
         watch=None,
@@ -89,38 +84,3 @@ def test_the_driver_records_the_micro_batch_of_the_workers(monkeypatch, tmp_path
     job = make_job(Asked(model="scenes-resnet"), METHOD, platform=engine.platform)
     assert job.settings["micro_batch"] == job.micro_batch == micro_batch
     assert make_job(Asked(model="scenes-resnet"), METHOD).micro_batch == 32  # of this process
-
-
-def test_a_worker_looks_at_the_images_of_its_block(orders, tmp_path, toy_images, monkeypatch):
-    """What was replaced since is explained anew there too: the driver has no more than asked for it."""
-    explained = []
-
-    def explain_all(left, *arguments, teller, **options):
-        explained.extend(source.name for _, source in left)
-        teller.add(searched=len(left), failed=0, evaluations=0)
-
-    def get(answer):
-        if answer is None:
-            raise RuntimeError("the run goes on")
-        return answer
-
-    ray = types.SimpleNamespace(get=get, exceptions=types.SimpleNamespace(RayError=RuntimeError))
-    monkeypatch.setitem(sys.modules, "ray", ray)
-    monkeypatch.setattr(ray_worker, "explain_all", explain_all)
-    begin = types.SimpleNamespace(remote=lambda block, left: 1)
-    watch = types.SimpleNamespace(stopped=types.SimpleNamespace(remote=lambda: None), begin=begin)
-    worker = ray_worker.Worker(dataclasses.replace(orders, watch=watch))
-    names = [str(tmp_path / f"{index}.png") for index in range(2)]
-    for name, image in zip(names, toy_images, strict=False):
-        Image.fromarray(image).save(name)
-    worker._loaded = ray_worker._load(worker._orders)
-    identities = [Source(name).read()[1] for name in names]
-    rows = [
-        {"path": name, "target": 1, "sha256": known.sha256, "bytes": known.bytes, "mtime_ns": known.mtime_ns}
-        for name, known in zip(names, identities, strict=True)
-    ]
-    worker._loaded.journal.add(0, rows)
-    Image.fromarray(toy_images[5]).save(names[1])
-    images = json.dumps([(index, {"name": name}) for index, name in enumerate(names)])
-    worker._explain(0, ray_worker._images(images))
-    assert explained == [names[1]]

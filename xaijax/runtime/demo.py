@@ -13,13 +13,13 @@ from xaijax.metrics import overlap
 from xaijax.report.table import text_table
 from xaijax.runtime.asking import make_job
 from xaijax.runtime.commands import Asked
-from xaijax.runtime.folder import RunFolder, writing_to
+from xaijax.runtime.folder import RunFolder
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.journal import read_results
 from xaijax.runtime.record import read_record
 from xaijax.runtime.rows import read_arrays
 from xaijax.runtime.run import run
-from xaijax.runtime.whole import write_picture
+from xaijax.runtime.whole import write_picture, writing_to
 from xaijax.scenes.generator import Scene, generate
 
 METHOD = ELIME(

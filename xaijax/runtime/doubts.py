@@ -22,20 +22,17 @@ NAMED = 3
 
 @dataclasses.dataclass(frozen=True)
 class Doubts:
-    """Images that are to be explained again.
+    """Images whose explanation does not hold; the first two are to be explained again.
 
     Attributes:
         changed: their pixels, or the ids that the list gives them, are not those that were explained.
         lost: a file of their explanation is gone, or is not of the size that it was written with.
+        gone: the same, and so is the image itself, so that its explanation stays as it is.
     """
 
     changed: list[str]
     lost: list[str]
-
-    @property
-    def paths(self) -> list[str]:
-        """All of them."""
-        return self.changed + self.lost
+    gone: list[str]
 
     def sentences(self) -> Iterator[str]:
         """Says what is explained again, and why."""
@@ -44,6 +41,10 @@ class Doubts:
         if self.lost:
             yield f"{_count(self.lost)} without all files of their explanation, and explained again: " + (
                 f"{_named(self.lost)}."
+            )
+        if self.gone:
+            yield f"{_count(self.gone)} gone, and so are files of their explanation, which stays as it is: " + (
+                f"{_named(self.gone)}."
             )
 
 
@@ -57,9 +58,13 @@ def find_doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubt
         sources: whose lines are all in the journal.
         journal: of the run.
         out: its folder.
+
+    Raises:
+        OSError: another process has merged the journal meanwhile; see `Journal.rows`.
     """
     changed: list[str] = []
     lost: list[str] = []
+    gone: list[str] = []
     sizes: dict[Path, int | None] = {}
 
     def has_changed(source: Source) -> bool:
@@ -72,8 +77,8 @@ def find_doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubt
             if is_changed or any("error" not in line and line.get("id") != source.id for line in lines):
                 changed.append(source.name)
             elif not all(_has_files(out, line, sizes) for line in lines):
-                lost.append(source.name)
-    return Doubts(changed, lost)
+                (gone if _is_missing(source) else lost).append(source.name)
+    return Doubts(changed, lost, gone)
 
 
 def _has_changed(source: Source, then: Identity) -> bool:
@@ -85,6 +90,10 @@ def _has_changed(source: Source, then: Identity) -> bool:
         return not then.is_same(source.identify(by_content=True))
     except UnreadableImageError:
         return False
+
+
+def _is_missing(source: Source) -> bool:
+    return "://" not in source.name and source.identify(by_content=False).bytes is None
 
 
 def _has_files(out: Path, line: Row, sizes: dict[Path, int | None]) -> bool:

@@ -32,7 +32,7 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> st
         out: the folder, which may hold a part of the run.
         share: of this process.
     """
-    if out.is_dir():
+    if out.exists():
         if not (out / RUN).exists():
             check_is_free(out)
         else:

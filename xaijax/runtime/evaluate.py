@@ -117,6 +117,8 @@ def read_run(folder: Path) -> tuple[dict[str, Any], list[Row]]:
         ValueError: the folder holds no run that can be evaluated.
     """
     record = read_record(folder)
+    if not {"model", "options"} <= record["settings"].keys():
+        raise ValueError(f"{str(folder)!r} does not say what model it is of; evaluate a run of `xaijax explain`.")
     rows = list(read_results(folder))
     for name in ("scores", "masks"):
         there = (folder / name).is_dir() or (folder / PACKED).is_dir()
@@ -206,7 +208,7 @@ def _read(
     if "://" not in source.container and not Path(source.container).exists():
         raise UnreadableImageError(f"{name} is no longer at {source.container!r}; move it back.")
     image, identity = source.read(classifier.channels)
-    if identity.sha256 != row["sha256"]:
+    if identity.sha256 != row.get("sha256"):
         raise UnreadableImageError(f"{name} has changed since it was explained; explain it again.")
     try:
         mask, score = read_arrays(folder, row)

@@ -16,13 +16,14 @@ from typing import Any
 
 import filelock
 
+from xaijax.runtime.heartbeat import living_writers
 from xaijax.runtime.journal import Journal, json_lines
-from xaijax.runtime.layout import BLOCKS, RESULTS, RUN, SAVED
+from xaijax.runtime.layout import ALIVE, BLOCKS, RESULTS, RUN, SAVED
 from xaijax.runtime.packed import drop_shards, shelve
 from xaijax.runtime.record import FORMAT, KEYS, OF_BLOCKS, check_base, check_is_free, check_settings, read_record
 from xaijax.runtime.rows import files_of
 from xaijax.runtime.share import Share
-from xaijax.runtime.whole import is_part, json_text, whole_file, write_json, write_new
+from xaijax.runtime.whole import drop_empty, is_part, json_text, whole_file, write_json, write_new, writing_to
 
 
 class RunFolder:
@@ -61,16 +62,29 @@ class RunFolder:
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
         check_settings(path, record, self.settings)
+        self._drop_merged(record)
         self._list["folder"] = check_base(path, record["folder"], base)
+
+    def _drop_merged(self, record: dict[str, Any]) -> None:
+        """Deletes the journals that a process had merged when it was killed, as long as they are what they were."""
+        sizes = record.pop("journals", {})
+        for name, size in sizes.items():
+            file = self.path / BLOCKS / name
+            with contextlib.suppress(FileNotFoundError):
+                if OF_BLOCKS.fullmatch(name) and file.stat().st_size == size:
+                    file.unlink()
+        if sizes:
+            with writing_to(self.path):
+                write_json(self.path / RUN, record, durable=True)
 
     def take_list(self, journal: Journal) -> None:
         """Makes the list of images the run's; what is explained and not listed now stays, after what is listed."""
         listed = set(self._names)
         self.unlisted = [path for path in journal.paths if path not in listed]
         self._list["unlisted"] = len(self.unlisted)
-        record = read_record(self.path)
-        if any(record[name] != value for name, value in self._list.items()):
-            write_json(self.path / RUN, {**record, **self._list}, durable=True)
+        if any(read_record(self.path)[name] != value for name, value in self._list.items()):
+            with _alone(self.path / BLOCKS / "merge.lock"):
+                write_json(self.path / RUN, {**read_record(self.path), **self._list}, durable=True)
 
     def sentences(self, *, prune: bool) -> Iterator[str]:
         """Says what becomes of the images that are not listed now."""
@@ -112,22 +126,26 @@ class RunFolder:
             if not journals:  # nothing was explained since
                 figures = {name: value for name, value in record.items() if name not in (*KEYS, *self._list)}
             is_pruned = prune and len(self.unlisted) > 0
+            is_damaged = len(journal.damaged) > 0
             is_merged = (self.path / RESULTS).exists() and record.get("merged") == self._list["list"]
-            if journals or is_pruned or not is_merged:
-                self._merge(journal, figures, prune=prune)
-            for kind in ("", *SAVED):  # of processes that were killed
-                _drop(file for file in (self.path / kind).glob(".*.part") if is_part(file.name))
+            if journals or is_pruned or is_damaged or not is_merged:
+                self._merge(journal, figures, journals, prune=prune)
+            living = living_writers(self.path)
+            for kind in ("", *SAVED):
+                _drop(file for file in (self.path / kind).glob(".*.part") if is_part(file.name, but_of=living))
             if any(file.stat().st_size > size for file, size in journals.items()):
                 return False  # another process tries errors again, and will be back
             self._drop_blocks(journals)
-            journal.scan(is_finished=True)
+            journal.scan()
         return True
 
     def _is_all_done(self, journal: Journal) -> bool:
         journal.scan()
         return all(journal.is_done(path) for path in self._names)
 
-    def _merge(self, journal: Journal, figures: Mapping[str, Any], *, prune: bool) -> None:
+    def _merge(
+        self, journal: Journal, figures: Mapping[str, Any], journals: Mapping[Path, int], *, prune: bool
+    ) -> None:
         listed = set(self._names)
         unlisted = [path for path in journal.paths if path not in listed]
         told = [process for file in sorted((self.path / BLOCKS).glob("process-*.json")) for process in _read(file)]
@@ -145,25 +163,22 @@ class RunFolder:
         self._list["unlisted"] = 0 if prune else len(unlisted)
         processes = {"processes": told} if len(told) > 1 else {}
         record = {"format": FORMAT, "settings": self.settings, **self._list, "merged": self._list["list"]}
-        write_json(self.path / RUN, {**record, **figures, **processes}, durable=True)
+        # Journals go one by one: should this process be killed meanwhile, the next one knows which are merged.
+        sizes = {file.name: size for file, size in journals.items()}
+        write_json(self.path / RUN, {**record, "journals": sizes, **figures, **processes}, durable=True)
         drop_shards(self.path, shards)
         _drop(file for stem in set(pruned) - stems for file in files_of(self.path, stem).values())
 
     def _drop_blocks(self, merged: Mapping[Path, int]) -> None:
-        """Deletes the journals that were merged, and what else processes wrote beside them; others have not ended."""
+        """Deletes the journals that were merged, and what processes told of themselves; others may be at work still."""
         blocks = self.path / BLOCKS
+        living = living_writers(self.path)
         with contextlib.suppress(FileNotFoundError):
             for file in list(blocks.iterdir()):
-                is_ours = OF_BLOCKS.fullmatch(file.name) is not None or is_part(file.name)
-                if file in merged or (is_ours and file.suffix != ".jsonl"):
+                is_ours = OF_BLOCKS.fullmatch(file.name) is not None and file.suffix not in (".jsonl", ALIVE)
+                if file in merged or is_ours or is_part(file.name, but_of=living):
                     file.unlink(missing_ok=True)
         drop_empty(blocks)
-
-
-def drop_empty(folder: Path) -> None:
-    """Deletes a folder in which there is nothing."""
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def _read(file: Path) -> Iterator[dict[str, Any]]:
@@ -177,16 +192,6 @@ def _read(file: Path) -> Iterator[dict[str, Any]]:
 def _drop(files: Iterable[Path]) -> None:
     for file in list(files):
         file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def writing_to(out: Path) -> Iterator[None]:
-    """Says what cannot be written, and that nothing is lost."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
 
 
 @contextlib.contextmanager

@@ -10,17 +10,16 @@ import json
 import os
 import platform
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from xaijax.runtime.folder import drop_empty, writing_to
-from xaijax.runtime.layout import BLOCKS
+from xaijax.runtime.layout import ALIVE, BLOCKS
 from xaijax.runtime.share import Share
-from xaijax.runtime.whole import write_new
+from xaijax.runtime.telling import say
+from xaijax.runtime.whole import WRITER, drop_empty, write_new, writing_to
 
 BEAT_S = 4.0
 """Seconds between two beats."""
@@ -46,16 +45,17 @@ def working_in(folder: Path, share: Share) -> Iterator[None]:
     Raises:
         FolderInUseError: another living process has images of this share.
     """
-    file = folder / BLOCKS / f"process-{share.index}.alive"
-    about = {"share": dataclasses.asdict(share), **_process()}
+    file = folder / BLOCKS / f"process-{share.index}{ALIVE}"
+    about = {"share": dataclasses.asdict(share), "writer": WRITER, **_process()}
     with writing_to(folder):
         file.parent.mkdir(exist_ok=True)
-        for other in _others(file.parent):
-            _check(folder, other, share)
-            if other == file:
-                other.unlink(missing_ok=True)
+        _leave_to_the_living(folder, share, file)
         if not write_new(file, _content(about, 0)):  # two have begun at once
             raise FolderInUseError(_sentence(folder, _read(file) or {}))
+        for other, theirs in _others(folder).items():
+            if other != file and _overlaps(theirs, share):  # begun since
+                file.unlink(missing_ok=True)
+                raise FolderInUseError(_sentence(folder, theirs))
     over = threading.Event()
     thread = threading.Thread(target=_beat, args=(file, about, over), daemon=True, name="heartbeat")
     thread.start()
@@ -64,18 +64,54 @@ def working_in(folder: Path, share: Share) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        file.unlink(missing_ok=True)
+        for other, theirs in _others(folder).items():
+            if _is_gone(theirs) or _is_of(theirs, about):
+                other.unlink(missing_ok=True)
         drop_empty(file.parent)
 
 
-def _others(blocks: Path) -> list[Path]:
-    return sorted(file for file in blocks.glob("process-*.alive") if _NAME.fullmatch(file.name))
+def living_writers(folder: Path) -> set[str]:
+    """Returns the `WRITER` of each process that may be at work in the folder of a run."""
+    return {str(about.get("writer")) for about in _others(folder).values() if not _is_gone(about)}
 
 
-def _check(folder: Path, file: Path, share: Share) -> None:
-    about = _read(file)
-    if about is not None and _overlaps(about, share) and _is_alive(file, about):
-        raise FolderInUseError(_sentence(folder, about))
+def _others(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Returns what each process in the folder of a run says of itself."""
+    files = sorted(file for file in (folder / BLOCKS).glob(f"process-*{ALIVE}") if _NAME.fullmatch(file.name))
+    return {file: about for file in files if (about := _read(file)) is not None}
+
+
+def _leave_to_the_living(folder: Path, share: Share, own: Path) -> None:
+    """Looks at who is or was at work, and deletes the files of the dead.
+
+    Raises:
+        FolderInUseError: one of them lives, and has images of the share.
+    """
+    others = _others(folder)
+    if own not in others:  # junk
+        own.unlink(missing_ok=True)
+    unknown: dict[Path, dict[str, Any]] = {}
+    for file, about in others.items():
+        is_gone = _is_gone(about)
+        if is_gone:
+            file.unlink(missing_ok=True)
+        elif _overlaps(about, share):
+            if is_gone is not None:
+                raise FolderInUseError(_sentence(folder, about))
+            unknown[file] = about
+    if not unknown:
+        return
+    hosts = ", ".join(sorted({repr(about.get("host")) for about in unknown.values()}))
+    say(f"processes on {hosts} were at work here; looking for {WATCH_S:.0f} s whether they still are ...")
+    end = time.monotonic() + WATCH_S
+    while time.monotonic() < end:
+        time.sleep(WATCH_S / 12)
+        for file, about in unknown.items():
+            now = _read(file)
+            if now is not None and now != about:
+                raise FolderInUseError(_sentence(folder, about))
+    for file in unknown:
+        file.unlink(missing_ok=True)
 
 
 def _sentence(folder: Path, about: dict[str, Any]) -> str:
@@ -92,31 +128,28 @@ def _overlaps(about: dict[str, Any], share: Share) -> bool:
     return True
 
 
-def _is_alive(file: Path, about: dict[str, Any]) -> bool:
-    """Whether a process lives: its system is asked where it is ours, else it has some time to beat."""
+def _is_gone(about: dict[str, Any]) -> bool | None:
+    """Whether a process has ended, if that can be told at once: of one of this system, which knows when it began."""
     here = _process()
-    if about.get("system") == here["system"]:
-        return _started(about.get("pid")) == about.get("started")
-    told = f"xaijax: a process on {about.get('host')!r} was at work here; looking for up to {WATCH_S:.0f} s whether it"
-    print(f"{told} still is ...", file=sys.stderr)
-    end = time.monotonic() + WATCH_S
-    while time.monotonic() < end:
-        time.sleep(min(BEAT_S / 4, WATCH_S / 4))
-        now = _read(file)
-        if now is None:
-            return file.exists()  # it is being written, or its process has ended
-        if now != about:
-            return True
-    return False
+    if about.get("system") != here["system"] or about.get("started") is None or here["started"] is None:
+        return None
+    return _started(about.get("pid")) != about["started"]
 
 
-def _beat(file: Path, about: dict[str, Any], over: threading.Event) -> None:
+def _is_of(about: dict[str, Any], own: dict[str, Any]) -> bool:
+    return {**about, "beats": ""} == {**own, "beats": ""}
+
+
+def _beat(file: Path, own: dict[str, Any], over: threading.Event) -> None:
     beats = 0
     while not over.wait(BEAT_S):
         beats += 1
+        about = _read(file)
+        if about is None or not _is_of(about, own):
+            continue  # taken for dead, and another process has its place
         try:
-            with file.open("r+b") as opened:  # never made anew: the run may have been finished
-                opened.write(_content(about, beats))
+            with file.open("r+b") as opened:  # never made anew
+                opened.write(_content(own, beats))
         except OSError:
             continue
 
@@ -148,16 +181,9 @@ def _system() -> str:
 
 
 def _started(pid: Any) -> str | None:
-    """Returns when a process of this system was started, as the system tells it; None where there is none."""
+    """Returns when a process of this system was started, as Linux tells it; None where it has ended, or elsewhere."""
     try:
         told = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
         return None if told[0] in "ZX" else told[19]  # a zombie has ended, though nobody has asked after it
-    except (OSError, ValueError, TypeError, IndexError):
-        pass
-    try:
-        os.kill(int(pid), 0)
-    except PermissionError:  # another user's
-        return "unknown"
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, IndexError, OverflowError):
         return None
-    return "unknown"

@@ -26,7 +26,8 @@ class Identity:
     """Which pixels a name stood for.
 
     Attributes:
-        sha256: of the image's file, member or row; empty where it could not be read.
+        sha256: of the image's file or member, or of an array's row with its shape and type; empty where it could not be
+            read.
         bytes: of the file that holds the image; None where there was none, as for a URL.
         mtime_ns: when that file was changed last, in nanoseconds; None as above.
     """
@@ -112,7 +113,7 @@ class Source:
     def _read_row(self) -> tuple[np.ndarray, Identity]:
         found = self.identify(by_content=False)
         pixels = _row(self.container, self.row, found)
-        return pixels, dataclasses.replace(found, sha256=hashlib.sha256(pixels.tobytes()).hexdigest())
+        return pixels, dataclasses.replace(found, sha256=_digest(pixels))
 
     def _read_content(self) -> tuple[bytes, Identity]:
         found = Identity()
@@ -180,6 +181,11 @@ def find_source(name: str, folder: Path | None = None) -> Source:
     if member and Path(shard).exists():
         return next((source for source in _members(shard) if source.name == name), Source(name))
     return Source(name)
+
+
+def _digest(pixels: np.ndarray) -> str:
+    """Returns the SHA-256 of pixels, with their shape and type."""
+    return hashlib.sha256(f"{pixels.dtype.str} {pixels.shape}\n".encode() + pixels.tobytes()).hexdigest()
 
 
 def _of_file(stat: os.stat_result) -> Identity:

@@ -90,13 +90,13 @@ def write_items(
                 lines.append(failure_line(item, job.seed, found["error"]) | told)
                 continue
             stem = file_stem(item.index * each + row % each, item.source.stem)
-            if journal.is_taken(stem, item.source.name):
+            while journal.is_taken(stem, item.source.name):
                 stem = f"{stem}_{item.identity.sha256[:8]}"
             box = kept_box(np.asarray(result.mask[row]), item.crop, item.size)
             where = {"size": item.size, "crop": item.crop, "box": box}
             own = {} if item.source.id is None else {"id": item.source.id}
             line = {"path": item.source.name, **_told(item.identity), **own, **where, **found, "seed": job.seed}
-            read = functools.partial(_read_again, item.source, job.classifier.channels)
+            read = functools.partial(_read_again, item, job.classifier.channels)
             try:
                 files = write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
             except UnreadableImageError as error:
@@ -110,8 +110,11 @@ def write_items(
     return rows
 
 
-def _read_again(source: Source, channels: int) -> Image.Image:
-    return source.read(channels)[0]
+def _read_again(item: Item, channels: int) -> Image.Image:
+    image, identity = item.source.read(channels)
+    if identity.sha256 != item.identity.sha256:
+        raise UnreadableImageError(f"{item.source.stem} has changed since; start the command again.")
+    return image
 
 
 def failure_line(item: Item, seed: int, error: str) -> dict[str, Any]:

@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from xaijax.runtime.inputs import Identity
-from xaijax.runtime.layout import BLOCKS, RESULTS
+from xaijax.runtime.layout import BLOCKS, PACKED, RESULTS
 from xaijax.runtime.whole import sync
 
 WRITTEN = "written"
 """Of a journal's line alone: when it was written, in nanoseconds."""
 
+AGAIN = "again"
+"""Of a journal's line alone: that what is known of an image does not count any more."""
+
 NUMBERS = ("target", "original_probability", "probability", "area", "cp_score", "evaluations")
-"""What a line without an error has, beside words."""
+WORDS = ("label", "status", "files")
+"""What a line without an error has."""
+
+KINDS: dict[str, type] = {
+    **{"target": int, "label": str, "status": str, "error": str, "files": str, "saved": dict, "shard": int},
+    **{"sha256": str, "bytes": int, "mtime_ns": int, WRITTEN: int},
+}
+"""Of what kind the parts of a line are, where they are there."""
 
 Row = dict[str, Any]
 
@@ -37,17 +47,31 @@ def is_failure_of_image(row: Mapping[str, Any]) -> bool:
 
 
 def parse_line(line: bytes) -> Row | None:
-    """Returns the row of a line, or None where it holds none: junk, or what names no image or no file name."""
+    """Returns what a line says: a result, an error, or that an image is explained again; None where it says nothing."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(row, dict) or not isinstance(row.get("path"), str):
         return None
-    kinds = {"target": int, "files": str, "sha256": str, "bytes": int, "mtime_ns": int, "shard": int, WRITTEN: int}
-    if any(not isinstance(row[name], kind | None) for name, kind in kinds.items() if name in row):
+    if any(not isinstance(row[name], kind) for name, kind in KINDS.items() if name in row):
         return None
-    return None if "/" in row.get("files", "") or "\\" in row.get("files", "") else row
+    if AGAIN in row or "error" in row:
+        return row
+    is_result = all(_is_number(row.get(name)) for name in NUMBERS) and all(name in row for name in WORDS)
+    return row if is_result and _has_names(row) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not abs(value) > 1e300
+
+
+def _has_names(row: Row) -> bool:
+    """Whether a result names files as a run does, each with its size."""
+    stem, saved = row["files"], row.get("saved", {})
+    is_stem = not set("/\\\0") & set(stem) and len(stem.encode(errors="replace")) < 250
+    is_shelved = PACKED not in saved or row.get("shard", -1) >= 0
+    return is_stem and is_shelved and all(isinstance(size, int) for size in saved.values())
 
 
 def read_results(folder: Path) -> Iterator[Row]:
@@ -60,7 +84,7 @@ def read_results(folder: Path) -> Iterator[Row]:
         with (folder / RESULTS).open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 row = parse_line(line)
-                if row is None or not _says_something(row):
+                if row is None or AGAIN in row:
                     raise ValueError(
                         f"line {number} of {str(folder / RESULTS)!r} is no result of xaijax; start the same `xaijax "
                         "explain` again, which mends it."
@@ -70,11 +94,8 @@ def read_results(folder: Path) -> Iterator[Row]:
         raise ValueError(f"{str(folder)!r} holds no finished run; run `xaijax explain` to its end first.") from error
 
 
-def _says_something(row: Row) -> bool:
-    if "error" in row:
-        return isinstance(row["error"], str)
-    words = all(isinstance(row.get(name), str) for name in ("label", "status", "files"))
-    return words and all(isinstance(row.get(name), int | float) for name in NUMBERS)
+class MovedError(OSError):
+    """A file is not the one any more whose lines were read."""
 
 
 class Place(NamedTuple):
@@ -88,11 +109,13 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass(slots=True)
 class _Image:
-    """What there is of an image: the pixels that it was read as, when its last line was written, and its lines."""
+    """What there is of an image: the pixels that it was read as, its lines, and of the last of them where and when."""
 
     identity: Identity
+    file: int
     written: int
     places: dict[int | None, Place]
+    is_again: bool = False
 
 
 class Journal:
@@ -101,54 +124,52 @@ class Journal:
     Args:
         folder: of the run.
         rows_per_image: lines that an explained image has.
-        retry_errors: whether the errors that are there now do not count.
 
     Attributes:
-        damaged: files with lines that are none, and how many; their images are explained again.
+        damaged: files with lines that say nothing, and how many.
+
+    Raises:
+        ValueError: a file of it cannot be read.
     """
 
-    def __init__(self, folder: Path, *, rows_per_image: int, retry_errors: bool = False) -> None:
+    def __init__(self, folder: Path, *, rows_per_image: int) -> None:
         self._folder = folder
         self._rows_per_image = rows_per_image
         self._files: list[Path] = []
         self._images: dict[str, _Image] = {}
         self._stems: dict[str, str] = {}
         self._mended: set[int] = set()
-        self._retry_errors = retry_errors
         self.damaged: dict[Path, int] = {}
         self.scan()
-        if retry_errors:
-            self._forget_failures()
 
-    def scan(self, *, is_finished: bool = False) -> None:
-        """Reads what is there now, by whichever process.
+    def scan(self) -> None:
+        """Reads what is there now, by whichever process."""
+        while not self._scan():
+            pass
 
-        Args:
-            is_finished: whether `results.jsonl` is the run's last word; else its errors do not count where they are to
-                be tried again.
-        """
+    def _scan(self) -> bool:
+        """Reads all files, and returns whether they were those of one moment: another process may merge them."""
         self._files, self._images, self._stems, self.damaged = [], {}, {}, {}
-        for file in (self._folder / RESULTS, *sorted((self._folder / BLOCKS).glob("*.jsonl"))):
+        journals = sorted((self._folder / BLOCKS).glob("*.jsonl"))
+        for file in (self._folder / RESULTS, *journals):
             try:
                 with file.open("rb") as lines:
                     self._scan_lines(file, lines)
-            except FileNotFoundError:  # not there yet, or merged by another process since it was listed
-                continue
-            if self._retry_errors and not is_finished and file.name == RESULTS:
-                self._forget_failures()
-
-    def _forget_failures(self) -> None:
-        for image in self._images.values():
-            for target in [target for target, place in image.places.items() if place.failed]:
-                del image.places[target]
+            except FileNotFoundError:
+                if file in journals:
+                    return False
+            except OSError as error:
+                raise ValueError(f"{str(file)!r} cannot be read ({error.strerror}); mend that first.") from error
+        return True
 
     def sentences(self) -> Iterator[str]:
         """Says which files are damaged."""
         for file, count in self.damaged.items():
-            yield f"{count} line(s) of {str(file)!r} are no results; their images are explained again."
+            yield f"{count} line(s) of {str(file)!r} are no results, and dropped; listed images are explained again."
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Makes images count as not explained, until their lines are read again."""
+    def mark(self, block: int, paths: Sequence[str]) -> None:
+        """Makes images count as not explained, durably and for all processes, until later lines say what they are."""
+        self.add(block, [{"path": path, AGAIN: True} for path in paths])
         for path in paths:
             self._images[path].places.clear()
 
@@ -160,7 +181,9 @@ class Journal:
             self._scan_lines(file, lines)
 
     def _scan_lines(self, file: Path, lines: Iterable[bytes]) -> None:
-        self._files.append(file)
+        if file not in self._files:
+            self._files.append(file)
+        number = self._files.index(file)
         offset = 0
         for line in lines:
             # A line without an end was being written when the process was stopped: its image is explained again.
@@ -169,26 +192,34 @@ class Journal:
                 if row is None:
                     self.damaged[file] = self.damaged.get(file, 0) + 1
                 else:
-                    self._add_place(row, len(self._files) - 1, offset)
+                    self._add_line(row, number, offset)
             offset += len(line)
 
-    def _add_place(self, row: Row, file: int, offset: int) -> None:
+    def _add_line(self, row: Row, file: int, offset: int) -> None:
+        """Adds a line: within a file the later one counts, among files the one that was written later."""
         identity = Identity(row.get("sha256", ""), row.get("bytes"), row.get("mtime_ns"))
         written = row.get(WRITTEN, 0)
-        image = self._images.setdefault(row["path"], _Image(identity, written, {}))
-        if not image.identity.is_same(identity):
-            if written < image.written:
-                return  # of pixels that were replaced since
-            image.places.clear()
-        places = image.places
-        if is_failure_of_image(row):
-            if places.keys() <= {None}:
-                places[None] = Place(file, offset, True)
-                image.identity, image.written = identity, written
+        image = self._images.setdefault(row["path"], _Image(identity, file, written, {}))
+        is_earlier = file != image.file and written < image.written
+        is_same = AGAIN not in row and image.identity.is_same(identity)
+        if is_earlier and (image.is_again or not is_same):
             return
-        places.pop(None, None)
-        places[row.get("target")] = Place(file, offset, "error" in row, row.get("shard", -1))
-        image.identity, image.written = identity, written
+        places = image.places
+        if not is_same:
+            places.clear()
+        if AGAIN in row:
+            image.file, image.written, image.is_again = file, written, True
+            return
+        if not is_failure_of_image(row):
+            places.pop(None, None)
+            places[row.get("target")] = Place(file, offset, "error" in row, row.get("shard", -1))
+        elif len(places) < self._rows_per_image:
+            places.clear()
+            places[None] = Place(file, offset, True)
+        else:
+            return  # an explanation stands, whatever became of its image
+        if not is_earlier:
+            image.identity, image.file, image.written = identity, file, written
         if "files" in row:
             self._stems[row["files"]] = row["path"]
 
@@ -221,7 +252,11 @@ class Journal:
         return {target for target in self._places(path) if target is not None}
 
     def rows(self, paths: Iterable[str]) -> Iterator[list[Row]]:
-        """Yields the lines of each image, in the order in which they were written."""
+        """Yields the lines of each image, in the order in which they were written.
+
+        Raises:
+            OSError: another process has merged the files since they were read; see `scan`.
+        """
         opened: BinaryIO | None = None
         number = -1
         try:
@@ -233,7 +268,9 @@ class Journal:
                             opened.close()
                         opened, number = self._files[file].open("rb"), file
                     opened.seek(offset)
-                    row = json.loads(opened.readline())
+                    row = parse_line(opened.readline())
+                    if row is None or row["path"] != path:
+                        raise MovedError(f"{self._files[file].name} is another file than it was.")
                     row.pop(WRITTEN, None)
                     found.append(row)
                 yield found
@@ -256,7 +293,7 @@ class Journal:
             told = ((row["path"], row["error"]) for rows in failed for row in rows if "error" in row)
             return list(itertools.islice(told, most))
         except OSError:  # another process has merged the journals
-            self.scan(is_finished=True)
+            self.scan()
             return self.failures(paths, most)
 
     def is_taken(self, stem: str, path: str) -> bool:

@@ -11,6 +11,9 @@ RESULTS = "results.jsonl"
 BLOCKS = "blocks"
 """The folder of the journals and the heartbeats of the processes, while the run lasts."""
 
+ALIVE = ".alive"
+"""The suffix of the heartbeats there."""
+
 METRICS = "metrics.json"
 """What `xaijax evaluate` found."""
 

@@ -35,7 +35,6 @@ class OnRay:
         out: folder of the run.
         share: the size of a block.
         workers: actors; None is as many as the cluster has room for, also when it grows or shrinks.
-        retry_errors: whether images that failed are tried again.
         cache: whether compiled programs are kept in the user's cache folder of each node.
         profile: folder for a trace of each block by JAX's profiler.
 
@@ -47,7 +46,6 @@ class OnRay:
     out: Path
     share: Share
     workers: int | None = None
-    retry_errors: bool = False
     cache: bool = True
     profile: Path | None = None
 
@@ -88,7 +86,6 @@ class OnRay:
             out=self.out,
             share=self.share,
             cpus=pool.cpus,
-            retry_errors=self.retry_errors,
             cache=self.cache,
             profile=self.profile,
             watch=watch,

@@ -100,9 +100,13 @@ def shelve(folder: Path, images: Iterable[list[Row]], first: int) -> Iterator[li
     waiting: list[list[Row]] = []
     packed = 0
     for rows in images:
+        is_packed = any("packed" in row for row in rows)
+        if not waiting and not is_packed:
+            yield rows
+            continue
         waiting.append(rows)
-        packed += any("packed" in row for row in rows)
-        if packed == SHARD:
+        packed += is_packed
+        if packed == SHARD or len(waiting) == 10 * SHARD:
             yield from _shelve(folder, waiting, first)
             waiting, packed, first = [], 0, first + 1
     yield from _shelve(folder, waiting, first)

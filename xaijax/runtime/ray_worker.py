@@ -19,9 +19,7 @@ import jax
 
 from xaijax.runtime.cache import keep_compiled
 from xaijax.runtime.cores import use_all_cores
-from xaijax.runtime.doubts import find_doubts
 from xaijax.runtime.explaining import explain_all, fitting
-from xaijax.runtime.folder import writing_to
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, compile_job
 from xaijax.runtime.journal import Journal
@@ -30,6 +28,7 @@ from xaijax.runtime.record import check_settings, read_record
 from xaijax.runtime.share import Share
 from xaijax.runtime.targets import find_targets
 from xaijax.runtime.telling import Teller
+from xaijax.runtime.whole import writing_to
 
 TRIES = 5
 """Times that a block is begun with the same images left; whatever kills its workers is most likely one of them."""
@@ -71,7 +70,6 @@ class Orders:
         out: folder of the run.
         share: tells the block of an image.
         cpus: cores that a worker may use; None is all of them.
-        retry_errors: whether images that failed are tried again.
         cache: whether compiled programs are kept in the user's cache folder of each node.
         profile: folder for a trace of each block by JAX's profiler.
         watch: handle of the run's `Watch`.
@@ -82,7 +80,6 @@ class Orders:
     out: Path
     share: Share
     cpus: int | None
-    retry_errors: bool
     cache: bool
     profile: Path | None
     watch: Any
@@ -136,14 +133,8 @@ class Worker:
         job, journal = loaded.job, loaded.journal
         journal.scan_block(block)  # a worker that was killed may have begun it
 
-        known = [source for _, source in images if journal.is_done(source.name)]
-        journal.forget(find_doubts(known, journal, orders.out).paths)
-
-        def is_left(name: str) -> bool:
-            return not journal.is_done(name) or bool(orders.retry_errors and journal.failed_lines(name))
-
-        left = [(index, source) for index, source in images if is_left(source.name)]
-        done = [source.name for _, source in images if not is_left(source.name)]
+        left = [(index, source) for index, source in images if not journal.is_done(source.name)]
+        done = [source.name for _, source in images if journal.is_done(source.name)]
         if left and ray.get(orders.watch.begin.remote(block, len(left))) > TRIES:
             return {"given_up": [left[0][1].name, left[-1][1].name]}
         targets = find_targets([source for _, source in left], job)

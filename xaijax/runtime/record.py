@@ -14,8 +14,9 @@ from xaijax.runtime.whole import is_part
 FORMAT = "xaijax run 1"
 """What `run.json` says that it is; another number stands for folders that hold other things."""
 
-KEYS = ("format", "settings", "merged")
-"""What `run.json` has beside the list of images and figures; `merged` is the list that the results are in order of."""
+KEYS = ("format", "settings", "merged", "journals")
+"""What `run.json` has beside the list of images and figures: `merged` is the list that the results are in the order of,
+`journals` the sizes of the journals that they were merged from."""
 
 FROM_THE_SYSTEM = frozenset({".DS_Store", "lost+found"})
 """What may lie in a folder that nobody has put anything into."""
@@ -48,10 +49,17 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _is_record(record: Mapping[str, Any]) -> bool:
     kinds = {"settings": dict, "images": int, "unlisted": int, "list": str, "folder": str | None}
-    processes = record.get("processes", [])
-    return all(isinstance(record.get(name), kind) for name, kind in kinds.items()) and (
-        isinstance(processes, list) and all(isinstance(process, dict) for process in processes)
+    processes, journals = record.get("processes", []), record.get("journals", {})
+    return (
+        all(name in record and isinstance(record[name], kind) for name, kind in kinds.items())
+        and isinstance(journals, dict)
+        and isinstance(processes, list)
+        and all(isinstance(process, dict) and _has_rate(process) for process in [record, *processes])
     )
+
+
+def _has_rate(figures: Mapping[str, Any]) -> bool:
+    return isinstance(figures.get("images_per_s", 0.0), int | float)
 
 
 def check_is_free(path: Path) -> None:
@@ -60,7 +68,11 @@ def check_is_free(path: Path) -> None:
     Raises:
         ValueError: it does.
     """
-    names = sorted(name for name in os.listdir(path) if not is_part(name) and name not in FROM_THE_SYSTEM)
+    try:
+        found = os.listdir(path)
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read ({error.strerror}); name another folder.") from error
+    names = sorted(name for name in found if not is_part(name) and name not in FROM_THE_SYSTEM)
     if not names or (path / RUN).exists():  # another process may just have begun the run
         return
     if RESULTS in names or any(OF_BLOCKS.fullmatch(file.name) for file in (path / BLOCKS).glob("*.jsonl")):

@@ -6,6 +6,7 @@ photograph itself with its mask; a million of them are better packed (`packed.py
 
 import functools
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,13 @@ def read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarr
     Raises:
         OSError, ValueError, KeyError: the run did not save the mask, or its file is damaged.
     """
+    try:
+        return _read_arrays(folder, row)
+    except (EOFError, zlib.error, TypeError, IndexError) as error:
+        raise ValueError(f"a file of {row['files']!r} is damaged ({error})") from error
+
+
+def _read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
     paths = files_of(folder, row["files"])
     if paths["masks"].exists():
         with Image.open(paths["masks"]) as picture:

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 
 from xaijax.methods.sharding import count_devices
-from xaijax.runtime.doubts import find_doubts
+from xaijax.runtime.doubts import Doubts, find_doubts
 from xaijax.runtime.explaining import explain_all, fitting
-from xaijax.runtime.folder import RunFolder, writing_to
+from xaijax.runtime.folder import RunFolder
 from xaijax.runtime.heartbeat import working_in
 from xaijax.runtime.inputs import Source
 from xaijax.runtime.job import Job, compile_job
@@ -25,6 +25,7 @@ from xaijax.runtime.share import ALL, Share
 from xaijax.runtime.targets import check_targets, find_targets
 from xaijax.runtime.telling import Teller, say
 from xaijax.runtime.versions import package_versions
+from xaijax.runtime.whole import writing_to
 
 TOLD = 10
 """Failures that are told one by one."""
@@ -97,12 +98,14 @@ def run(
     stop = stop or threading.Event()
     roofline = None
     with working_in(out, share):
-        journal = Journal(out, rows_per_image=job.rows_per_image, retry_errors=retry_errors)
+        journal = Journal(out, rows_per_image=job.rows_per_image)
         check_targets(sources, targets, journal, out)
         with writing_to(out):
             folder.take_list(journal)
         mine = [(index, source) for index, source in enumerate(sources) if share.has(index)]
-        left, sentences = _left_of(mine, journal, out)
+        with writing_to(out):
+            sentences = _mark_again(mine, journal, out, share, retry_errors=retry_errors)
+        left = [(index, source) for index, source in mine if not journal.is_done(source.name)]
         for sentence in (*sentences, *folder.sentences(prune=prune)):
             say(sentence, as_json=log_json)
         with fitting(job):
@@ -141,14 +144,27 @@ def run(
     )
 
 
-def _left_of(
-    mine: Sequence[tuple[int, Source]], journal: Journal, out: Path
-) -> tuple[list[tuple[int, Source]], list[str]]:
-    """Returns the numbered images that are to be explained, and what is to be said of those that are so again."""
-    doubts = find_doubts([source for _, source in mine if journal.is_done(source.name)], journal, out)
-    journal.forget(doubts.paths)
-    left = [(index, source) for index, source in mine if not journal.is_done(source.name)]
-    return left, [*journal.sentences(), *doubts.sentences()]
+def _mark_again(
+    mine: Sequence[tuple[int, Source]], journal: Journal, out: Path, share: Share, *, retry_errors: bool
+) -> list[str]:
+    """Marks the images that are to be explained again, for all processes, and returns what is to be said of them."""
+    doubts = _doubts([source for _, source in mine if journal.is_done(source.name)], journal, out)
+    again = {*doubts.changed, *doubts.lost}
+    of_blocks: dict[int, list[str]] = {}
+    for index, source in mine:
+        if source.name in again or (retry_errors and journal.failed_lines(source.name)):
+            of_blocks.setdefault(share.block_of(index), []).append(source.name)
+    for block, paths in of_blocks.items():
+        journal.mark(block, paths)
+    return [*journal.sentences(), *doubts.sentences()]
+
+
+def _doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubts:
+    while True:
+        try:
+            return find_doubts([source for source in sources if journal.is_done(source.name)], journal, out)
+        except OSError:  # another process has merged the journal
+            journal.scan()
 
 
 def _figures(job: Job, teller: Teller, compile_s: float) -> dict[str, Any]:

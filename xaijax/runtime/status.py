@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xaijax.methods.arguments import parse_top
 from xaijax.runtime.journal import Journal
-from xaijax.runtime.layout import BLOCKS, RUN
+from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.record import read_record
 
 
@@ -67,5 +67,5 @@ def read_progress(folder: Path) -> Progress:
         failed=failed,
         images_per_s=sum(rates) if rates else float("nan"),
         idle_s=time.time() - max(written),
-        is_finished=not blocks and explained + failed >= images,
+        is_finished=(folder / RESULTS).exists() and not blocks and explained + failed >= images,
     )

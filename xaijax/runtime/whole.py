@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,12 +18,16 @@ from PIL import Image
 SYNCS = 8
 """Files that are synced at a time: a file system commits what waits for it together."""
 
-_PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+WRITER = secrets.token_hex(4)
+"""Names this process in the names of the files that it is writing; each container has a process 1."""
+
+_PART = re.compile(r"\..+\.([0-9a-f]{8})[0-9a-f]{8}\.part")
 
 
-def is_part(name: str) -> bool:
-    """Whether a file of this name is one that is being written, or whose writer was killed."""
-    return _PART.fullmatch(name) is not None
+def is_part(name: str, but_of: Collection[str] = ()) -> bool:
+    """Whether a file of this name is one that is being written or whose writer was killed, but of some writers."""
+    found = _PART.fullmatch(name)
+    return found is not None and found[1] not in but_of
 
 
 @contextlib.contextmanager
@@ -99,11 +103,27 @@ def _sync(path: Path) -> None:
 @contextlib.contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
     """Names a file that no other process writes, and drops what is left of it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")  # each container has a process 1
+    temporary = path.with_name(f".{path.name}.{WRITER}{secrets.token_hex(4)}.part")
     try:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def drop_empty(folder: Path) -> None:
+    """Deletes a folder in which there is nothing."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Says what cannot be written, and that nothing is lost."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
 
 
 def json_text(value: Any) -> bytes:
