@@ -15,7 +15,7 @@ from xaijax.genetic import search
 from xaijax.genetic.crossover import uniform
 from xaijax.genetic.genome import pack, unpack
 from xaijax.genetic.mutation import bit_flip
-from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, SearchState
+from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, STALLED, SearchState
 from xaijax.genetic.selection import tournament
 
 SETTINGS = search.Settings(
@@ -246,3 +246,26 @@ def test_a_guide_sees_the_archive_and_the_context():
     best = np.asarray(archive.genomes)[np.argmax(np.asarray(archive.values)[: int(archive.count)])]
     _, genomes = ask(settings, state)
     np.testing.assert_array_equal(genomes[0], best ^ np.asarray(context))
+
+
+@pytest.mark.parametrize(
+    ("worth", "generations"),
+    [
+        # The whole mask, 2 designed generations, and the 3 of children that patience allows.
+        ([9, 0, 0, 0, 0, 0, 0, 0, 0], 6),
+        ([9, 0, 1, 1, 1, 1, 1, 1, 1], 6),
+        # Children that gain begin the count anew.
+        ([9, 0, 0, 0, 0, 1, 1, 1, 1], 9),
+    ],
+)
+def test_patience_is_the_number_of_generations_of_children_without_gain(worth, generations):
+    settings = dataclasses.replace(SETTINGS, population=4, elites=1, designed=2, patience=3)
+    state = init(settings, KEYS[LONG], LENGTHS[LONG], True)
+    for number, value in enumerate(worth):
+        assert state.ended == RUNNING, f"before generation {number}"
+        state, _ = ask(settings, state)
+        state = tell(settings, state, np.full(4, value, np.float32))
+        if state.generation == generations:
+            break
+    assert state.ended == STALLED
+    assert state.generation == generations
