@@ -269,3 +269,25 @@ def test_patience_is_the_number_of_generations_of_children_without_gain(worth, g
             break
     assert state.ended == STALLED
     assert state.generation == generations
+
+
+def test_long_genomes_which_are_hashed_are_told_apart_as_short_ones_are():
+    settings = dataclasses.replace(SETTINGS, words=6, evaluations=400, generations=40, elites=24)
+    hidden = np.random.default_rng(1).random(160) < 0.5
+    state, evaluated = init(settings, KEYS[LONG], jnp.int32(160), True), []
+    agreement = jax.jit(lambda genomes: jnp.sum(unpack(genomes, 160) == hidden[None], axis=1, dtype=jnp.float32))
+    while state.ended == RUNNING:
+        state, genomes = ask(settings, state)
+        evaluated += [tuple(genome) for genome in np.asarray(genomes)[np.asarray(state.new)].tolist()]
+        answers = np.where(state.new, agreement(genomes), 1e9).astype(np.float32)  # what nobody may read
+        state = tell(settings, state, answers)
+        if state.generation > 1:
+            np.testing.assert_array_equal(state.fitness, agreement(state.population))
+            np.testing.assert_array_equal(state.history[state.generation - 2], state.fitness[0])
+            best = state.archive.genomes[state.champions[state.generation - 2]]
+            np.testing.assert_array_equal(best, state.population[0])
+    assert state.ended == SPENT
+    assert len(set(evaluated)) == len(evaluated) == 400
+    np.testing.assert_array_equal(state.archive.genomes, np.array(evaluated, np.uint32))
+    assert not np.any(state.archive.genomes[:, 5])
+    assert state.fitness[0] >= 100
