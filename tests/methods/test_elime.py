@@ -1,5 +1,7 @@
 """E-LIME against brute force, its statuses, and what bad options get."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from xaijax.genetic.pareto import hypervolume as covered
 from xaijax.genetic.selection import tournament
 from xaijax.genetic.state import first
 from xaijax.genetic.survival import by_fitness, generational
+from xaijax.methods.evolution import EvolvingMethod
 from xaijax.methods.nested import nested_masks
 from xaijax.methods.promise import promise
 from xaijax.metrics import hypervolume
@@ -117,25 +120,29 @@ BAD_OPTIONS = {
     "segmentation": ({"segmentation": "voronoi"}, "choose one of quickshift"),
     "objective": ({"objective": "fame"}, "objective"),
     "crossover": ({"crossover": "three-point"}, "one of uniform"),
-    "evaluations": ({"evaluations": 0}, "at least 4"),
-    "population": ({"population": 0}, "at least 2"),
+    "evaluations": ({"evaluations": 3}, "at least 4"),
+    "population": ({"population": 1}, "at least 2"),
     "budget below the population": ({"population": 50, "evaluations": 50}, r"below evaluations \(50\)"),
     "generations": ({"generations": 0}, "at least 1"),
     "max_segments": ({"max_segments": 1}, "at least 2"),
-    "area_weight": ({"area_weight": -1.0, **SINGLE}, "at least 0"),
+    "area_weight": ({"area_weight": -0.1, **SINGLE}, "at least 0"),
     "area_weight of a front": ({"area_weight": 0.1}, "objective='probability'"),
-    "designed": ({"designed": 1.5}, "0 to 1"),
-    "guided": ({"guided": -0.5}, "0 to 1"),
+    "designed": ({"designed": 1.1}, "0 to 1"),
+    "guided": ({"guided": -0.1}, "0 to 1"),
     "keep": ({"keep": 0.0}, "above 0"),
+    "keep above 1": ({"keep": 1.1}, "at most 1"),
     "game": ({"game": "chess"}, "'preservation' or 'deletion'"),
     "mutation": ({"mutation": "swap"}, "'bit-flip' or a function"),
     "tournament_size": ({"tournament_size": 0}, "at least 1"),
     "flips": ({"flips": 0.0}, "above 0"),
-    "elites": ({"elites": 500}, "0 to the population"),
+    "elites": ({"elites": 25}, "0 to the population"),
+    "elites below 0": ({"elites": -1}, "0 to the population"),
     "patience": ({"patience": 0}, "at least 1"),
     "brood": ({"brood": 0}, "at least 1"),
     "pressure": ({"pressure": 2.5}, "1 to 2"),
+    "pressure below 1": ({"pressure": 0.5}, "1 to 2"),
     "target_probability": ({"target_probability": 0.0}, "above 0 and at most 1"),
+    "target_probability above 1": ({"target_probability": 1.1}, "above 0 and at most 1"),
 }
 
 
@@ -144,6 +151,40 @@ def test_bad_options_get_a_sentence(name):
     options, message = BAD_OPTIONS[name]
     with pytest.raises(ValueError, match=message):
         ELIME(**options)
+
+
+OPTIONS_AT_THEIR_BOUNDS = [
+    {"evaluations": 4, "population": 2},
+    {"evaluations": 50, "population": 49},
+    {"generations": 1},
+    {"max_segments": 2},
+    {"designed": 0.0, "guided": 0.0},
+    {"designed": 1.0, "guided": 1.0},
+    {"keep": 1.0},
+    {"keep": 1e-6, "flips": 1e-6},
+    {"target_probability": 1.0},
+    {"target_probability": 1e-6},
+    {"tournament_size": 1},
+    {"pressure": 1.0, "selection": "universal"},
+    {"pressure": 2.0, "selection": "universal"},
+    {"population": 20, "elites": 20},
+    {"elites": 0, "patience": 1, "brood": 1},
+    {"area_weight": 0.0},
+    {"area_weight": 1e-6, **SINGLE},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS_AT_THEIR_BOUNDS, ids=str)
+def test_options_at_their_bounds_are_taken(options):
+    method = ELIME(**options)
+    assert {name: getattr(method, name) for name in options} == options
+    assert method.settings.generations >= 1
+
+
+@pytest.mark.parametrize("method", [ELIME(), EvolvingMethod()], ids=["ELIME", "EvolvingMethod"])
+def test_options_cannot_be_changed(method):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.evaluations = 100
 
 
 def test_the_front_of_few_segments_is_that_of_all_masks(toy_classifier, toy_images):
