@@ -248,6 +248,12 @@ def test_a_guide_sees_the_archive_and_the_context():
     np.testing.assert_array_equal(genomes[0], best ^ np.asarray(context))
 
 
+def test_what_a_search_does_where_it_is_not_told():
+    assert SETTINGS.patience is SETTINGS.goal is SETTINGS.passes is SETTINGS.guide is SETTINGS.promise is None
+    assert (SETTINGS.most_passes, SETTINGS.designed, SETTINGS.brood, SETTINGS.retries) == (1, 1, 1, 3)
+    assert not SETTINGS.foldover
+
+
 @pytest.mark.parametrize(
     ("worth", "generations"),
     [
