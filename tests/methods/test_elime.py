@@ -190,6 +190,7 @@ def test_options_cannot_be_changed(method):
 def test_the_front_of_few_segments_is_that_of_all_masks(toy_classifier, toy_images):
     method = ELIME(evaluations=300, segmentation=Grid(2, 4), fill="black", objective="pareto", keep=0.8)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))
+    assert result.front.area.shape == (8, 64)
     for row in range(8):
         segments, target = result.segments[row], int(result.target[row])
         masks, probability = brute_force(toy_classifier, toy_images[row], segments, target, 0.0)
@@ -374,9 +375,11 @@ SETTINGS_OF_OPTIONS = {
     "nothing designed": ({"designed": 0.0}, {"designed": 1}),
     "half designed": ({"evaluations": 120}, {"designed": 4, "population": 16, "generations": 16}),
     "a share designed": ({"designed": 0.2}, {"designed": 2}),
+    "100 designed": ({"evaluations": 400, "population": 2}, {"designed": 50}),
     "few evaluations": ({"evaluations": 4}, {"population": 3, "generations": 2}),
     "nothing guided": ({"guided": 0.0}, {"guide": None, "brood": 8}),
     "all guided": ({"guided": 1.0}, {"guide": (nested_masks, {"count": 24, "removed": False})}),
+    "a share guided": ({"guided": 0.4}, {"guide": (nested_masks, {"count": 10, "removed": False})}),
     "half guided of half": ({"foldover": True}, {"guide": (nested_masks, {"count": 6, "removed": False})}),
     "guided to one objective": ({"guided": 0.25, **SINGLE}, {"guide": (nested_masks, {"count": 6, "removed": False})}),
     "no brood": ({"brood": 1}, {"brood": 1, "promise": None}),
