@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from xaijax import Classifier
-from xaijax.fitness import RESPONSE, Response, Targets, in_game, penalised_probability, respond
+from xaijax.fitness import RESPONSE, Response, Targets, in_game, penalised_probability, probability_and_area, respond
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (6, 4)).astype(np.float32)
 TARGETS = np.array([0, 1, 2, 3, -1, -1], np.int32)
@@ -111,3 +111,11 @@ def test_area_is_paid_for():
     )
     np.testing.assert_allclose(penalised_probability(response, area_weight=0.25), [0.375, 0.25])
     np.testing.assert_array_equal(penalised_probability(response, area_weight=0.0), [0.5, 0.5])
+
+
+def test_two_objectives_are_the_last_axis():
+    area = np.array([[0.5, 1, 0], [0.25, 0.75, 0.125]], np.float32)
+    response = Response(log_odds=np.zeros((2, 3), np.float32), area=area, predicted=np.zeros((2, 3), np.int32))
+    objectives = probability_and_area(response)
+    np.testing.assert_array_equal(objectives[..., 0], np.full((2, 3), 0.5))
+    np.testing.assert_array_equal(objectives[..., 1], -area)

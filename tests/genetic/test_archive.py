@@ -59,3 +59,21 @@ def test_an_empty_archive_does_not_know_the_empty_genome():
     np.testing.assert_array_equal(
         is_repeat(archive, jnp.zeros((POPULATION, 2), jnp.uint32)), [False] + [True] * (POPULATION - 1)
     )
+
+
+@pytest.mark.parametrize("width", [4, 5, 8])
+def test_genomes_of_the_same_words_or_of_one_other_gene_are_told_apart(width):
+    words = np.random.default_rng(0).integers(0, 2**32, width, np.uint32)
+    turned = [np.roll(words, shift) for shift in range(width)]
+    flipped = [words ^ (np.arange(width) == word) * np.uint32(1 << gene) for word in range(width) for gene in range(32)]
+    genomes = np.array(turned + flipped, np.uint32)
+    count = len(genomes)
+    archive = archives.empty(count, width, VALUES)
+    values = {"score": np.zeros(count, np.float32), "label": np.arange(count, dtype=np.int32)}
+    archive = insert(archive, genomes, values, np.ones(count, bool))
+    known, index = find(archive, genomes)
+    assert np.all(known)
+    np.testing.assert_array_equal(index, np.arange(count))
+    known, index = find(archive, ~genomes)
+    assert not np.any(known)
+    assert not np.any(index)

@@ -15,7 +15,7 @@ from xaijax.genetic import search
 from xaijax.genetic.crossover import uniform
 from xaijax.genetic.genome import pack, unpack
 from xaijax.genetic.mutation import bit_flip
-from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, SearchState
+from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, STALLED, SearchState
 from xaijax.genetic.selection import tournament
 
 SETTINGS = search.Settings(
@@ -246,3 +246,54 @@ def test_a_guide_sees_the_archive_and_the_context():
     best = np.asarray(archive.genomes)[np.argmax(np.asarray(archive.values)[: int(archive.count)])]
     _, genomes = ask(settings, state)
     np.testing.assert_array_equal(genomes[0], best ^ np.asarray(context))
+
+
+def test_what_a_search_does_where_it_is_not_told():
+    assert SETTINGS.patience is SETTINGS.goal is SETTINGS.passes is SETTINGS.guide is SETTINGS.promise is None
+    assert (SETTINGS.most_passes, SETTINGS.designed, SETTINGS.brood, SETTINGS.retries) == (1, 1, 1, 3)
+    assert not SETTINGS.foldover
+
+
+@pytest.mark.parametrize(
+    ("worth", "generations"),
+    [
+        # The whole mask, 2 designed generations, and the 3 of children that patience allows.
+        ([9, 0, 0, 0, 0, 0, 0, 0, 0], 6),
+        ([9, 0, 1, 1, 1, 1, 1, 1, 1], 6),
+        # Children that gain begin the count anew.
+        ([9, 0, 0, 0, 0, 1, 1, 1, 1], 9),
+    ],
+)
+def test_patience_is_the_number_of_generations_of_children_without_gain(worth, generations):
+    settings = dataclasses.replace(SETTINGS, population=4, elites=1, designed=2, patience=3)
+    state = init(settings, KEYS[LONG], LENGTHS[LONG], True)
+    for number, value in enumerate(worth):
+        assert state.ended == RUNNING, f"before generation {number}"
+        state, _ = ask(settings, state)
+        state = tell(settings, state, np.full(4, value, np.float32))
+        if state.generation == generations:
+            break
+    assert state.ended == STALLED
+    assert state.generation == generations
+
+
+def test_long_genomes_which_are_hashed_are_told_apart_as_short_ones_are():
+    settings = dataclasses.replace(SETTINGS, words=6, evaluations=400, generations=40, elites=24)
+    hidden = np.random.default_rng(1).random(160) < 0.5
+    state, evaluated = init(settings, KEYS[LONG], jnp.int32(160), True), []
+    agreement = jax.jit(lambda genomes: jnp.sum(unpack(genomes, 160) == hidden[None], axis=1, dtype=jnp.float32))
+    while state.ended == RUNNING:
+        state, genomes = ask(settings, state)
+        evaluated += [tuple(genome) for genome in np.asarray(genomes)[np.asarray(state.new)].tolist()]
+        answers = np.where(state.new, agreement(genomes), 1e9).astype(np.float32)  # what nobody may read
+        state = tell(settings, state, answers)
+        if state.generation > 1:
+            np.testing.assert_array_equal(state.fitness, agreement(state.population))
+            np.testing.assert_array_equal(state.history[state.generation - 2], state.fitness[0])
+            best = state.archive.genomes[state.champions[state.generation - 2]]
+            np.testing.assert_array_equal(best, state.population[0])
+    assert state.ended == SPENT
+    assert len(set(evaluated)) == len(evaluated) == 400
+    np.testing.assert_array_equal(state.archive.genomes, np.array(evaluated, np.uint32))
+    assert not np.any(state.archive.genomes[:, 5])
+    assert state.fitness[0] >= 100

@@ -51,3 +51,17 @@ def test_universal_sampling_draws_each_as_often_as_expected(pressure, count):
     # Shuffled: every index is as often at the first place as at the last.
     first, last = (np.bincount(drawn[:, column], minlength=5) / 4000 for column in (0, -1))
     np.testing.assert_allclose(first, last, atol=0.05)
+
+
+def test_universal_sampling_ranks_the_earlier_of_equals_higher():
+    sample = functools.partial(stochastic_universal_sampling, pressure=2.0, count=60)
+    drawn = np.asarray(jax.jit(sample)(jax.random.key(0), jnp.zeros(60)))
+    times = np.bincount(drawn, minlength=60)
+    expected = 2 - 2 * np.arange(60) / 59
+    # However many of the first are taken together, they are drawn as often as expected, rounded up or down.
+    assert np.all(np.abs(np.cumsum(times) - np.cumsum(expected)) < 1)
+
+
+def test_universal_sampling_draws_the_only_individual():
+    sample = functools.partial(stochastic_universal_sampling, pressure=1.5, count=3)
+    np.testing.assert_array_equal(jax.jit(sample)(jax.random.key(0), jnp.zeros(1)), [0, 0, 0])

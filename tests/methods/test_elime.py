@@ -1,12 +1,25 @@
 """E-LIME against brute force, its statuses, and what bad options get."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from xaijax import ELIME, Grid, Status, explain
-from xaijax.genetic.crossover import two_point
+from xaijax.fitness import Response
+from xaijax.genetic.crossover import two_point, uniform
+from xaijax.genetic.encoding import BITS
+from xaijax.genetic.mutation import bit_flip
+from xaijax.genetic.pareto import crowded_preference
+from xaijax.genetic.pareto import hypervolume as covered
+from xaijax.genetic.selection import tournament
+from xaijax.genetic.state import first
+from xaijax.genetic.survival import by_fitness, generational
+from xaijax.methods.evolution import EvolvingMethod
+from xaijax.methods.nested import nested_masks
+from xaijax.methods.promise import promise
 from xaijax.metrics import hypervolume
 
 pytestmark = pytest.mark.quick_compile
@@ -107,21 +120,29 @@ BAD_OPTIONS = {
     "segmentation": ({"segmentation": "voronoi"}, "choose one of quickshift"),
     "objective": ({"objective": "fame"}, "objective"),
     "crossover": ({"crossover": "three-point"}, "one of uniform"),
-    "evaluations": ({"evaluations": 0}, "at least 4"),
-    "population": ({"population": 0}, "at least 2"),
+    "evaluations": ({"evaluations": 3}, "at least 4"),
+    "population": ({"population": 1}, "at least 2"),
     "budget below the population": ({"population": 50, "evaluations": 50}, r"below evaluations \(50\)"),
     "generations": ({"generations": 0}, "at least 1"),
     "max_segments": ({"max_segments": 1}, "at least 2"),
-    "area_weight": ({"area_weight": -1.0, **SINGLE}, "at least 0"),
+    "area_weight": ({"area_weight": -0.1, **SINGLE}, "at least 0"),
     "area_weight of a front": ({"area_weight": 0.1}, "objective='probability'"),
-    "designed": ({"designed": 1.5}, "0 to 1"),
-    "guided": ({"guided": -0.5}, "0 to 1"),
+    "designed": ({"designed": 1.1}, "0 to 1"),
+    "guided": ({"guided": -0.1}, "0 to 1"),
     "keep": ({"keep": 0.0}, "above 0"),
+    "keep above 1": ({"keep": 1.1}, "at most 1"),
     "game": ({"game": "chess"}, "'preservation' or 'deletion'"),
     "mutation": ({"mutation": "swap"}, "'bit-flip' or a function"),
     "tournament_size": ({"tournament_size": 0}, "at least 1"),
     "flips": ({"flips": 0.0}, "above 0"),
-    "elites": ({"elites": 500}, "0 to the population"),
+    "elites": ({"elites": 25}, "0 to the population"),
+    "elites below 0": ({"elites": -1}, "0 to the population"),
+    "patience": ({"patience": 0}, "at least 1"),
+    "brood": ({"brood": 0}, "at least 1"),
+    "pressure": ({"pressure": 2.5}, "1 to 2"),
+    "pressure below 1": ({"pressure": 0.5}, "1 to 2"),
+    "target_probability": ({"target_probability": 0.0}, "above 0 and at most 1"),
+    "target_probability above 1": ({"target_probability": 1.1}, "above 0 and at most 1"),
 }
 
 
@@ -132,9 +153,44 @@ def test_bad_options_get_a_sentence(name):
         ELIME(**options)
 
 
+OPTIONS_AT_THEIR_BOUNDS = [
+    {"evaluations": 4, "population": 2},
+    {"evaluations": 50, "population": 49},
+    {"generations": 1},
+    {"max_segments": 2},
+    {"designed": 0.0, "guided": 0.0},
+    {"designed": 1.0, "guided": 1.0},
+    {"keep": 1.0},
+    {"keep": 1e-6, "flips": 1e-6},
+    {"target_probability": 1.0},
+    {"target_probability": 1e-6},
+    {"tournament_size": 1},
+    {"pressure": 1.0, "selection": "universal"},
+    {"pressure": 2.0, "selection": "universal"},
+    {"population": 20, "elites": 20},
+    {"elites": 0, "patience": 1, "brood": 1},
+    {"area_weight": 0.0},
+    {"area_weight": 1e-6, **SINGLE},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS_AT_THEIR_BOUNDS, ids=str)
+def test_options_at_their_bounds_are_taken(options):
+    method = ELIME(**options)
+    assert {name: getattr(method, name) for name in options} == options
+    assert method.settings.generations >= 1
+
+
+@pytest.mark.parametrize("method", [ELIME(), EvolvingMethod()], ids=["ELIME", "EvolvingMethod"])
+def test_options_cannot_be_changed(method):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.evaluations = 100
+
+
 def test_the_front_of_few_segments_is_that_of_all_masks(toy_classifier, toy_images):
     method = ELIME(evaluations=300, segmentation=Grid(2, 4), fill="black", objective="pareto", keep=0.8)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))
+    assert result.front.area.shape == (8, 64)
     for row in range(8):
         segments, target = result.segments[row], int(result.target[row])
         masks, probability = brute_force(toy_classifier, toy_images[row], segments, target, 0.0)
@@ -215,7 +271,8 @@ def test_patience_and_a_target_end_the_search(toy_classifier, toy_images):
     for row in stalled:
         history = result.history[row][: result.generations[row]]
         assert np.isnan(result.history[row][result.generations[row] :]).all()
-        assert history[-1] <= history[-3]
+        gains = np.flatnonzero(np.diff(np.maximum.accumulate(history)) > 0)
+        assert len(history) - 1 - (gains[-1] + 1 if len(gains) else 0) == 2, "it ends two generations after a gain"
         assert result.evaluations[row] < 240
     reached = ELIME(target_probability=0.5, **options)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=reached))
@@ -238,3 +295,108 @@ def test_a_front_that_reached_its_target_is_picked_from_there(toy_classifier, to
 
 def test_a_number_of_generations_leaves_room_for_children():
     assert ELIME(evaluations=240, population=24, generations=4).settings.designed == 2
+
+
+def told(option):
+    """Returns an option of a search so that it can be compared: a function with the options bound to it."""
+    return (option.func, option.keywords) if hasattr(option, "func") else option
+
+
+# Of 240 evaluations: a population of 2 round(0.75 sqrt(240)) and twice the generations that 239 masks fill.
+SHARED = {
+    "evaluations": 240,
+    "population": 24,
+    "generations": 20,
+    "words": 4,
+    "encoding": BITS,
+    "selection": (tournament, {"size": 3}),
+    "survival": generational,
+    "crossover": uniform,
+    "mutation": (bit_flip, {"flips": 1.0}),
+    "patience": None,
+    "goal": None,
+    "passes": None,
+    "most_passes": 1,
+    "foldover": False,
+    "retries": 3,
+}
+OF_OBJECTIVE = {
+    "pareto": {
+        "elites": 24,  # all parents may survive, as NSGA-II has it
+        "designed": 4,  # 100 evaluations
+        "guide": (nested_masks, {"count": 12, "removed": False}),
+        "promise": (promise, {"game": "preservation"}),
+        "brood": 8,
+        "preference": crowded_preference,
+        "quality": (covered, {"reference": (0.0, -1.0)}),
+    },
+    "probability": {
+        "elites": 6,
+        "designed": 1,
+        "guide": None,
+        "promise": None,
+        "brood": 1,
+        "preference": by_fitness,
+        "quality": first,
+    },
+}
+
+
+@pytest.mark.parametrize("objective", OF_OBJECTIVE)
+def test_the_search_of_the_default_options(objective):
+    settings = ELIME(objective=objective).settings
+    expected = SHARED | OF_OBJECTIVE[objective]
+    assert {field: told(getattr(settings, field)) for field in expected} == expected
+
+
+@pytest.mark.parametrize("game", ["preservation", "deletion"])
+@pytest.mark.parametrize("objective", OF_OBJECTIVE)
+def test_what_a_mask_is_worth(objective, game):
+    quarter = jnp.log(3.0)  # the log-odds of a probability of 3/4, and less those of 1/4
+    response = Response(
+        log_odds=jnp.array([quarter, -quarter]), area=jnp.array([0.125, 1.0]), predicted=jnp.zeros(2, jnp.int32)
+    )
+    weight = 0.0 if objective == "pareto" else 0.5
+    settings = ELIME(objective=objective, game=game, area_weight=weight, target_probability=0.7).settings
+    probability, area = np.array([0.75, 0.25]), np.array([0.125, 1.0])
+    if game == "deletion":
+        probability, area = 1 - probability, 1 - area
+    expected = np.stack([probability, -area], axis=1) if objective == "pareto" else probability - 0.5 * area
+    np.testing.assert_allclose(settings.fitness(response), expected, rtol=1e-6)
+    np.testing.assert_array_equal(settings.goal(response), probability > 0.7)
+
+
+SETTINGS_OF_OPTIONS = {
+    "elites of one's own": ({"elites": 7}, {"elites": 7}),
+    "elites of a single objective": ({"elites": 7, **SINGLE}, {"elites": 7}),
+    "no elites": ({"elites": 0}, {"elites": 0}),
+    "mu+lambda": ({"survival": "mu+lambda", **SINGLE}, {"elites": 24, "survival": generational}),
+    "mu+lambda before elites": ({"survival": "mu+lambda", "elites": 7, **SINGLE}, {"elites": 24}),
+    "nothing designed": ({"designed": 0.0}, {"designed": 1}),
+    "half designed": ({"evaluations": 120}, {"designed": 4, "population": 16, "generations": 16}),
+    "a share designed": ({"designed": 0.2}, {"designed": 2}),
+    "100 designed": ({"evaluations": 400, "population": 2}, {"designed": 50}),
+    "few evaluations": ({"evaluations": 4}, {"population": 3, "generations": 2}),
+    "nothing guided": ({"guided": 0.0}, {"guide": None, "brood": 8}),
+    "all guided": ({"guided": 1.0}, {"guide": (nested_masks, {"count": 24, "removed": False})}),
+    "a share guided": ({"guided": 0.4}, {"guide": (nested_masks, {"count": 10, "removed": False})}),
+    "half guided of half": ({"foldover": True}, {"guide": (nested_masks, {"count": 6, "removed": False})}),
+    "guided to one objective": ({"guided": 0.25, **SINGLE}, {"guide": (nested_masks, {"count": 6, "removed": False})}),
+    "no brood": ({"brood": 1}, {"brood": 1, "promise": None}),
+    "a brood of two": ({"brood": 2, **SINGLE}, {"brood": 2, "promise": (promise, {"game": "preservation"})}),
+    "what is removed": (
+        {"game": "deletion"},
+        {"guide": (nested_masks, {"count": 12, "removed": True}), "promise": (promise, {"game": "deletion"})},
+    ),
+    "flips": ({"flips": 2.5}, {"mutation": (bit_flip, {"flips": 2.5})}),
+    "patience": ({"patience": 5}, {"patience": 5}),
+    "larger tournaments": ({"tournament_size": 4}, {"selection": (tournament, {"size": 4})}),
+    "long genomes": ({"max_segments": 129}, {"words": 5}),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS_OF_OPTIONS)
+def test_an_option_is_what_the_search_is_told(name):
+    options, expected = SETTINGS_OF_OPTIONS[name]
+    settings = ELIME(**options).settings
+    assert {field: told(getattr(settings, field)) for field in expected} == expected

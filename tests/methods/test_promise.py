@@ -7,7 +7,7 @@ import pytest
 
 from tests.methods.test_nested import SEGMENTS, make_archive
 from xaijax.genetic.genome import pack
-from xaijax.methods.promise import NEAR, promise
+from xaijax.methods.promise import promise
 from xaijax.methods.surrogate import Layout, predicted_log_odds
 
 SIZES = np.zeros(40, np.float32)
@@ -33,7 +33,7 @@ def expected_by_numpy(archive, bits, game):
     def front(bound):
         return max((w for w, a in zip(worth, own_area, strict=True) if a <= bound + 1e-6), default=worth.min())
 
-    weight = np.exp(-(np.array([front(a) for a in own_area]) - worth) / NEAR)
+    weight = np.exp(-(np.array([front(a) for a in own_area]) - worth) / 2)
     x = np.concatenate([np.ones((len(masks), 1)), masks], axis=1)
     solved = np.linalg.solve(x.T @ (weight[:, None] * x) + np.diag([0.0] + [1.0] * SEGMENTS), x.T @ (weight * log_odds))
     predicted = sign * (solved[0] + bits @ solved[1:])

@@ -37,6 +37,21 @@ def test_a_heat_map_gives_nested_masks_of_its_hottest_segments():
         assert set(np.flatnonzero(row)) == set(np.argsort(-heat)[: row.sum()])
 
 
+@pytest.mark.parametrize(("count", "kept"), [(1, [1]), (2, [1, 11]), (3, [1, 6, 11]), (11, range(1, 12))])
+def test_a_heat_map_gives_as_many_masks_as_are_asked_for_from_one_segment_to_all_but_one(count, kept):
+    heat = jnp.asarray(SEGMENTS, jnp.float32)
+    genomes = start_genomes(heat, jnp.asarray(SEGMENTS), count=count, max_segments=40)
+    # The last segments are the hottest.
+    expected = [(1 << 12) - (1 << (12 - number)) for number in kept]
+    np.testing.assert_array_equal(genomes, np.stack([expected, np.zeros(count)], axis=1))
+
+
+def test_a_heat_map_of_two_segments_gives_the_hotter_one():
+    segments = np.repeat(np.int32([0, 1]), 8).reshape(4, 4)
+    genomes = start_genomes(jnp.asarray(segments == 0, jnp.float32), jnp.asarray(segments), count=3, max_segments=32)
+    np.testing.assert_array_equal(genomes, [[1], [1], [1]])
+
+
 @pytest.mark.slow
 def test_a_search_that_starts_at_the_answer_is_told_it_at_once(toy_classifier, toy_images):
     method = ELIME(evaluations=60, segmentation=Grid(4, 4), max_segments=32, objective="probability", area_weight=0.2)

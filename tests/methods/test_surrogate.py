@@ -9,7 +9,7 @@ import pytest
 
 from xaijax.fitness import Response
 from xaijax.genetic.genome import pack
-from xaijax.methods.surrogate import ALIKE, LARGE, NEAR, PENALTY, PROXIMITY, Layout, contributions, lay_out, ridge
+from xaijax.methods.surrogate import Layout, contributions, lay_out, ridge
 
 ROWS, SEGMENTS = 50, 8
 RANDOM = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def test_near_segments_are_expected_to_act_alike():
     centres = np.array([[2.5, 3.5], [2.5, 11.5], [2.5, 19.5], [8.5, 7.5], [8.5, 19.5]]) / 24
     squared = ((centres[:, None] - centres) ** 2).sum(axis=2)
     expected = np.eye(8)
-    expected[:5, :5] = ALIKE * np.exp(-squared / (2 * NEAR**2)) + (1 - ALIKE) * np.eye(5)
+    expected[:5, :5] = 0.5 * np.exp(-squared / (2 * 0.1**2)) + 0.5 * np.eye(5)
     np.testing.assert_allclose(np.linalg.inv(layout.precision), expected, atol=1e-5)
 
 
@@ -88,10 +88,10 @@ def test_contributions_mix_the_fit_to_all_masks_with_that_to_large_ones(largest)
     genomes = pack(jnp.asarray(np.pad(BITS, ((0, 0), (0, 24)))))
     coefficients, density = jax.jit(contributions)(genomes, answers, known, layout)
     every, large = (
-        solved_by_numpy(BITS, RESPONSE.astype(np.float64), known * weight, PENALTY * precision)
-        for weight in (1 + PROXIMITY * area, (area >= 0.5).astype(float))
+        solved_by_numpy(BITS, RESPONSE.astype(np.float64), known * weight, 10 * precision)
+        for weight in (1 + 3 * area, (area >= 0.5).astype(float))
     )
     same_length = large * np.linalg.norm(every) / np.linalg.norm(large) if largest == 1 else every
-    expected = (1 - LARGE) * every + LARGE * same_length
+    expected = 0.7 * every + 0.3 * same_length
     np.testing.assert_allclose(coefficients, expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(density[:7], coefficients[:7] * np.sqrt(sizes.sum() / 7 / sizes[:7]), rtol=1e-5)

@@ -1,0 +1,56 @@
+"""Breeding: which random numbers make a generation."""
+
+import collections
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.genetic import search
+from xaijax.genetic.encoding import Encoding
+from xaijax.genetic.genome import whole
+
+POPULATION = 4
+
+
+def test_no_key_is_consumed_twice():
+    keys = collections.defaultdict(list)
+
+    def note(operator, key, result):
+        keys[operator].append(tuple(np.asarray(jax.random.key_data(key)).tolist()))
+        return result
+
+    # Operators that draw nothing, and note the key that they would draw with.
+    settings = search.Settings(
+        evaluations=100,
+        population=POPULATION,
+        generations=10,
+        words=1,
+        elites=2,
+        encoding=Encoding(
+            draw=lambda key, space, count, words: note("draw", key, jnp.arange(count, dtype=jnp.uint32)[:, None]),
+            repair=lambda key, genomes, space: note("repair", key, genomes),
+            whole=whole,
+        ),
+        selection=lambda key, preference, count: note("selection", key, jnp.arange(count, dtype=jnp.int32) % 4),
+        crossover=lambda key, mothers, fathers, space: note("crossover", key, mothers),
+        mutation=lambda key, genomes, space: note("mutation", key, genomes),
+        guide=lambda key, archive, space, needed, context: note("guide", key, jnp.full((1, 1), 9, jnp.uint32)),
+        promise=lambda archive, genomes, needed, context: jnp.zeros((len(genomes),)),
+        brood=2,
+        retries=2,
+        fitness=lambda values: values,
+    )
+    value = jax.ShapeDtypeStruct((), jnp.float32)
+    with jax.disable_jit():  # so that a loop calls its body as often as it turns, with keys that can be read
+        state = search.init(settings, jax.random.key(0), jnp.int32(20), jnp.bool_(True), value)
+        for _ in range(2):
+            state, _ = search.ask(settings, state)
+            state = search.tell(settings, state, jnp.zeros(POPULATION))
+
+    # The first population is drawn and repaired. A generation then selects, crosses and asks the guide once; it mutates
+    # and repairs all broods once, and the children that are known three times.
+    counts = {operator: len(found) for operator, found in keys.items()}
+    assert counts == {"draw": 1, "selection": 2, "crossover": 2, "guide": 2, "mutation": 8, "repair": 9}
+    together = [key for found in keys.values() for key in found]
+    assert len(set(together)) == len(together)
