@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.genetic import archive as archives
 from xaijax.genetic.breeding import breed
 from xaijax.genetic.genome import enumerate_masks
@@ -89,7 +90,7 @@ def enter(
         context: as for `init`.
         start: as for `init`.
     """
-    first_key, repair_key, key = jax.random.split(state.key, 3)
+    first_key, repair_key, key = threefry.split(state.key, 3)
     count = settings.designed * settings.population
     drawn = settings.encoding.draw(first_key, space, count=count, words=settings.words)
     if start is not None:
@@ -118,7 +119,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
         The state, whose `new` says which of the genomes must be evaluated (no genome is, twice), and the genomes
         `[P, W]`.
     """
-    key, child_key = jax.random.split(state.key)
+    key, child_key = threefry.split(state.key)
     first = (state.generation - state.entered - 1) * settings.population
     designed = jax.lax.dynamic_slice_in_dim(state.drawn, first, settings.population)
     children, parents = breed(settings, child_key, state)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.fitness import Response, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.genome import complement, pack
@@ -48,7 +49,7 @@ def nested_masks(
         sizes = layout.sizes
         place = ranks(jnp.where(sizes > 0, density, -jnp.inf))
         areas = jnp.cumsum(jnp.zeros_like(sizes).at[place].set(sizes)) / jnp.maximum(jnp.sum(sizes), 1)
-        wanted = (jnp.arange(count, dtype=jnp.float32) + jax.random.uniform(key, (count,))) / count
+        wanted = (jnp.arange(count, dtype=jnp.float32) + threefry.uniform(key, count)) / count
         enough = _nearly_best_area(in_game("deletion" if removed else "preservation", archive.values), finite)
         wanted = jnp.where(jnp.arange(count) % 2 == 0, wanted * enough, wanted)
         last = jnp.clip(jnp.searchsorted(areas, wanted).astype(jnp.int32), 0, jnp.maximum(length - 2, 0))
