@@ -28,6 +28,7 @@ from xaijax.genetic.state import (
     SearchState,
     Settings,
 )
+from xaijax.pairwise import running_count
 
 
 def init(
@@ -133,7 +134,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
 
     running = state.ended == RUNNING
     new = ~archives.is_repeat(state.archive, genomes) & running
-    passes = jnp.cumsum(new, dtype=jnp.int32) * settings.most_passes
+    passes = running_count(new) * settings.most_passes
     new &= (passes <= settings.evaluations - state.spent) | (state.generation == 0)
     # An ended search stays as it is, however long its neighbours run.
     key, genomes, parents = jax.tree.map(
