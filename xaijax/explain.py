@@ -23,7 +23,7 @@ from xaijax.methods.batch import Batch, image_keys
 from xaijax.methods.compiled import call_compiled
 from xaijax.methods.elime import ELIME
 from xaijax.methods.on_pixels import OnPixels
-from xaijax.methods.sharding import count_devices, over_devices, pad_images
+from xaijax.methods.sharding import batch_size, count_devices, over_devices, pad_images
 from xaijax.methods.stability import join_repeats
 from xaijax.methods.steps import Report, search_in_steps
 
@@ -57,9 +57,9 @@ def explain(
     What an image gets depends on the image, its class, the settings, the key and its id: not on the other images. Of
     several devices of the process each explains a part of the images.
 
-    The search is compiled once for each set of options, function of a classifier, image shape and batch size. Programs
-    that were not used for long are dropped when there are too many (`xaijax.methods.compiled`), and compiled again at
-    need.
+    The search is compiled once for each set of options, function of a classifier, image shape and batch size. Sizes
+    share programs: a device's part is filled up to 2^k or 3 * 2^k images by places that are not searched. Programs that
+    were not used for long are dropped when there are too many (`xaijax.methods.compiled`), and compiled again at need.
 
     Args:
         key: one key for the run, as from `jax.random.key(0)`.
@@ -123,7 +123,7 @@ def explain(
     )
     in_steps = report is not None or classifier.is_black_box
     devices = 1 if in_steps else count_devices(count)
-    padded, batch = pad_images(words, batch, devices)
+    padded, batch = pad_images(words, batch, batch_size(count, devices))
     if in_steps:
         result = search_in_steps(key, padded, classifier, batch, method, micro_batch, report, rows=len(words))
     else:
