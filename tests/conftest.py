@@ -39,7 +39,8 @@ def cache_folder(tmp_path_factory):
 def forget_what_was_compiled():
     """Drops the programs of a file after it, and the cache on disk that a command of it has turned on.
 
-    A compiled program holds some twenty memory maps, of which Linux gives a process 65,530: the whole suite needs more.
+    A compiled search holds some thousand memory maps, of which Linux gives a process 65,530. `explain` bounds its own;
+    what tests compile beside it adds up to more.
     """
     before = jax.config.jax_compilation_cache_dir
     yield

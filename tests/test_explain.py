@@ -13,6 +13,7 @@ from xaijax import ELIME, LIME, RISE, SLIC, Classifier, Grid, Status, explain, i
 from xaijax.explain import compiled_explain
 from xaijax.fitness import Targets
 from xaijax.methods.batch import Batch
+from xaijax.methods.sharding import batch_size
 
 METHOD = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="image-mean", max_segments=32)
 KEY = jax.random.key(7)
@@ -87,6 +88,35 @@ def test_a_second_batch_of_one_shape_traces_nothing(toy_classifier, toy_images):
     explain(jax.random.key(8), other, toy_images[::-1], np.arange(8) % CLASSES, method=METHOD)
     assert first > 0
     assert len(traces) == first
+
+
+def test_batches_of_several_sizes_share_a_program_and_change_nothing(toy_classifier, toy_images):
+    traces = []
+
+    def counted(params, images):
+        traces.append(images.shape)
+        return mean_logits(params, images)
+
+    classifier = Classifier.from_function(counted, toy_classifier.params, num_classes=CLASSES, input_size=(16, 16))
+    method = dataclasses.replace(METHOD, objective="probability", evaluations=30)
+    six = explain(KEY, classifier, toy_images[:6], method=method)
+    first = len(traces)
+    five = explain(KEY, classifier, toy_images[:5], method=method)
+    assert len(traces) == first
+    assert all(len(leaf) == 5 for leaf in jax.tree.leaves(five))
+    assert_same_rows(five, np.arange(5), six, np.arange(5))
+    told = []
+    steps = explain(KEY, classifier, toy_images[:5], "top2", method=method, report=told.append)
+    assert all(len(leaf) == 10 for leaf in jax.tree.leaves(steps))
+    assert {len(progress.best) for progress in told} == {10}
+    assert told[0].running == 10
+
+
+def test_a_batch_is_filled_up_to_few_sizes():
+    sizes = [batch_size(images) for images in range(1, 101)]
+    assert sorted(set(sizes)) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128]
+    assert all(images <= size < 1.5 * images for images, size in enumerate(sizes, 1))
+    assert [batch_size(images, devices=4) for images in (4, 5, 9, 13, 17)] == [4, 8, 12, 16, 24]
 
 
 @pytest.mark.parametrize("segmentation", ["grid", "slic", "quickshift"])

@@ -124,7 +124,8 @@ def evaluate(
     sides = 1 if look.again is None else 2
     places = sides * pairs  # of what is read: of the masks, then of the inverses
     # The queue lists the places to fill; past its end stand places that are dropped on writing.
-    queue = jnp.nonzero(new.reshape(-1), size=places + micro_batch, fill_value=places)[0].astype(jnp.int32)
+    queue = jnp.sort(jnp.where(new.reshape(-1), jnp.arange(pairs, dtype=jnp.int32), places))
+    queue = jnp.pad(queue, (0, places - pairs + micro_batch), constant_values=places)
     flat = jax.tree.map(lambda leaf: leaf.reshape(pairs, *leaf.shape[2:]), genomes)
 
     def step(carry: tuple[jax.Array, jax.Array, jax.Array, Any]) -> tuple[jax.Array, jax.Array, jax.Array, Any]:

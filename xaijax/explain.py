@@ -1,6 +1,5 @@
 """`explain`: images in, explanations out."""
 
-import functools
 from typing import Any, Protocol
 
 import jax
@@ -21,9 +20,10 @@ from xaijax.methods.arguments import (
     name_images,
 )
 from xaijax.methods.batch import Batch, image_keys
+from xaijax.methods.compiled import call_compiled
 from xaijax.methods.elime import ELIME
 from xaijax.methods.on_pixels import OnPixels
-from xaijax.methods.sharding import count_devices, over_devices, pad_images
+from xaijax.methods.sharding import batch_size, count_devices, over_devices, pad_images
 from xaijax.methods.stability import join_repeats
 from xaijax.methods.steps import Report, search_in_steps
 
@@ -56,6 +56,10 @@ def explain(
 
     What an image gets depends on the image, its class, the settings, the key and its id: not on the other images. Of
     several devices of the process each explains a part of the images.
+
+    The search is compiled once for each set of options, function of a classifier, image shape and batch size. Sizes
+    share programs: a device's part is filled up to 2^k or 3 * 2^k images by places that are not searched. Programs that
+    were not used for long are dropped when there are too many (`xaijax.methods.compiled`), and compiled again at need.
 
     Args:
         key: one key for the run, as from `jax.random.key(0)`.
@@ -117,19 +121,19 @@ def explain(
         background=None if background is None else check_background(background, images.shape),
         start=None if start is None else check_start(start, count, *shape[:2]),
     )
-    if report is None and not classifier.is_black_box:
-        devices = count_devices(count)
-        padded = pad_images(words, batch, devices)
-        result = compiled_explain(key, padded[0], classifier, padded[1], method, micro_batch, devices)
-        if len(padded[0]) > len(words):
-            result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
+    in_steps = report is not None or classifier.is_black_box
+    devices = 1 if in_steps else count_devices(count)
+    padded, batch = pad_images(words, batch, batch_size(count, devices))
+    if in_steps:
+        result = search_in_steps(key, padded, classifier, batch, method, micro_batch, report, rows=len(words))
     else:
-        result = search_in_steps(image_keys(key, words), classifier, batch, method, micro_batch, report)
+        result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, micro_batch, devices))
+    if len(padded) > len(words):
+        result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
     return join_repeats(result, repeats) if repeats > 1 else result
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6))
-def compiled_explain(
+def explain_batch(
     key: jax.Array,
     words: jax.Array,
     classifier: Classifier,
@@ -138,9 +142,23 @@ def compiled_explain(
     micro_batch: int,
     devices: int = 1,
 ) -> Explanation:
-    """The compiled program of a batch; see `image_keys`, `EvolvingMethod.explain` and `xaijax.methods.sharding`."""
+    """Explains a batch; traceable.
+
+    Args:
+        key: of the run.
+        words: `[R, N]` uint32, see `image_keys`.
+        classifier: any that can be compiled.
+        batch: to explain.
+        method: of the explanation.
+        micro_batch: masked images a forward pass.
+        devices: that the images are spread over; they divide the batch.
+    """
 
     def explain_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Explanation:
         return method.explain(image_keys(key, words), classifier, batch, micro_batch=micro_batch)
 
     return over_devices(explain_part, devices, shared=(0, 2))(key, words, classifier, batch)
+
+
+compiled_explain = jax.jit(explain_batch, static_argnums=(4, 5, 6))
+"""The compiled program of a batch, for those who keep it themselves; `explain` bounds how many there are."""

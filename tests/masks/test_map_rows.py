@@ -26,6 +26,21 @@ def test_rows_are_mapped_one_at_a_time_or_in_groups_alike(count):
         np.testing.assert_allclose(found["mean"], wanted["mean"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [None, 1, 3])
+def test_rows_that_are_not_needed_are_zeros_and_are_not_looked_at(size):
+    seen = []
+
+    def told(row):
+        jax.debug.callback(seen.append, row["place"])
+        return of_row(row)
+
+    needed = np.arange(7) < 3
+    found = map_rows(told, ROWS, needed) if size is None else map_groups(told, ROWS, size, needed)
+    np.testing.assert_array_equal(found["place"], [0, 2, 4, 0, 0, 0, 0])
+    jax.effects_barrier()
+    assert sorted(int(place) for place in seen) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("mapped", [map_rows, lambda function, rows: map_groups(function, rows, 1)])
 def test_a_row_alone_gets_the_bits_that_it_gets_among_others(mapped):
     run = jax.jit(lambda rows: mapped(of_row, rows)["mean"])

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xaijax.pairwise import running_count
+
 
 @chex.dataclass(frozen=True)
 class Archive:
@@ -52,8 +54,9 @@ def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
     same = jnp.all(mine[:, None] == known[None], axis=2)
     same &= is_known(archive)[None]
     index = jnp.argmax(same, axis=1).astype(jnp.int32)
+    # Where none is the same, the first one is not either.
     is_it = jnp.all(genomes == archive.genomes[index], axis=1)
-    return jnp.any(same, axis=1) & is_it, jnp.where(is_it, index, 0)
+    return is_it & (index < archive.count), jnp.where(is_it, index, 0)
 
 
 def is_repeat(archive: Archive, genomes: jax.Array) -> jax.Array:
@@ -74,7 +77,7 @@ def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) ->
         new: `[P]` bool, which to add; the caller sees to it that they fit.
     """
     capacity = archive.genomes.shape[0]
-    place = jnp.where(new, archive.count + jnp.cumsum(new, dtype=jnp.int32) - 1, capacity)
+    place = jnp.where(new, archive.count + running_count(new) - 1, capacity)
     return Archive(
         genomes=archive.genomes.at[place].set(genomes, mode="drop"),
         values=jax.tree.map(lambda old, value: old.at[place].set(value, mode="drop"), archive.values, values),

@@ -6,6 +6,7 @@ Some of them may come from a guide that knows all that was evaluated.
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.genetic import archive as archives
 from xaijax.genetic.genome import with_complements
 from xaijax.genetic.state import RUNNING, SearchState, Settings
@@ -17,7 +18,7 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     Returns:
         The genomes `[P, W]`, and who of the population bred them `[P]` bool.
     """
-    parent_key, cross_key, mutation_key, guide_key = jax.random.split(key, 4)
+    parent_key, cross_key, mutation_key, guide_key = threefry.split(key, 4)
     count = -(-settings.population // 2) if settings.foldover else settings.population
     brood = 1 if settings.promise is None else settings.brood
     with jax.named_scope("select"):
@@ -27,7 +28,7 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     needed = (state.ended == RUNNING) & (state.generation > settings.designed)
 
     def mutate(attempt: jax.Array | int, children: jax.Array) -> jax.Array:
-        flip_key, repair_key = jax.random.split(jax.random.fold_in(mutation_key, attempt))
+        flip_key, repair_key = threefry.split(threefry.fold_in(mutation_key, attempt))
         return settings.encoding.repair(repair_key, settings.mutation(flip_key, children, state.space), state.space)
 
     is_bred = jnp.ones((count,), jnp.bool_)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.genetic.genome import WORD, pack
 
 
@@ -21,7 +22,7 @@ def uniform(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: jax.
     References:
         Syswerda, Uniform Crossover in Genetic Algorithms (1989).
     """
-    return _blend(mothers, fathers, jax.random.bits(key, (mothers.size,), jnp.uint32).reshape(mothers.shape))
+    return _blend(mothers, fathers, threefry.bits(key, mothers.size).reshape(mothers.shape))
 
 
 def one_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: jax.Array) -> jax.Array:
@@ -32,7 +33,7 @@ def one_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: ja
     References:
         Holland, Adaptation in Natural and Artificial Systems (1975).
     """
-    draws = jax.random.uniform(key, (mothers.shape[0],))
+    draws = threefry.uniform(key, mothers.shape[0])
     cut = 1 + jnp.floor(draws * (length - 1).astype(jnp.float32)).astype(jnp.int32)
     return _blend(mothers, fathers, _prefix(cut, mothers.shape[1]))
 
@@ -45,7 +46,7 @@ def two_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: ja
     References:
         De Jong, An Analysis of the Behavior of a Class of Genetic Adaptive Systems (1975).
     """
-    draws = jax.random.uniform(key, (2 * mothers.shape[0],)).reshape(2, -1)
+    draws = threefry.uniform(key, 2 * mothers.shape[0]).reshape(2, -1)
     cuts = jnp.floor(draws * (length + 1).astype(jnp.float32)).astype(jnp.int32)
     between = _prefix(cuts[0], mothers.shape[1]) ^ _prefix(cuts[1], mothers.shape[1])
     return _blend(fathers, mothers, between)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xaijax import threefry
+
 WORD = 32
 
 _GOLDEN = (5**0.5 - 1) / 2
@@ -57,7 +59,7 @@ def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int)
     """
     pairs = -(-count // 2)
     density = 0.1 + 0.8 * np.modf((np.arange(pairs)[:, None] + 0.5) * _GOLDEN)[0]
-    draws = jax.random.uniform(key, (pairs * words * WORD,)).reshape(pairs, -1)
+    draws = threefry.uniform(key, pairs * words * WORD).reshape(pairs, -1)
     half = pack(draws < jnp.broadcast_to(jnp.asarray(density, jnp.float32), draws.shape)) & whole(length, words)[None]
     return with_complements(half, length)[:count]
 
@@ -92,7 +94,7 @@ def enumerate_masks(start: jax.Array, length: jax.Array, *, count: int, words: i
 def repair(key: jax.Array, genomes: jax.Array, length: jax.Array) -> jax.Array:
     """Sets one gene of every empty genome and clears one of every whole one; `[P, W]`."""
     count, words = genomes.shape
-    gene = jnp.floor(jax.random.uniform(key, (count,)) * length.astype(jnp.float32)).astype(jnp.int32)
+    gene = jnp.floor(threefry.uniform(key, count) * length.astype(jnp.float32)).astype(jnp.int32)
     flip = pack(jnp.arange(words * WORD)[None] == gene[:, None])
     degenerate = jnp.all(genomes == 0, axis=1) | jnp.all(genomes == whole(length, words)[None], axis=1)
     return jnp.where(degenerate[:, None], genomes ^ flip, genomes)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.genetic.genome import WORD, pack, whole
 
 
@@ -21,6 +22,6 @@ def bit_flip(key: jax.Array, genomes: jax.Array, length: jax.Array, *, flips: fl
     """
     count, words = genomes.shape
     rate = jnp.float32(flips) / jnp.maximum(length, 1).astype(jnp.float32)
-    draws = jax.random.uniform(key, (count * words * WORD,)).reshape(count, -1)
+    draws = threefry.uniform(key, count * words * WORD).reshape(count, -1)
     flip = pack(draws < rate)
     return genomes ^ (flip & whole(length, words)[None])

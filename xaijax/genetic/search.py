@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.genetic import archive as archives
 from xaijax.genetic.breeding import breed
 from xaijax.genetic.genome import enumerate_masks
@@ -27,6 +28,7 @@ from xaijax.genetic.state import (
     SearchState,
     Settings,
 )
+from xaijax.pairwise import running_count
 
 
 def init(
@@ -89,7 +91,7 @@ def enter(
         context: as for `init`.
         start: as for `init`.
     """
-    first_key, repair_key, key = jax.random.split(state.key, 3)
+    first_key, repair_key, key = threefry.split(state.key, 3)
     count = settings.designed * settings.population
     drawn = settings.encoding.draw(first_key, space, count=count, words=settings.words)
     if start is not None:
@@ -118,7 +120,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
         The state, whose `new` says which of the genomes must be evaluated (no genome is, twice), and the genomes
         `[P, W]`.
     """
-    key, child_key = jax.random.split(state.key)
+    key, child_key = threefry.split(state.key)
     first = (state.generation - state.entered - 1) * settings.population
     designed = jax.lax.dynamic_slice_in_dim(state.drawn, first, settings.population)
     children, parents = breed(settings, child_key, state)
@@ -132,7 +134,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
 
     running = state.ended == RUNNING
     new = ~archives.is_repeat(state.archive, genomes) & running
-    passes = jnp.cumsum(new, dtype=jnp.int32) * settings.most_passes
+    passes = running_count(new) * settings.most_passes
     new &= (passes <= settings.evaluations - state.spent) | (state.generation == 0)
     # An ended search stays as it is, however long its neighbours run.
     key, genomes, parents = jax.tree.map(

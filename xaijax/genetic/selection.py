@@ -5,6 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
+
 Selection = Callable[..., jax.Array]
 """`select(key, fitness, count=) -> indices`, options bound."""
 
@@ -24,7 +26,7 @@ def tournament(key: jax.Array, fitness: jax.Array, *, size: int, count: int) -> 
     References:
         Miller and Goldberg, Genetic Algorithms, Tournament Selection, and the Effects of Noise (1995).
     """
-    draws = jax.random.uniform(key, (count * size,)).reshape(count, size)
+    draws = threefry.uniform(key, count * size).reshape(count, size)
     contestants = jnp.floor(draws * fitness.shape[0]).astype(jnp.int32)
     return contestants[jnp.arange(count), jnp.argmax(fitness[contestants], axis=1)]
 
@@ -48,11 +50,11 @@ def stochastic_universal_sampling(key: jax.Array, fitness: jax.Array, *, pressur
         Baker, Reducing Bias and Inefficiency in the Selection Algorithm (1987).
     """
     size = fitness.shape[0]
-    offset_key, shuffle_key = jax.random.split(key)
+    offset_key, shuffle_key = threefry.split(key)
     order = jnp.argsort(fitness, stable=True, descending=True)
     place = jnp.arange(size, dtype=jnp.float32)
     share = (pressure - 2 * (pressure - 1) * place / max(size - 1, 1)) / size
-    pointers = (jnp.arange(count, dtype=jnp.float32) + jax.random.uniform(offset_key)) / count
+    pointers = (jnp.arange(count, dtype=jnp.float32) + threefry.uniform(offset_key, 1)) / count
     chosen = jnp.searchsorted(jnp.cumsum(share), pointers, side="right")
     drawn = order[jnp.minimum(chosen, size - 1)].astype(jnp.int32)
-    return drawn[jnp.argsort(jax.random.uniform(shuffle_key, (count,)))]
+    return drawn[jnp.argsort(threefry.uniform(shuffle_key, count))]

@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.genetic.encoding import Encoding
 
 SIDE, RADIUS = 1 << 11, 1 << 10
@@ -59,7 +60,7 @@ def draw(key: jax.Array, space: SquareSpace, *, count: int, words: int) -> jax.A
         `[count, words]` uint32.
     """
     places = words - 1
-    radius, box, row, column = jax.random.uniform(key, (4 * count * places,)).reshape(4, count, places)
+    radius, box, row, column = threefry.uniform(key, 4 * count * places).reshape(4, count, places)
     radii = space.radii[_among(radius, space.kinds)]
     boxes = space.boxes[_among(box, space.regions)]
     rows = boxes[..., 0] + _among(row, boxes[..., 2] - boxes[..., 0] + 1)
@@ -83,16 +84,16 @@ def redraw(key: jax.Array, genomes: jax.Array, space: SquareSpace, *, squares: i
         `[P, W]` uint32.
     """
     count, words = genomes.shape
-    place_key, draw_key = jax.random.split(key)
+    place_key, draw_key = threefry.split(key)
     fresh = draw(draw_key, space, count=count, words=words)
-    chosen = 1 + _among(jax.random.uniform(place_key, (count * squares,)).reshape(count, squares), space.count)
+    chosen = 1 + _among(threefry.uniform(place_key, count * squares).reshape(count, squares), space.count)
     is_chosen = jnp.any(jnp.arange(words, dtype=jnp.int32)[None, None] == chosen[..., None], axis=1)
     return jnp.where(is_chosen, fresh, genomes)
 
 
 def uniform(key: jax.Array, mothers: jax.Array, fathers: jax.Array, space: SquareSpace) -> jax.Array:
     """Takes each square from either parent with equal chance; `[P, W]` uint32 of both and of the children."""
-    draws = jax.random.uniform(key, (mothers.size,)).reshape(mothers.shape)
+    draws = threefry.uniform(key, mothers.size).reshape(mothers.shape)
     return jnp.where(draws < 0.5, mothers, fathers)
 
 
@@ -101,13 +102,13 @@ def one_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, space: Squ
 
     A single square is the mother's.
     """
-    cut = 1 + _among(jax.random.uniform(key, (len(mothers),)), jnp.maximum(space.count - 1, 1))
+    cut = 1 + _among(threefry.uniform(key, len(mothers)), jnp.maximum(space.count - 1, 1))
     return jnp.where(_before(cut, mothers), mothers, fathers)
 
 
 def two_point(key: jax.Array, mothers: jax.Array, fathers: jax.Array, space: SquareSpace) -> jax.Array:
     """Takes the squares between two random cuts from the father and the rest from the mother."""
-    cuts = _among(jax.random.uniform(key, (2 * len(mothers),)).reshape(2, -1), space.count + 1)
+    cuts = _among(threefry.uniform(key, 2 * len(mothers)).reshape(2, -1), space.count + 1)
     return jnp.where(_before(cuts[0], mothers) ^ _before(cuts[1], mothers), fathers, mothers)
 
 

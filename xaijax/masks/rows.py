@@ -42,14 +42,34 @@ def accompany(rows: T) -> T:
     return pad_rows(rows, 1) if len(jax.tree.leaves(rows)[0]) == 1 else rows
 
 
-def map_rows(function: Callable[[Any], Any], rows: Any) -> Any:
-    """Maps `function` over the rows of a pytree, one at a time."""
+def map_rows(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None = None) -> Any:
+    """Maps `function` over the rows of a pytree, one at a time.
+
+    Where `needed` `[R]` bool is False it does not run, and zeros are returned; None runs it for every row.
+    """
     count = len(jax.tree.leaves(rows)[0])
+    if needed is not None:
+        function, rows = _where_needed(function), (needed, rows)
     return jax.tree.map(lambda leaf: leaf[:count], jax.lax.map(function, accompany(rows)))
 
 
-def map_groups(function: Callable[[Any], Any], rows: Any, size: int) -> Any:
-    """Maps `function` over the rows of a pytree, `size` rows at once; the last ones are padded with zeros."""
+def map_groups(function: Callable[[Any], Any], rows: Any, size: int, needed: jax.Array | None = None) -> Any:
+    """Maps `function` over the rows of a pytree, `size` rows at once; the last ones are padded with zeros.
+
+    It does not run for rows none of which is `needed`; see `map_rows`.
+    """
     count = len(jax.tree.leaves(rows)[0])
-    mapped = map_rows(jax.vmap(function), cut_groups(rows, size))
+    if needed is not None:
+        needed = jnp.any(cut_groups(needed, size), axis=1)
+    mapped = map_rows(jax.vmap(function), cut_groups(rows, size), needed)
     return jax.tree.map(lambda leaf: leaf.reshape(len(leaf) * size, *leaf.shape[2:])[:count], mapped)
+
+
+def _where_needed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def guarded(row: tuple[jax.Array, Any]) -> Any:
+        needed, of_row = row
+        shapes = jax.eval_shape(function, of_row)
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return jax.lax.cond(needed, function, lambda _: nothing, of_row)
+
+    return guarded

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from xaijax.pairwise import running_count
+
 WORD = 32  # genes in a word of a packed genome
 
 
@@ -85,7 +87,7 @@ def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple
     present = counts > 0
     found = jnp.sum(present, dtype=jnp.int32)
     if bound <= max_segments:
-        number = jnp.cumsum(present, dtype=jnp.int32) - 1
+        number = running_count(present) - 1
         return number[labels], found, jnp.bool_(False)
     largest = jnp.sort(jax.lax.top_k(counts, max_segments)[1])  # of equals, top_k takes the lower index
     largest = jnp.sort(jnp.where(counts[largest] > 0, largest, bound))

@@ -155,7 +155,7 @@ def group_size(micro_batch: int) -> int:
 
 
 def _fit(plan: Plan, answers: Response, targets: Targets, *, micro_batch: int) -> Attribution:
-    """Fits every image of a batch to the answers `[B, 1 + N + Q]`."""
+    """Fits every active image of a batch to the answers `[B, 1 + N + Q]`."""
     samples = _samples(plan)
 
     def one(row: Any) -> Attribution:
@@ -166,7 +166,9 @@ def _fit(plan: Plan, answers: Response, targets: Targets, *, micro_batch: int) -
         return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole, targets=targets))
 
     rows = (plan.scenario.contexts, plan.genomes, answers, targets)
-    return map_groups(one, rows, group_size(micro_batch)) if plan.fit_evaluations else map_rows(one, rows)
+    if plan.fit_evaluations:
+        return map_groups(one, rows, group_size(micro_batch), plan.active)
+    return map_rows(one, rows, plan.active)
 
 
 def _genomes(plan: Plan, found: Attribution) -> Any:

@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.fitness import Targets
 
 
@@ -46,7 +47,7 @@ def image_keys(key: jax.Array, words: jax.Array) -> jax.Array:
     """
 
     def fold(row: jax.Array) -> jax.Array:
-        own = jax.random.fold_in(jax.random.fold_in(key, row[0]), row[1])
-        return own if len(row) == 2 else jnp.where(row[2] > 0, jax.random.fold_in(own, row[2]), own)
+        own = threefry.fold_in(threefry.fold_in(key, row[0]), row[1])
+        return own if len(row) == 2 else jnp.where(row[2] > 0, threefry.fold_in(own, row[2]), own)
 
     return jax.vmap(fold)(jnp.asarray(words))

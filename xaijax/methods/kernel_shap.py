@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.classifier import Classifier
 from xaijax.genetic.genome import count_words, enumerate_masks, pack, unpack, with_complements
 from xaijax.masks.fills import Fill
@@ -85,13 +86,13 @@ def draw_coalitions(key: jax.Array, length: jax.Array, *, max_segments: int, cou
         `[count, words]` uint32.
     """
     pairs = -(-count // 2)
-    size_key, member_key = jax.random.split(key)
+    size_key, member_key = threefry.split(key)
     players = length.astype(jnp.float32)
     sizes = jnp.arange(1, max_segments, dtype=jnp.float32)
     mass = jnp.where(sizes < players, 1 / (sizes * jnp.maximum(players - sizes, 1)), 0)
     share = jnp.cumsum(mass) / jnp.sum(mass)
-    size = 1 + jnp.sum(jax.random.uniform(size_key, (pairs,))[:, None] > share[None], axis=1, dtype=jnp.int32)
-    luck = jax.random.uniform(member_key, (pairs * max_segments,)).reshape(pairs, -1)
+    size = 1 + jnp.sum(threefry.uniform(size_key, pairs)[:, None] > share[None], axis=1, dtype=jnp.int32)
+    luck = threefry.uniform(member_key, pairs * max_segments).reshape(pairs, -1)
     luck = jnp.where((jnp.arange(max_segments) < length)[None], luck, 2.0)
     place = jnp.argsort(jnp.argsort(luck, axis=1), axis=1)
     members = pack(place < jnp.minimum(size, length - 1)[:, None])

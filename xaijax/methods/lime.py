@@ -6,6 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.classifier import Classifier
 from xaijax.genetic.genome import WORD, count_words, pack, unpack, whole
 from xaijax.masks.fills import Fill
@@ -65,7 +66,7 @@ def draw_halves(key: jax.Array, length: jax.Array, *, count: int, words: int) ->
 
     The first genomes do not depend on `count`.
     """
-    bits = jax.random.uniform(key, (count * words * WORD,)).reshape(count, -1) < 0.5
+    bits = threefry.uniform(key, count * words * WORD).reshape(count, -1) < 0.5
     return pack(bits) & whole(length, words)[None]
 
 

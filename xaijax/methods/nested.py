@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.fitness import Response, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.genome import complement, pack
-from xaijax.masks.ranked import ranks
 from xaijax.methods.one_by_one import one_by_one
 from xaijax.methods.surrogate import Layout, contributions
+from xaijax.pairwise import falling_ranks
 
 NEARLY = 0.9
 """Share of the highest probability that is nearly the highest."""
@@ -46,12 +47,15 @@ def nested_masks(
         finite = is_known(archive) & jnp.isfinite(archive.values.log_odds)
         _, density = contributions(archive.genomes, archive.values, finite, layout)
         sizes = layout.sizes
-        place = ranks(jnp.where(sizes > 0, density, -jnp.inf))
-        areas = jnp.cumsum(jnp.zeros_like(sizes).at[place].set(sizes)) / jnp.maximum(jnp.sum(sizes), 1)
-        wanted = (jnp.arange(count, dtype=jnp.float32) + jax.random.uniform(key, (count,))) / count
+        is_worth = (sizes > 0) & (density > -jnp.inf)  # nor is NaN
+        place = falling_ranks(jnp.where(is_worth, density, -jnp.inf))
+        within = place[None] <= place[:, None]
+        areas = jnp.sum(jnp.where(within, sizes[None], 0), axis=1) / jnp.maximum(jnp.sum(sizes), 1)
+        wanted = (jnp.arange(count, dtype=jnp.float32) + threefry.uniform(key, count)) / count
         enough = _nearly_best_area(in_game("deletion" if removed else "preservation", archive.values), finite)
         wanted = jnp.where(jnp.arange(count) % 2 == 0, wanted * enough, wanted)
-        last = jnp.clip(jnp.searchsorted(areas, wanted).astype(jnp.int32), 0, jnp.maximum(length - 2, 0))
+        smaller = jnp.sum(areas[None] < wanted[:, None], axis=1, dtype=jnp.int32)
+        last = jnp.clip(smaller, 0, jnp.maximum(length - 2, 0))
         genomes = pack(place[None] <= last[:, None])
         return jnp.pad(genomes, ((0, 0), (0, archive.genomes.shape[1] - genomes.shape[1])))
 

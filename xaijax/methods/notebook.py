@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.genetic.survival import Preference, by_fitness
 from xaijax.methods.binary_masks import BinaryMasks
 from xaijax.methods.recognition import minus_distance
@@ -58,7 +59,7 @@ def tournament_by_value(key: jax.Array, fitness: jax.Array, *, size: int, count:
     Returns:
         `[count]` int32, indices into the population.
     """
-    draws = jax.random.uniform(key, (count // 2 * size,)).reshape(count // 2, size)
+    draws = threefry.uniform(key, count // 2 * size).reshape(count // 2, size)
     contestants = jnp.floor(draws * fitness.shape[0]).astype(jnp.int32)
     best = jnp.max(fitness[contestants], axis=1)
     mothers = jnp.argmax(fitness[None] == best[:, None], axis=1).astype(jnp.int32)

@@ -8,6 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from xaijax import threefry
 from xaijax.classifier import Classifier
 from xaijax.masks.fills import Fill
 from xaijax.masks.rows import cut_groups
@@ -83,9 +84,9 @@ class RISE(OnPixels, FixedArea):
 
 def draw_cells(key: jax.Array, *, count: int, cells: int, keep: float) -> Cells:
     """Draws the genomes of `count` masks; the first ones do not depend on `count`."""
-    cell_key, shift_key = jax.random.split(key)
-    kept = jax.random.uniform(cell_key, (count * cells * cells,)).reshape(count, cells, cells) < keep
-    shift = jax.random.uniform(shift_key, (count * 2,)).reshape(count, 2)
+    cell_key, shift_key = threefry.split(key)
+    kept = threefry.uniform(cell_key, count * cells * cells).reshape(count, cells, cells) < keep
+    shift = threefry.uniform(shift_key, count * 2).reshape(count, 2)
     return Cells(cells=kept.astype(jnp.float32), shift=shift)
 
 

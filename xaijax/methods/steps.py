@@ -1,7 +1,6 @@
 """A search that the host drives: generation by generation, with progress between them, or with a black box to ask."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,8 @@ from xaijax.evaluation import BothSides, Look, Scenario, blend
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search
-from xaijax.methods.batch import Batch
+from xaijax.methods.batch import Batch, image_keys
+from xaijax.methods.compiled import call_compiled
 from xaijax.methods.evolution import Evolution, EvolvingMethod
 
 
@@ -39,22 +39,27 @@ Report = Callable[[Progress], None]
 
 
 def search_in_steps(
-    keys: jax.Array,
+    key: jax.Array,
+    words: np.ndarray,
     classifier: Classifier,
     batch: Batch,
     method: object,
     micro_batch: int,
     report: Report | None = None,
+    *,
+    rows: int | None = None,
 ) -> Explanation:
     """Explains a batch as `method.explain` does, with the loop over generations on the host.
 
     Args:
-        keys: `[R]`, one a row.
+        key: of the run.
+        words: `[R, N]` uint32, see `image_keys`.
         classifier: any; a black box is asked on the host, `micro_batch` masked images at a time.
         batch: what to explain.
         method: an `EvolvingMethod`.
         micro_batch: masked images a forward pass.
         report: called after each generation.
+        rows: how many of the first rows to report; None for all. The others hold no image.
 
     Raises:
         ValueError: the method does not search.
@@ -64,45 +69,42 @@ def search_in_steps(
             f"{type(method).__name__} does not search in generations, so it can neither report them nor ask a black "
             "box; choose ELIME or BinaryMasks."
         )
-    evolution = _begin(keys, classifier, batch, method)
+    evolution = call_compiled(_begin, (key, words, classifier, batch), (method,))
     while bool(evolution.is_running):
         if classifier.is_black_box:
-            evolution, genomes = _ask(evolution, method)
+            evolution, genomes = call_compiled(_ask, (evolution,), (method,))
             answers = _ask_black_box(classifier, method, evolution, genomes, batch, micro_batch)
-            evolution = _tell(evolution, answers, method)
+            evolution = call_compiled(_tell, (evolution, answers), (method,))
         else:
-            evolution = _advance(evolution, classifier, batch, method, micro_batch)
+            evolution = call_compiled(_advance, (evolution, classifier, batch), (method, micro_batch))
         if report is not None:
-            states = jax.device_get(evolution.states)
-            generations = np.maximum(states.generation - 1, 0)
-            running = int(np.sum(states.ended == search.RUNNING))
-            report(Progress(running, generations, states.spent, states.best))
-    return _finish(evolution, batch, method)
+            states = evolution.states
+            told = jax.device_get((states.ended, states.generation, states.spent, states.best))
+            ended, generations, spent, best = (leaf[:rows] for leaf in told)
+            running = int(np.sum(ended == search.RUNNING))
+            report(Progress(running, np.maximum(generations - 1, 0), spent, best))
+    finished: Explanation = call_compiled(_finish, (evolution, batch), (method,))
+    return finished
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _begin(keys: jax.Array, classifier: Classifier, batch: Batch, method: EvolvingMethod) -> Evolution:
-    return method.begin(keys, classifier, batch)
+def _begin(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch, method: EvolvingMethod) -> Evolution:
+    return method.begin(image_keys(key, words), classifier, batch)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
 def _advance(
     evolution: Evolution, classifier: Classifier, batch: Batch, method: EvolvingMethod, micro_batch: int
 ) -> Evolution:
     return method.advance(evolution, classifier, batch, micro_batch=micro_batch, generations=1)
 
 
-@functools.partial(jax.jit, static_argnums=1)
 def _ask(evolution: Evolution, method: EvolvingMethod) -> tuple[Evolution, jax.Array]:
     return method.ask(evolution)
 
 
-@functools.partial(jax.jit, static_argnums=2)
 def _tell(evolution: Evolution, answers: Any, method: EvolvingMethod) -> Evolution:
     return method.tell(evolution, answers)
 
 
-@functools.partial(jax.jit, static_argnums=2)
 def _finish(evolution: Evolution, batch: Batch, method: EvolvingMethod) -> Explanation:
     return method.finish(evolution, batch)
 
@@ -128,9 +130,10 @@ def _ask_black_box(
             used, short = len(rows), (0, micro_batch - len(rows))
             padded = np.pad(rows, short, mode="edge")
             chosen = genomes[padded, np.pad(places, short, mode="edge")]
-            masked, areas = _mask(scenario, padded, chosen, method, is_inverse)
+            masked, areas = call_compiled(_mask, (scenario, padded, chosen), (method, is_inverse))
             logits = np.pad(np.asarray(classifier(np.asarray(masked)[:used])), (short, (0, 0)), mode="edge")
-            told = _read(classifier, logits, scenario.references, targets, padded, areas, look)
+            read_off = (classifier, logits, scenario.references, targets, padded, areas)
+            told = call_compiled(_read, read_off, (look,))
             for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(told), strict=True):
                 mine[rows, places] = np.asarray(theirs)[:used]
         return read
@@ -142,7 +145,6 @@ def _ask_black_box(
     return BothSides(mask=of_mask, inverse=look_at(again, True), is_inverted=again)
 
 
-@functools.partial(jax.jit, static_argnums=6)
 def _read(
     classifier: Classifier,
     logits: jax.Array,
@@ -156,7 +158,6 @@ def _read(
     return look.read(classifier, logits, {}, references, targets, areas)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
 def _mask(
     scenario: Scenario, rows: jax.Array, genomes: jax.Array, method: EvolvingMethod, is_inverse: bool
 ) -> tuple[jax.Array, jax.Array]:
