@@ -1,6 +1,7 @@
 """The compiled programs of a process: found again, bounded, dropped, and what is said where that is not enough."""
 
 import gc
+import sys
 import warnings
 import weakref
 
@@ -102,9 +103,8 @@ def test_distinct_searches_of_one_process_hold_boundedly_many_maps(toy_classifie
     gc.collect()
     before = memory_maps()[0]
     room = 800  # a search of this file takes some hundreds
-    monkeypatch.setattr(
-        compiled.call_compiled, "_count", lambda: (max(memory_maps()[0] - before, 0), int(room / compiled.SHARE))
-    )
+    programs = Programs(lambda: (max(memory_maps()[0] - before, 0), int(room / compiled.SHARE)))
+    monkeypatch.setattr(sys.modules["xaijax.explain"], "call_compiled", programs)
     most, kept = 0, 0
     for number in range(8):
         classifier = Classifier.from_function(
@@ -113,6 +113,6 @@ def test_distinct_searches_of_one_process_hold_boundedly_many_maps(toy_classifie
         method = LIME(evaluations=20 + number % 2, segmentation=Grid(4, 4), max_segments=32)
         result = explain(jax.random.key(number), classifier, toy_images[: 1 + number], method=method)
         assert np.all(np.isfinite(np.asarray(result.probability)))
-        most, kept = max(most, memory_maps()[0] - before), max(kept, len(compiled.call_compiled))
+        most, kept = max(most, memory_maps()[0] - before), max(kept, len(programs))
     assert most < 3 * room
     assert kept < 8
