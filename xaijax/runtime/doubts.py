@@ -102,7 +102,9 @@ def _has_files(out: Path, line: Row, sizes: dict[Path, int | None]) -> bool:
     for kind, size in line.get("saved", {}).items():
         if kind == PACKED:
             shard = shard_path(out, line["shard"])
-            if sizes.setdefault(shard, _size(shard)) != size:
+            if shard not in sizes:
+                sizes[shard] = _size(shard)
+            if sizes[shard] != size:
                 return False
         elif kind in paths and _size(paths[kind]) != size:
             return False

@@ -1,6 +1,5 @@
 """What a run would do, before it does anything: images, forward passes, time and disk."""
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -36,7 +35,7 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> st
         if not (out / RUN).exists():
             check_is_free(out)
         else:
-            check_settings(out, read_record(out), json.loads(json.dumps(job.settings)))
+            check_settings(out, read_record(out), job.settings)
     journal = Journal(out, rows_per_image=job.rows_per_image)
     mine = [source for place, source in enumerate(sources) if share.has(place)]
     left = sum(not journal.is_done(source.name) for source in mine)

@@ -44,7 +44,7 @@ class RunFolder:
 
     def __init__(self, path: Path, settings: Mapping[str, Any], names: Sequence[str]) -> None:
         self.path = path
-        self.settings = json.loads(json.dumps(settings))
+        self.settings = settings
         self.unlisted: list[str] = []
         self._names = names
         digest = hashlib.sha256()

@@ -132,7 +132,6 @@ class Worker:
         loaded = self._loaded = self._loaded or _load(orders)
         job, journal = loaded.job, loaded.journal
         journal.scan_block(block)  # a worker that was killed may have begun it
-
         left = [(index, source) for index, source in images if not journal.is_done(source.name)]
         done = [source.name for _, source in images if journal.is_done(source.name)]
         if left and ray.get(orders.watch.begin.remote(block, len(left))) > TRIES:
@@ -196,7 +195,7 @@ def _load(orders: Orders) -> _Loaded:
     if orders.cache:
         keep_compiled()
     job = orders.make_job()
-    check_settings(orders.out, read_record(orders.out), json.loads(json.dumps(job.settings)))
+    check_settings(orders.out, read_record(orders.out), job.settings)
     journal = Journal(orders.out, rows_per_image=job.rows_per_image)
     with fitting(job):
         explain = compile_job(job)

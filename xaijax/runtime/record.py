@@ -92,12 +92,12 @@ def check_settings(path: Path, record: Mapping[str, Any], settings: Mapping[str,
     Args:
         path: of the folder.
         record: its `run.json`.
-        settings: as JSON has them.
+        settings: as `run.json` would hold them, or as they are before.
 
     Raises:
         ValueError: some differ; the message names them.
     """
-    earlier = record["settings"]
+    earlier, settings = record["settings"], json.loads(json.dumps(settings))
     differ = sorted(name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name))
     if differ:
         listed = ", ".join(f"{name} ({earlier.get(name)!r} then, {settings.get(name)!r} now)" for name in differ)

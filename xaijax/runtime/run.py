@@ -102,8 +102,7 @@ def run(
         check_targets(sources, targets, journal, out)
         with writing_to(out):
             folder.take_list(journal)
-        mine = [(index, source) for index, source in enumerate(sources) if share.has(index)]
-        with writing_to(out):
+            mine = [(index, source) for index, source in enumerate(sources) if share.has(index)]
             sentences = _mark_again(mine, journal, out, share, retry_errors=retry_errors)
         left = [(index, source) for index, source in mine if not journal.is_done(source.name)]
         for sentence in (*sentences, *folder.sentences(prune=prune)):
@@ -148,7 +147,7 @@ def _mark_again(
     mine: Sequence[tuple[int, Source]], journal: Journal, out: Path, share: Share, *, retry_errors: bool
 ) -> list[str]:
     """Marks the images that are to be explained again, for all processes, and returns what is to be said of them."""
-    doubts = _doubts([source for _, source in mine if journal.is_done(source.name)], journal, out)
+    doubts = _doubts([source for _, source in mine], journal, out)
     again = {*doubts.changed, *doubts.lost}
     of_blocks: dict[int, list[str]] = {}
     for index, source in mine:
@@ -160,6 +159,7 @@ def _mark_again(
 
 
 def _doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubts:
+    """Looks at those of the images that are explained."""
     while True:
         try:
             return find_doubts([source for source in sources if journal.is_done(source.name)], journal, out)
