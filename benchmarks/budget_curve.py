@@ -29,13 +29,13 @@ import xaijax
 from benchmarks.budget_report import write_report
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
 from benchmarks.record import RESULTS, plain_options
+from xaijax.arguments import split_id
+from xaijax.batch import Batch, image_keys
 from xaijax.evaluation import micro_batch_size
 from xaijax.fitness import Targets
-from xaijax.methods.arguments import split_id
-from xaijax.methods.attribution import attribute
-from xaijax.methods.batch import Batch, image_keys
-from xaijax.methods.names import METHODS
-from xaijax.methods.plan import Attribution, Plan, Samples
+from xaijax.methods.attribution.base import attribute
+from xaijax.methods.attribution.plan import Attribution, Plan, Samples
+from xaijax.methods.registry import METHODS
 from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, smallest_area
 
 NESTED = (("lime",), ("kernel-shap",), ("rise",), ("designed-masks", "random-search"))

@@ -18,8 +18,8 @@ import tyro
 import xaijax
 from benchmarks.photographs import choose_photographs, read_photographs
 from benchmarks.record import write_record
+from xaijax.cli.demo import METHOD
 from xaijax.metrics import overlap, summarise
-from xaijax.runtime.demo import METHOD
 from xaijax.scenes.generator import generate
 
 CHUNK = 256  # scenes generated at a time

@@ -17,7 +17,7 @@ import xaijax
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
 from xaijax.classifier import Dtype
 from xaijax.metrics import overlap
-from xaijax.runtime.cores import use_all_cores
+from xaijax.runtime.device.cpu_devices import use_all_cores
 
 FIELDS = ("target", "original_probability", "probability", "area", "mask", "genome", "segments")
 """Of an explanation, that are compared."""

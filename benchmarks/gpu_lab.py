@@ -12,7 +12,7 @@ import xaijax
 from benchmarks.kernel import Kernel, compile_kernel
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
 from xaijax.classifier import Dtype
-from xaijax.runtime.rates import matrix_product_rate
+from xaijax.runtime.device.roofline import matrix_product_rate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from xaijax.classifier import Dtype, to_unit_range
 from xaijax.masks.segmentation import SEGMENTATIONS
 from xaijax.models.architectures import architecture
 from xaijax.models.layers import fold_batch_norms
-from xaijax.runtime.rates import flops_of_a_pass
+from xaijax.runtime.device.roofline import flops_of_a_pass
 
 
 def matrix_products(lab: Lab) -> dict[str, Any]:

@@ -21,15 +21,15 @@ import tyro
 
 import xaijax
 from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
+from xaijax.arguments import name_images
+from xaijax.batch import Batch
 from xaijax.classifier import Dtype
 from xaijax.evaluation import micro_batch_size
+from xaijax.execution.sharding import count_devices
 from xaijax.explain import Method, compiled_explain
 from xaijax.fitness import Targets
-from xaijax.methods.arguments import name_images
-from xaijax.methods.batch import Batch
-from xaijax.methods.sharding import count_devices
-from xaijax.runtime.cores import use_all_cores
-from xaijax.runtime.rates import bare_passes, flops_of_a_pass, matrix_product_rate
+from xaijax.runtime.device.cpu_devices import use_all_cores
+from xaijax.runtime.device.roofline import bare_passes, flops_of_a_pass, matrix_product_rate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

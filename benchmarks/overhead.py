@@ -21,8 +21,8 @@ import xaijax
 from benchmarks.photographs import choose_photographs, read_photographs
 from benchmarks.record import write_record
 from xaijax.evaluation import micro_batch_size
-from xaijax.methods.names import METHODS
-from xaijax.runtime.rates import bare_passes
+from xaijax.methods.registry import METHODS
+from xaijax.runtime.device.roofline import bare_passes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from xaijax.metrics import summarise
-from xaijax.runtime.versions import package_versions
+from xaijax.runtime.device.versions import package_versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -20,7 +20,7 @@ import tyro
 from benchmarks.photographs import choose_photographs, weights_option
 from benchmarks.processes import run_explain
 from benchmarks.record import plain_options, write_record
-from xaijax.runtime.share import Share
+from xaijax.runtime.partition import Share
 
 SIMULATED = "--xla_force_host_platform_device_count"
 KINDS = ("masks", "scores")

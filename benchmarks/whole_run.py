@@ -22,7 +22,7 @@ from benchmarks import kernel
 from benchmarks.photographs import command_line, weights_option
 from benchmarks.processes import Sample, Watched, run_module, watch_explain
 from benchmarks.record import plain_options, write_record
-from xaijax.runtime.inputs import find_sources
+from xaijax.runtime.input.sources import find_sources
 from xaijax.runtime.layout import Save
 
 LEAST_SHARE, MOST_GROWTH = 0.85, 1.05

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import xaijax
-from xaijax.methods.names import METHODS
+from xaijax.methods.registry import METHODS
 
 MODULES = [
     importlib.import_module(module.name)

@@ -10,10 +10,10 @@ import pytest
 import xaijax
 from tests.conftest import CLASSES, mean_logits
 from xaijax import ELIME, LIME, RISE, SLIC, Classifier, Grid, Status, explain, image_id
+from xaijax.batch import Batch
+from xaijax.execution.sharding import batch_size
 from xaijax.explain import compiled_explain
 from xaijax.fitness import Targets
-from xaijax.methods.batch import Batch
-from xaijax.methods.sharding import batch_size
 
 METHOD = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="image-mean", max_segments=32)
 KEY = jax.random.key(7)

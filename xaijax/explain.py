@@ -6,11 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.classifier import Classifier
-from xaijax.evaluation import micro_batch_size
-from xaijax.explanation import Explanation
-from xaijax.fitness import Targets
-from xaijax.methods.arguments import (
+from xaijax.arguments import (
     check_background,
     check_contrast,
     check_images,
@@ -19,13 +15,17 @@ from xaijax.methods.arguments import (
     find_targets,
     name_images,
 )
-from xaijax.methods.batch import Batch, image_keys
-from xaijax.methods.compiled import call_compiled
-from xaijax.methods.elime import ELIME
-from xaijax.methods.on_pixels import OnPixels
-from xaijax.methods.sharding import batch_size, count_devices, over_devices, pad_images
-from xaijax.methods.stability import join_repeats
-from xaijax.methods.steps import Report, search_in_steps
+from xaijax.batch import Batch, image_keys
+from xaijax.classifier import Classifier
+from xaijax.evaluation import micro_batch_size
+from xaijax.execution.compiled import call_compiled
+from xaijax.execution.host_loop import Report, search_in_steps
+from xaijax.execution.repeats import join_repeats
+from xaijax.execution.sharding import batch_size, count_devices, over_devices, pad_images
+from xaijax.explanation import Explanation
+from xaijax.fitness import Targets
+from xaijax.methods.elime.method import ELIME
+from xaijax.methods.pixel_based import OnPixels
 
 
 class Method(Protocol):
@@ -59,7 +59,8 @@ def explain(
 
     The search is compiled once for each set of options, function of a classifier, image shape and batch size. Sizes
     share programs: a device's part is filled up to 2^k or 3 * 2^k images by places that are not searched. Programs that
-    were not used for long are dropped when there are too many (`xaijax.methods.compiled`), and compiled again at need.
+    were not used for long are dropped when there are too many (`xaijax.execution.compiled`), and compiled again when
+    they are needed.
 
     Args:
         key: one key for the run, as from `jax.random.key(0)`.

@@ -72,7 +72,7 @@ class Front:
         probability: `[B, F]` float32, rising; in the deletion game that of losing the class.
         area: `[B, F]` float32, rising.
         genome: `[B, F, W]` uint32, packed bits over segments (see `xaijax.masks.superpixels.decode`) or squares (see
-            `xaijax.genetic.squares`).
+            `xaijax.genetic.square_genome`).
     """
 
     probability: jax.Array

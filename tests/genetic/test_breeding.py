@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from xaijax.genetic import search
+from xaijax.genetic.bit_genome import whole
 from xaijax.genetic.encoding import Encoding
-from xaijax.genetic.genome import whole
 
 POPULATION = 4
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from xaijax.genetic.bit_genome import unpack, whole
 from xaijax.genetic.crossover import CROSSOVERS
-from xaijax.genetic.genome import unpack, whole
 
 CHILDREN = 4000
 LENGTH = 40  # genes in use, of 64

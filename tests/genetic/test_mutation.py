@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xaijax.genetic.genome import unpack
+from xaijax.genetic.bit_genome import unpack
 from xaijax.genetic.mutation import bit_flip
 
 CHILDREN = 4000

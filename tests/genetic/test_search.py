@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from xaijax.genetic import search
+from xaijax.genetic.bit_genome import pack, unpack
 from xaijax.genetic.crossover import uniform
-from xaijax.genetic.genome import pack, unpack
 from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, STALLED, SearchState
 from xaijax.genetic.selection import tournament

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xaijax.fitness import Response
-from xaijax.genetic.genome import pack
+from xaijax.genetic.bit_genome import pack
 from xaijax.methods.surrogate import Layout, contributions, lay_out, ridge
 
 ROWS, SEGMENTS = 50, 8

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from published import published_file, random_images
-from write_goldens import CASES, PATH, SIZE
 
 import xaijax
+from tests.models.published import published_file, random_images
+from tests.models.write_goldens import CASES, PATH, SIZE
 
 GOLDEN = json.loads(PATH.read_text())
 

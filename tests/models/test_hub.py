@@ -5,9 +5,9 @@ import sys
 import types
 
 import pytest
-from published import published_file
 
 import xaijax
+from tests.models.published import published_file
 
 NAME = "mobilenet_v3_small_050"
 CONFIG = {

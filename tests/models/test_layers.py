@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax import lax
-from published import random_array
 
+from tests.models.published import random_array
 from xaijax.classifier import Classifier, Taps
 from xaijax.models.architectures import ARCHITECTURES
 from xaijax.models.convolution import convolve, max_pool, mean_pool, spatial_padding

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from published import original, original_logits, published_file, random_images
 
 import xaijax
+from tests.models.published import original, original_logits, published_file, random_images
 
 CASES = [
     *(("torchvision", f"resnet{depth}") for depth in (18, 34, 50, 101, 152)),

@@ -6,10 +6,10 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
-from published import layout_of, published_arrays, published_file
 from safetensors.numpy import save_file
 
 import xaijax
+from tests.models.published import layout_of, published_arrays, published_file
 from xaijax.models.architectures import ARCHITECTURES, own_name
 from xaijax.models.weights import is_whole
 from xaijax.models.zoo import is_embedded

@@ -1,9 +1,9 @@
-"""Writes golden_logits.json with torchvision and timm: `python tests/models/write_goldens.py`."""
+"""Writes golden_logits.json with torchvision and timm: `python -m tests.models.write_goldens`."""
 
 import json
 from pathlib import Path
 
-from published import original, original_logits, random_images
+from tests.models.published import original, original_logits, random_images
 
 PATH = Path(__file__).with_name("golden_logits.json")
 SIZE = (65, 71)

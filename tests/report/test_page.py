@@ -6,12 +6,12 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
+from xaijax.atomic_files import write_json, write_picture, write_whole
 from xaijax.report import page
-from xaijax.runtime.journal import json_lines
 from xaijax.runtime.layout import RESULTS, RUN
-from xaijax.runtime.page import write_page
-from xaijax.runtime.record import FORMAT
-from xaijax.runtime.whole import write_json, write_picture, write_whole
+from xaijax.runtime.output.journal import json_lines
+from xaijax.runtime.output.page import write_page
+from xaijax.runtime.output.record import FORMAT
 
 FIGURES = {"target": 3, "original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240}
 FIGURES |= {"status": "It ended.", "files": "none"}

@@ -12,10 +12,10 @@ from PIL import Image
 
 from tests.runtime.run_files import contents
 from xaijax import ELIME, Grid
-from xaijax.runtime.inputs import Source
+from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
-from xaijax.runtime.journal import Journal
 from xaijax.runtime.layout import RESULTS
+from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.run import run
 
 pytestmark = [

@@ -12,16 +12,17 @@ from PIL import Image
 
 from tests.runtime.run_files import contents
 from xaijax import ELIME, Grid, explain
+from xaijax.cli.status import read_progress
 from xaijax.models.preprocessing import preprocess
-from xaijax.runtime import explaining, items
+from xaijax.runtime import pipeline
 from xaijax.runtime import run as runs
-from xaijax.runtime.heartbeat import FolderInUseError
-from xaijax.runtime.inputs import Source
+from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
-from xaijax.runtime.rows import read_arrays
-from xaijax.runtime.share import Share
-from xaijax.runtime.status import read_progress
+from xaijax.runtime.output import writer
+from xaijax.runtime.output.heartbeat import FolderInUseError
+from xaijax.runtime.output.result_files import read_arrays
+from xaijax.runtime.partition import Share
 
 pytestmark = pytest.mark.quick_compile
 
@@ -162,14 +163,14 @@ def test_one_bad_file_in_ten_of_every_kind_changes_no_other_result(job, tmp_path
 def test_a_strip_that_would_be_enormous_is_refused(toy_classifier, tmp_path):
     Image.new("L", (1, 40_000)).save(tmp_path / "strip.png")
     wide = dataclasses.replace(toy_classifier, resize=256)
-    item = items.read_item((0, Source(str(tmp_path / "strip.png"))), wide, {})
+    item = writer.read_item((0, Source(str(tmp_path / "strip.png"))), wide, {})
     assert item.request is None
     assert item.error == "strip of 1x40000 pixels would be one of 256x10240000; crop it first."
 
 
 def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path, monkeypatch):
     out, _ = finished
-    original, calls = explaining.write_items, []
+    original, calls = pipeline.write_items, []
 
     def stop_at_second(*arguments):
         calls.append(1)
@@ -177,7 +178,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(files, finished, job, tmp_path,
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(explaining, "write_items", stop_at_second)
+    monkeypatch.setattr(pipeline, "write_items", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         run(files, job, tmp_path)
     assert len(list((tmp_path / BLOCKS).glob("*.jsonl"))) == 1
@@ -307,7 +308,7 @@ def test_an_explanation_whose_files_are_gone_is_made_again(files, job, tmp_path,
 
 
 def test_a_second_start_leaves_the_first_alone(files, finished, job, tmp_path, monkeypatch):
-    original, told = items.write_items, []
+    original, told = writer.write_items, []
 
     def start_again(*arguments):
         with pytest.raises(FolderInUseError, match=rf"another process \(number {os.getpid()} on .* is explaining"):
@@ -315,7 +316,7 @@ def test_a_second_start_leaves_the_first_alone(files, finished, job, tmp_path, m
         told.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(explaining, "write_items", start_again)
+    monkeypatch.setattr(pipeline, "write_items", start_again)
     explained(files, job, tmp_path)
     assert told
     assert contents(tmp_path) == contents(finished[0])
@@ -396,7 +397,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(files, finis
     def fail(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(items, "write_files", fail)
+    monkeypatch.setattr(writer, "write_files", fail)
     with pytest.raises(ValueError, match=r"cannot write to .* \(No space left on device\); mend it, and the same"):
         run(files, job, tmp_path)
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from xaijax import threefry
 from xaijax.genetic import archive as archives
-from xaijax.genetic.genome import with_complements
+from xaijax.genetic.bit_genome import with_complements
 from xaijax.genetic.state import RUNNING, SearchState, Settings
 
 

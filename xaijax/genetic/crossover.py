@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax import threefry
-from xaijax.genetic.genome import WORD, pack
+from xaijax.genetic.bit_genome import WORD, pack
 
 
 def uniform(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: jax.Array) -> jax.Array:

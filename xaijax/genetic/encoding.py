@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from xaijax.genetic import genome
+from xaijax.genetic import bit_genome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Encoding:
 
 
 BITS = Encoding(
-    draw=genome.varied_density,
-    repair=genome.repair,
-    whole=genome.whole,
+    draw=bit_genome.varied_density,
+    repair=bit_genome.repair,
+    whole=bit_genome.whole,
     is_bits=True,
 )
 """A bit a segment."""

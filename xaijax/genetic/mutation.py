@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax import threefry
-from xaijax.genetic.genome import WORD, pack, whole
+from xaijax.genetic.bit_genome import WORD, pack, whole
 
 
 def bit_flip(key: jax.Array, genomes: jax.Array, length: jax.Array, *, flips: float) -> jax.Array:

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 
 from xaijax import threefry
 from xaijax.genetic import archive as archives
+from xaijax.genetic.bit_genome import enumerate_masks
 from xaijax.genetic.breeding import breed
-from xaijax.genetic.genome import enumerate_masks
 from xaijax.genetic.state import (
     ENDED,
     ENUMERATED,

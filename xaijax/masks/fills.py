@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.masks.rows import map_rows
 from xaijax.masks.superpixels import segment_means
+from xaijax.sequential import map_rows
 
 NamedFill = Literal["black", "dataset-mean", "image-mean", "segment-mean", "blur"]
 Fill = NamedFill | str

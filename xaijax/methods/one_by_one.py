@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from xaijax.masks.rows import map_rows
+from xaijax.sequential import map_rows
 
 
 def one_by_one(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.fitness import Response
-from xaijax.genetic.genome import unpack
+from xaijax.genetic.bit_genome import unpack
 from xaijax.masks import superpixels
 
 PENALTY = 10.0

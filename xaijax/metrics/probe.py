@@ -12,7 +12,7 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import Scenario, evaluate, micro_batch_size
 from xaijax.masks import ranked
 from xaijax.masks.fills import gaussian_blur
-from xaijax.masks.rows import map_rows
+from xaijax.sequential import map_rows
 
 CHUNK = 256  # counts of a compiled call: metrics of fewer share one program, as unasked counts cost nothing
 

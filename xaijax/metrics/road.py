@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.masks.rows import map_rows
 from xaijax.metrics.imputation import impute
 from xaijax.metrics.perturbation import Curves, pixel_counts
 from xaijax.metrics.probe import falling_ranks, probe
+from xaijax.sequential import map_rows
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

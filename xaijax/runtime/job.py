@@ -9,18 +9,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xaijax.arguments import find_targets, image_id, parse_top, split_id
+from xaijax.batch import Batch
 from xaijax.classifier import Classifier
 from xaijax.evaluation import micro_batch_size
+from xaijax.execution import slots
+from xaijax.execution.sharding import count_devices, on_all_devices
 from xaijax.explain import Method, compiled_explain
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
-from xaijax.methods import places
-from xaijax.methods.arguments import find_targets, image_id, parse_top, split_id
-from xaijax.methods.batch import Batch
-from xaijax.methods.evolution import EvolvingMethod
-from xaijax.methods.sharding import count_devices, on_all_devices
+from xaijax.methods.evolving import EvolvingMethod
+from xaijax.runtime.device.exported_programs import traced_once
 from xaijax.runtime.layout import Save
-from xaijax.runtime.programs import traced_once
 
 STRIDE = 4
 """Generations between two looks at which searches have ended."""
@@ -171,14 +171,14 @@ def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
     arguments = _Arguments(job)
     nobody = arguments([], [])
     settings = (method, arguments.devices)
-    begin = traced_once(places.begin, nobody, settings, origin=job.origin)
+    begin = traced_once(slots.begin, nobody, settings, origin=job.origin)
     none = begin(*nobody)
     searched = (none, arguments.classifier)
     searching = (method, job.micro_batch, arguments.devices, STRIDE)
-    advance = traced_once(places.advance, searched, searching, origin=job.origin)
+    advance = traced_once(slots.advance, searched, searching, origin=job.origin)
     none, _ = advance(*searched)
-    finish = traced_once(places.finish, (none,), settings, origin=job.origin)
-    jax.block_until_ready(finish(places.replace(none, none, np.zeros(arguments.size, bool))))
+    finish = traced_once(slots.finish, (none,), settings, origin=job.origin)
+    jax.block_until_ready(finish(slots.replace(none, none, np.zeros(arguments.size, bool))))
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
         left, now = iter(items), none
@@ -189,7 +189,7 @@ def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
             if fresh:
                 chosen = free[: len(fresh)]
                 begun = begin(*arguments([request for _, request in fresh], chosen))
-                now = places.replace(now, begun, np.isin(np.arange(arguments.size), chosen))
+                now = slots.replace(now, begun, np.isin(np.arange(arguments.size), chosen))
                 taken |= {place: item for place, (item, _) in zip(chosen, fresh, strict=True)}
             if not taken:
                 return

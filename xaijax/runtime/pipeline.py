@@ -1,74 +1,93 @@
-"""Host work beside the device's: what is read ahead of it and written behind it, in bounded memory."""
+"""The loop over the images of a run: read ahead of the device, explained, and written behind it."""
 
-import itertools
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self, TypeVar
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-T = TypeVar("T")
-R = TypeVar("R")
+import jax
+
+from xaijax.runtime.input.sources import Source
+from xaijax.runtime.job import Explained, Job, Program, Request
+from xaijax.runtime.output.journal import Journal, Row
+from xaijax.runtime.output.writer import Item, failure_line, read_item, write_items
+from xaijax.runtime.partition import Share
+from xaijax.runtime.prefetch import Behind, ahead
+from xaijax.runtime.progress import Teller
+
+READERS = 4
+"""Threads that read images; Pillow decodes and resizes without Python's lock."""
 
 
-def ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int, room: int) -> Generator[R]:
-    """Yields `function` of every item in order, worked out in threads ahead of who reads.
+@contextlib.contextmanager
+def fitting(job: Job) -> Iterator[None]:
+    """Says what to do where a device's memory does not hold a batch; the micro-batch, which results rest on, stays."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        size, devices = job.batch_size, len(jax.local_devices())
+        remedy = (
+            f"the same command with --batch-size {size // 2} goes on." if size > devices else "take a smaller model."
+        )
+        raise ValueError(
+            f"{size} images at a time do not fit into the memory of {devices} device(s); {remedy}"
+        ) from error
+
+
+def explain_all(
+    left: Sequence[tuple[int, Source]],
+    targets: Mapping[str, int],
+    explain: Program[Item],
+    job: Job,
+    out: Path,
+    journal: Journal,
+    *,
+    share: Share,
+    stop: threading.Event,
+    teller: Teller,
+) -> None:
+    """Explains numbered images until there are none left, or `stop` is set; reads and writes beside the device.
 
     Args:
-        function: called in several threads at once; what it raises is raised where its result would have come.
-        items: read from the caller's thread, as far as there is room.
-        workers: threads.
-        room: results at most that nobody has read yet.
-    """
-    left = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="ahead") as pool:
-        try:
-            waiting = deque(pool.submit(function, item) for item in itertools.islice(left, room))
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in itertools.islice(left, 1))
-                yield result
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-class Behind:
-    """Does in one thread, in order, what it is given; whoever gives more than `room` tasks waits.
-
-    What a task raises is raised at the next `do`, or at the end of the `with` block, and no later task is done.
+        left: images by their place in the input.
+        targets: the class that each target among them names.
+        explain: the compiled program of the job.
+        job: what to explain and how.
+        out: the folder of the run.
+        journal: of the run; the lines of an image go to its block's.
+        share: tells the block of an image.
+        stop: once set, the batches in flight are finished and written, and nothing else.
+        teller: is told of every image.
     """
 
-    def __init__(self, room: int) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="behind")
-        self._waiting: deque[Future[None]] = deque()
-        self._room = room
-        self._failed = False
+    def write_failure(item: Item) -> None:
+        journal.add(share.block_of(item.index), [failure_line(item, job.seed, item.error)])
+        teller.add(searched=0, failed=1, evaluations=0)
 
-    def do(self, task: Callable[..., None], *arguments: Any) -> None:
-        """Adds a task."""
-        while len(self._waiting) > self._room:
-            self._waiting.popleft().result()
-        while self._waiting and self._waiting[0].done():
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._unless_failed, task, *arguments))
+    def write(items: list[Item], explained: Explained) -> None:
+        rows = write_items(items, explained.places, jax.device_get(explained.result), job, out, journal)
+        of_blocks: dict[int, list[Row]] = {}
+        for item, lines in zip(items, rows, strict=True):
+            of_blocks.setdefault(share.block_of(item.index), []).extend(lines)
+        for block, lines in of_blocks.items():
+            journal.add(block, lines)
+        evaluations = sum(line.get("evaluations", 0) for lines in rows for line in lines)
+        teller.add(searched=len(items), failed=0, evaluations=evaluations)
 
-    def _unless_failed(self, task: Callable[..., None], *arguments: Any) -> None:
-        if self._failed:
-            return
-        try:
-            task(*arguments)
-        except BaseException:
-            self._failed = True
-            raise
+    read = functools.partial(read_item, classifier=job.classifier, targets=targets)
+    with Behind(1) as behind, contextlib.closing(ahead(read, left, workers=READERS, room=2 * job.batch_size)) as items:
 
-    def __enter__(self) -> Self:
-        return self
+        def readable() -> Iterator[tuple[Item, Request]]:
+            for item in items:
+                if stop.is_set():
+                    return
+                if item.request is None:
+                    behind.do(write_failure, item)
+                else:
+                    yield item, item.request
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            while self._waiting:
-                self._waiting.popleft().result()
-        finally:
-            self._pool.shutdown(cancel_futures=True)
+        for explained in explain(readable()):
+            behind.do(write, *explained)

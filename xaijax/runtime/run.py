@@ -11,21 +11,21 @@ from typing import Any
 
 import jax
 
-from xaijax.methods.sharding import count_devices
-from xaijax.runtime.doubts import Doubts, find_doubts
-from xaijax.runtime.explaining import explain_all, fitting
-from xaijax.runtime.folder import RunFolder
-from xaijax.runtime.heartbeat import working_in
-from xaijax.runtime.inputs import Source
+from xaijax.atomic_files import writing_to
+from xaijax.execution.sharding import count_devices
+from xaijax.runtime.device.roofline import Roofline, measure_roofline
+from xaijax.runtime.device.versions import package_versions
+from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job, compile_job
-from xaijax.runtime.journal import Journal
-from xaijax.runtime.page import write_page
-from xaijax.runtime.rates import Roofline, measure_roofline
-from xaijax.runtime.share import ALL, Share
+from xaijax.runtime.output.heartbeat import working_in
+from xaijax.runtime.output.journal import Journal
+from xaijax.runtime.output.page import write_page
+from xaijax.runtime.output.run_folder import RunFolder
+from xaijax.runtime.output.verification import Doubts, find_doubts
+from xaijax.runtime.partition import ALL, Share
+from xaijax.runtime.pipeline import explain_all, fitting
+from xaijax.runtime.progress import Teller, say
 from xaijax.runtime.targets import check_targets, find_targets
-from xaijax.runtime.telling import Teller, say
-from xaijax.runtime.versions import package_versions
-from xaijax.runtime.whole import writing_to
 
 TOLD = 10
 """Failures that are told one by one."""

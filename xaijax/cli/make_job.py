@@ -1,0 +1,97 @@
+"""From a command's options to the job that they ask for."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import xaijax
+from xaijax.cli.options import FREE, Asked
+from xaijax.explain import Method
+from xaijax.models.hub import fetch
+from xaijax.models.zoo import load
+from xaijax.runtime.job import Job
+from xaijax.runtime.targets import find_against, find_target
+
+LOADED = ("model", "weights_sha256", "num_classes", "mean", "std", "padding", "dtype", "labels_sha256")
+"""Settings that a classifier follows from."""
+
+
+def make_job(options: Asked, method: Method, *, images: int | None = None, platform: str | None = None) -> Job:
+    """Loads the classifier and describes what the options ask of it.
+
+    Args:
+        options: of `explain` or `warmup`.
+        method: as its own options have it.
+        images: of the input; None for more than a batch.
+        platform: of the devices that search, where that is not this process.
+
+    Raises:
+        ValueError: an option does not fit; the message says which and how it can be mended.
+    """
+    if options.batch_size != "auto" and options.batch_size < 1:
+        raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
+    weights = digest_of(options.weights)
+    classifier = load(
+        options.model,
+        options.weights,
+        num_classes=options.num_classes,
+        mean=options.mean,
+        std=options.std,
+        padding=options.padding,
+        dtype=options.dtype,
+        labels=options.labels,
+    )
+    target, against = find_target(options.target, classifier), find_against(options.against, classifier)
+    if target == against:
+        raise ValueError(f"against {options.against!r} is the target itself; name another class, or runner-up.")
+    if options.batch_size == "auto":
+        full = max(8, 4 * len(jax.local_devices()))
+        batch_size = full if images is None else min(images, full)
+    else:
+        batch_size = options.batch_size
+    job = Job(
+        classifier=classifier,
+        method=method,
+        target=target,
+        against=against,
+        seed=options.seed,
+        batch_size=batch_size,
+        save=getattr(options, "save", ()),
+        settings={},
+        platform=platform,
+    )
+    settings = _settings(options, job)
+    if settings["weights_sha256"] != weights:
+        raise ValueError(f"weights {options.weights!r} changed while they were read; start the command again.")
+    return dataclasses.replace(job, settings=settings, origin=repr([(name, settings[name]) for name in LOADED]))
+
+
+def _settings(options: Asked, job: Job) -> dict[str, Any]:
+    """Returns what makes two runs the same: all that the results depend on."""
+    asked = {
+        key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE
+    }
+    return asked | {
+        "options": dataclasses.asdict(job.method),  # type: ignore[call-overload]
+        "weights_sha256": digest_of(options.weights),
+        "labels_sha256": digest_of(options.labels),
+        "micro_batch": job.micro_batch,
+        "version": xaijax.__version__,
+        "jax": jax.__version__,
+    }
+
+
+def digest_of(weights: str | Path | None) -> str | None:
+    """Returns the SHA-256 of a file, of the files in a folder, or of what `hf:owner/repo` is now; None for None."""
+    if weights is None:
+        return None
+    if str(weights).startswith("hf:"):
+        return digest_of(fetch(str(weights).removeprefix("hf:")).path)
+    if not Path(weights).is_dir():
+        with open(weights, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    told = "".join(f"{digest_of(path)} {path.name}\n" for path in sorted(Path(weights).iterdir()) if path.is_file())
+    return hashlib.sha256(told.encode()).hexdigest()

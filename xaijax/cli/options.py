@@ -1,0 +1,184 @@
+"""What the commands of the command line take."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from xaijax.methods.registry import METHODS
+from xaijax.models.zoo import is_embedded, names
+from xaijax.runtime.layout import Save
+from xaijax.runtime.partition import BLOCK
+
+LAUNCH = {
+    "slurm": "slurm_array.sh",
+    "kubernetes": "kubernetes_indexed_job.yaml",
+    "tpu": "tpu_slice.sh",
+    "xpk": "xpk.sh",
+}
+"""The files that start a run on a cluster, in the folder `launch`."""
+
+FREE = (
+    *("images", "out", "save", "batch_size", "cache", "dry_run"),
+    *("engine", "processes", "process_index", "block_size", "retry_errors", "log_json", "profile", "prune"),
+)
+"""Options of `explain` that another start of a run may change."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of each image, and of which classifier.
+
+    Attributes:
+        model: a name that `xaijax models` lists.
+        weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
+        method: how to explain.
+        target: class to explain: predicted, its number, or its label; or top3 (any number), a line each.
+        against: what the class is told from: others, runner-up (the most probable other), a number, or a label.
+        labels: text file with a class's label a line.
+        num_classes: classes of the weights; by default as published.
+        mean: per channel, of [0, 1] pixels; by default as published.
+        std: per channel, of [0, 1] pixels; by default as published.
+        padding: symmetric as in PyTorch, same as in TensorFlow.
+        dtype: of the forward pass; bfloat16 for GPU and TPU, its logits are float32.
+        seed: the same seed gives the same answer.
+        batch_size: images searched at a time, on all devices together.
+    """
+
+    model: str = "mobilenet_v2"
+    weights: str | None = None
+    method: Literal[tuple(METHODS)] = "elime"  # type: ignore[valid-type]
+    target: str = "predicted"
+    against: str = "others"
+    labels: Path | None = None
+    num_classes: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    padding: Literal["symmetric", "same"] = "symmetric"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    batch_size: int | Literal["auto"] = "auto"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explain(Asked):
+    """Explains image files and writes a folder of results; the same command again resumes.
+
+    Attributes:
+        images: image files, folders of them, globs, lists (.txt, .jsonl), .tar shards, .npy or .npz arrays, URLs.
+        out: folder for the results.
+        save: what to write beside results.jsonl: files an image, or for very many images masks and scores packed in
+            shards of a thousand; full-size is the whole photograph with its mask.
+        dry_run: tell what there is to do and how long it takes, and write nothing.
+        cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
+        engine: local explains in this process; ray in actors of a Ray cluster (RAY_ADDRESS, or else this machine's),
+            whose nodes may come and go.
+        processes: that share the run, started by the same command with the same folder; auto asks the scheduler (a
+            SLURM array or srun, Open MPI). The last to end writes results.jsonl. With ray this one command starts them;
+            auto, the default there, is one a GPU, or one a node, also of a cluster that grows.
+        process_index: number of this process, from 0; by default the scheduler's.
+        block_size: images in a row that one of several processes takes.
+        prune: drop the explanations of images that are not named now, and their files; they stay otherwise.
+        retry_errors: try images again that an earlier start could not explain.
+        log_json: tell the progress in lines of JSON on standard error.
+        profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard; the rate is then also
+            told as a share of what the devices do at most.
+    """
+
+    images: Annotated[tuple[str, ...], tyro.conf.Positional]
+    out: Path
+    save: tuple[Save, ...] = ("masks", "scores", "overlays")
+    dry_run: bool = False
+    cache: bool = True
+    engine: Literal["local", "ray"] = "local"
+    processes: int | Literal["auto"] | None = None
+    process_index: int | None = None
+    block_size: int = BLOCK
+    prune: bool = False
+    retry_errors: bool = False
+    log_json: bool = False
+    profile: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Warmup(Asked):
+    """Compiles what `explain` with the same options needs and keeps it in the cache, for the processes of a cluster."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Explains generated scenes with an embedded classifier; needs no download.
+
+    Attributes:
+        out: folder for the pictures and index.html.
+        model: the classifier.
+        images: scenes to explain.
+        seed: of the scenes and the search.
+        cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
+    """
+
+    out: Path = Path("xaijax-demo")
+    model: Literal[tuple(name for name in names() if is_embedded(name))] = "scenes-resnet"  # type: ignore[valid-type]
+    images: int = 16
+    seed: int = 0
+    cache: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Prints the metrics of a finished run and writes them to metrics.json in its folder.
+
+    Attributes:
+        folder: of the run.
+        steps: of the insertion and deletion curves; 224 as in RISE, 32 is fast.
+        fill: what stands where a mask is 0; by default the run's own.
+        weights: of the model, where they are no longer where the run found them.
+        boxes: CSV file with the columns name, x0, y0, x1, y1 in pixels of the crop, for the localisation metrics.
+        batch_size: images measured at a time.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    steps: int = 32
+    fill: str | None = None
+    weights: str | None = None
+    boxes: Path | None = None
+    batch_size: int = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """Draws index.html of a finished run again.
+
+    Attributes:
+        folder: of the run.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Status:
+    """Tells how far a run is: images done, failed and left.
+
+    Attributes:
+        folder: of the run.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Models:
+    """Lists what can be loaded, and from where."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Launch:
+    """Prints a file that starts a run on a cluster, to be changed where it says so: `xaijax launch slurm > job.sh`.
+
+    Attributes:
+        where: a SLURM array, an Indexed Job of Kubernetes, the hosts of a TPU slice, or the same by xpk.
+    """
+
+    where: Annotated[Literal[tuple(LAUNCH)], tyro.conf.Positional]  # type: ignore[valid-type]

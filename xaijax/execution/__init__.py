@@ -1,0 +1,1 @@
+"""How a batch is driven: compiled as one program, by the host, in slots, over devices, in repeats."""

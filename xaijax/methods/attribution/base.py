@@ -1,0 +1,188 @@
+"""What attribution methods share: masks are sampled, a score map is fitted to the answers, its highest scores are kept.
+
+The whole image, the samples and the masks that follow from the scores are evaluated one after the other in one loop, so
+that the classifier is compiled once. A method that differentiates through the classifier samples nothing: its fit does.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.evaluation import Decode, evaluate
+from xaijax.explanation import Explanation, Status
+from xaijax.fitness import RESPONSE, Response, Targets
+from xaijax.genetic.bit_genome import pack
+from xaijax.masks import ranked
+from xaijax.methods.attribution.plan import Attribution, Plan, Samples
+from xaijax.methods.result import conclude
+from xaijax.methods.superpixel_based import check_option
+from xaijax.sequential import map_groups, map_rows
+
+WHOLE, SAMPLES, KEPT = range(3)  # the stages of an attribution
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A method that explains a batch by a plan."""
+
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
+        """Says what to sample and what to fit; traceable. See `explain` for the arguments."""
+        raise NotImplementedError
+
+    def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
+        """Explains a batch; see `EvolvingMethod.explain`."""
+        result = attribute(self.plan(keys, classifier, batch), classifier, batch.targets, micro_batch=micro_batch)
+        return dataclasses.replace(result, image_index=batch.image_index)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttributionMethod(Planned):
+    """Options of every attribution method whose evaluations can be chosen.
+
+    Attributes:
+        evaluations: forward passes an image, the whole image's and the last mask's included; at least 8.
+    """
+
+    evaluations: int = 1000
+
+    def __post_init__(self) -> None:
+        check_option("evaluations", self.evaluations >= 8, self.evaluations, "at least 8")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FixedArea(AttributionMethod):
+    """An attribution method whose mask keeps a fixed share of the pixels: those of highest score.
+
+    Attributes:
+        area: share of the pixels that the mask keeps, above 0 and below 1.
+    """
+
+    area: float = 0.3
+
+    def __post_init__(self) -> None:
+        AttributionMethod.__post_init__(self)
+        check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
+
+
+def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_batch: int) -> Explanation:
+    """Explains a batch by a plan; traceable.
+
+    Args:
+        plan: of the method.
+        classifier: any.
+        targets: `[B]`, the classes explained.
+        micro_batch: masked images a forward pass.
+
+    Returns:
+        `Explanation` whose status says `ONE_SEGMENT` where a place was passed over.
+    """
+    scenario, batch = plan.scenario, len(plan.active)
+    stages = jnp.array([WHOLE] + _samples(plan) * [SAMPLES] + plan.kept * [KEPT])
+    decode = functools.partial(_decode, plan.decode)
+    fit = functools.partial(_fit, plan, micro_batch=micro_batch)
+
+    def known(answers: Response, stage: jax.Array | int) -> Targets:
+        return targets.resolved(jnp.where(stage > WHOLE, answers.predicted[:, 0], -1))
+
+    def step(stage: jax.Array, carry: tuple[Response, Attribution]) -> tuple[Response, Attribution]:
+        answers, found = carry
+        new = (stages == stage)[None] & plan.active[:, None]
+        ranked_too = dataclasses.replace(scenario, contexts=(found.ranks, scenario.contexts))
+        genomes, asked = _genomes(plan, found), known(answers, stage)
+        fresh = evaluate(classifier, decode, ranked_too, genomes, new, asked, micro_batch=micro_batch)
+        answers = jax.tree.map(lambda old, value: jnp.where(new, value, old), answers, fresh)
+        return answers, jax.lax.cond(stage == SAMPLES, fit, lambda *_: found, answers, asked)
+
+    nothing = jax.tree.map(lambda value: jnp.zeros((batch, len(stages)), value.dtype), RESPONSE)
+    shapes = jax.eval_shape(fit, nothing, targets)
+    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    answers, found = jax.lax.fori_loop(WHOLE, KEPT + 1, step, (nothing, blank))
+
+    def result(row: Any) -> Explanation:
+        answers, found, genomes, context, targets, active, index = row
+        place = plan.pick(answers)
+        whole, picked, genome = (
+            jax.tree.map(lambda leaf, at=at: leaf[at], tree)
+            for tree, at in ((answers, 0), (answers, place), (genomes, place))
+        )
+        mask = decode((found.ranks, context), genome).astype(jnp.bool_)
+        finite = jnp.isfinite(answers.log_odds)
+        works = active & finite[0] & finite[place] & jnp.all(jnp.isfinite(found.score))
+        return conclude(
+            works,
+            whole,
+            picked,
+            mask=mask,
+            score=found.score,
+            genome=pack(mask.reshape(-1)),
+            targets=targets,
+            image_index=index,
+            evaluations=jnp.where(active, jnp.int32(len(stages) + plan.fit_evaluations), 0),
+            holds={
+                Status.SPENT: active,
+                Status.ONE_SEGMENT: ~active,
+                Status.NOT_FINITE: active & ~works,
+                Status.SOME_NOT_FINITE: works & ~jnp.all(finite),
+            },
+            segment_score=found.segment_score,
+        )
+
+    index = jnp.arange(batch, dtype=jnp.int32)
+    rows = (answers, found, _genomes(plan, found), scenario.contexts, known(answers, KEPT), plan.active, index)
+    explanation = map_rows(result, rows)
+    if plan.segmented is None:
+        return explanation
+    status = explanation.status | jnp.where(plan.segmented.merged, int(Status.MERGED), 0)
+    return dataclasses.replace(explanation, segments=plan.segmented.segments, status=status)
+
+
+def _samples(plan: Plan) -> int:
+    return jax.tree.leaves(plan.genomes)[0].shape[1]
+
+
+def group_size(micro_batch: int) -> int:
+    """Returns how many images a fit that differentiates through the classifier takes at once.
+
+    A quarter of a micro-batch, as a backward pass holds the activations of every layer, but at least 4 where the
+    micro-batch has as many. It does not depend on the number of images, so neither do an image's last bits.
+    """
+    return min(micro_batch, max(4, micro_batch // 4))
+
+
+def _fit(plan: Plan, answers: Response, targets: Targets, *, micro_batch: int) -> Attribution:
+    """Fits every active image of a batch to the answers `[B, 1 + N + Q]`."""
+    samples = _samples(plan)
+
+    def one(row: Any) -> Attribution:
+        context, genomes, answers, targets = row
+        own = jax.tree.map(lambda leaf: leaf[1 : 1 + samples], answers)
+        whole = jax.tree.map(lambda leaf: leaf[0], answers)
+        weight = jnp.isfinite(own.log_odds).astype(jnp.float32)
+        return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole, targets=targets))
+
+    rows = (plan.scenario.contexts, plan.genomes, answers, targets)
+    if plan.fit_evaluations:
+        return map_groups(one, rows, group_size(micro_batch), plan.active)
+    return map_rows(one, rows, plan.active)
+
+
+def _genomes(plan: Plan, found: Attribution) -> Any:
+    """Returns, of each mask, how many of the first pixels it keeps, -1 for a sample, and the sample's genome."""
+    batch, height, width = plan.scenario.images.shape[:3]
+    whole = jnp.full((batch, 1), height * width, jnp.int32)
+    counts = jnp.concatenate([whole, jnp.full((batch, _samples(plan)), -1, jnp.int32), found.counts], axis=1)
+    sides = (1, plan.kept)
+    padded = jax.tree.map(lambda leaf: jnp.pad(leaf, [(0, 0), sides] + [(0, 0)] * (leaf.ndim - 2)), plan.genomes)
+    return counts, padded
+
+
+def _decode(decode_sample: Decode, context: Any, genome: Any) -> jax.Array:
+    ranks, own = context
+    count, sample = genome
+    mask = decode_sample(own, sample)
+    return jnp.where(count < 0, mask, ranked.decode(ranks, count[None]).astype(mask.dtype))

@@ -1,0 +1,62 @@
+"""Designed masks: a good experiment and its nested prefixes, without evolution. The control that a search must beat."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.genetic.bit_genome import count_words, varied_density
+from xaijax.methods.attribution.base import AttributionMethod
+from xaijax.methods.attribution.plan import Attribution, Plan, Samples
+from xaijax.methods.attribution.top_area import rank_segments
+from xaijax.methods.pareto_front import pick_fittest
+from xaijax.methods.superpixel_based import OnSegments, check_option
+from xaijax.methods.surrogate import contributions, lay_out
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DesignedMasks(OnSegments, AttributionMethod):
+    """Evaluates complementary pairs of varied density, ranks the segments, and evaluates prefixes of the ranking.
+
+    The ranking is by a ridge regression on log-odds, divided by the root of the segment's area. The fittest mask of all
+    that were evaluated is the result.
+
+    The options of `OnSegments` and `AttributionMethod` come first.
+
+    Attributes:
+        prefixes: nested masks to evaluate, evenly spread over area; at least 1.
+        area_weight: see `ELIME`.
+    """
+
+    evaluations: int = 240
+    prefixes: int = 20
+    area_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        OnSegments.__post_init__(self)
+        AttributionMethod.__post_init__(self)
+        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        fits = 1 <= self.prefixes <= self.evaluations - 5
+        check_option("prefixes", fits, self.prefixes, "at least 1 and 5 below evaluations")
+
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
+        """See `Planned.plan`."""
+        segmented = self.segment(classifier, batch)
+        count = self.evaluations - 1 - self.prefixes
+        draw = functools.partial(varied_density, count=count, words=count_words(self.max_segments))
+        pick = functools.partial(pick_fittest, area_weight=self.area_weight)
+        return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=self.prefixes, pick=pick)
+
+    def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
+        layout = lay_out(segments, max_segments=self.max_segments)
+        coefficients, density = contributions(samples.genomes, samples.answers, samples.weight > 0, layout)
+        ranks, pixels = rank_segments(density, segments)
+        # Of the prefixes, those whose areas come next above even steps; never the whole image.
+        wanted = jnp.arange(1, self.prefixes + 1, dtype=jnp.float32) * (segments.size / (self.prefixes + 1))
+        last = jnp.max(segments) - 1
+        chosen = jnp.searchsorted(pixels.astype(jnp.float32), wanted).astype(jnp.int32)
+        counts = pixels[jnp.minimum(chosen, last)]
+        return Attribution(score=density[segments], segment_score=coefficients, ranks=ranks, counts=counts)

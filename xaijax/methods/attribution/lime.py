@@ -1,0 +1,79 @@
+"""LIME: a linear model of the class probability over superpixels, fitted near the whole image."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from xaijax import threefry
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.genetic.bit_genome import WORD, count_words, pack, unpack, whole
+from xaijax.masks.fills import Fill
+from xaijax.methods.attribution.base import FixedArea
+from xaijax.methods.attribution.plan import Attribution, Plan, Samples
+from xaijax.methods.attribution.top_area import keep_segments
+from xaijax.methods.superpixel_based import OnSegments, check_option
+from xaijax.methods.surrogate import ridge
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LIME(OnSegments, FixedArea):
+    """Keeps each superpixel with probability 1/2, and fits the probability by a ridge regression on what was kept.
+
+    The options of `OnSegments` and `FixedArea` come first.
+
+    Attributes:
+        kernel_width: of the weight of a sample, which falls with its cosine distance from the whole image; above 0.
+        penalty: of the ridge regression, above 0.
+
+    References:
+        Ribeiro, Singh and Guestrin, "Why Should I Trust You?" (2016), arXiv 1602.04938.
+    """
+
+    fill: Fill = "segment-mean"
+    kernel_width: float = 0.25
+    penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        OnSegments.__post_init__(self)
+        FixedArea.__post_init__(self)
+        check_option("kernel_width", self.kernel_width > 0, self.kernel_width, "above 0")
+        check_option("penalty", self.penalty > 0, self.penalty, "above 0")
+
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
+        """See `Planned.plan`."""
+        segmented = self.segment(classifier, batch)
+        draw = functools.partial(draw_halves, count=self.evaluations - 2, words=count_words(self.max_segments))
+        return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active)
+
+    def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
+        bits = unpack(samples.genomes, self.max_segments)
+        length = jnp.max(segments) + 1
+        kept = jnp.sum(bits, axis=1).astype(jnp.float32)
+        weight = samples.weight * proximity(kept, length.astype(jnp.float32), width=self.kernel_width)
+        # The whole image is a sample too, of distance 0.
+        bits = jnp.concatenate([(jnp.arange(self.max_segments) < length)[None], bits])
+        weight = jnp.concatenate([jnp.ones((1,), jnp.float32), weight])
+        response = jnp.concatenate([samples.whole.probability[None], samples.answers.probability])
+        coefficients = ridge(bits, response, weight, penalty=self.penalty)
+        return keep_segments(coefficients, segments, self.area)
+
+
+def draw_halves(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
+    """Draws genomes `[count, words]` uint32 that keep each of the first `length` genes with probability 1/2.
+
+    The first genomes do not depend on `count`.
+    """
+    bits = threefry.uniform(key, count * words * WORD).reshape(count, -1) < 0.5
+    return pack(bits) & whole(length, words)[None]
+
+
+def proximity(kept: jax.Array, length: jax.Array, *, width: float) -> jax.Array:
+    """Returns the weight of samples that keep `kept` of `length` segments, in [0, 1].
+
+    It is the root of exp(-d^2 / width^2), d being the cosine distance between the sample's bits and all ones.
+    """
+    distance = 1 - jnp.sqrt(kept / length)
+    return jnp.sqrt(jnp.exp(-(distance**2) / width**2))

@@ -1,0 +1,114 @@
+"""How an attribution method explains a batch: what it samples, what it fits, and which masks follow."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.evaluation import Decode, Scenario
+from xaijax.fitness import Response, Targets
+from xaijax.masks import superpixels
+from xaijax.methods.superpixel_based import Segmented
+
+
+@chex.dataclass(frozen=True)
+class Attribution:
+    """What a method found in one image."""
+
+    score: jax.Array  # [H, W] float32, signed contribution of each pixel
+    segment_score: jax.Array | None  # [S] float32, of each segment, for a method over segments
+    ranks: jax.Array  # [H, W] int32, the place of each pixel in the order of being kept
+    counts: jax.Array  # [Q] int32, the pixels that each mask to be evaluated keeps
+
+
+@chex.dataclass(frozen=True)
+class Samples:
+    """What was evaluated of one image."""
+
+    genomes: Any  # pytree of [N, ...]
+    answers: Response  # [N], of the samples
+    weight: jax.Array  # [N] float32, 1 for the samples that count, 0 for the others (an answer was not finite)
+    whole: Response  # [], of the whole image
+    targets: Targets  # [], the class explained
+
+
+Fit = Callable[[Any, Samples], Attribution]
+"""`fit(context, samples)`, for one image."""
+
+Pick = Callable[[Response], jax.Array]
+"""`pick(answers[1 + N + Q])` returns which mask is the result: of the whole image, then the samples, then the kept."""
+
+
+def last(answers: Response) -> jax.Array:
+    """Picks the last mask."""
+    return jnp.int32(answers.area.shape[0] - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a method explains a batch.
+
+    Attributes:
+        scenario: of the batch.
+        genomes: pytree of `[B, N, ...]`, the samples.
+        decode: genome to mask.
+        fit: samples to scores, and to masks of the highest ones.
+        active: `[B]` bool, False for places to pass over: without an image, or with a single segment.
+        kept: Q, masks to evaluate after the fit.
+        fit_evaluations: what the fit itself costs where it runs the classifier; it then takes images in groups.
+        pick: which mask is the result.
+        segmented: the segments, for a method over segments.
+    """
+
+    scenario: Scenario
+    genomes: Any
+    decode: Decode
+    fit: Fit
+    active: jax.Array
+    kept: int = 1
+    fit_evaluations: int = 0
+    pick: Pick = last
+    segmented: Segmented | None = None
+
+    @classmethod
+    def of_segments(
+        cls,
+        segmented: Segmented,
+        keys: jax.Array,
+        draw: Callable[[jax.Array, jax.Array], jax.Array],
+        fit: Fit,
+        *,
+        active: jax.Array,
+        kept: int = 1,
+        pick: Pick = last,
+    ) -> "Plan":
+        """Makes the plan of a method over segments; `draw(key, length)` samples the genomes `[N, W]` of an image."""
+        return cls(
+            scenario=segmented.scenario,
+            genomes=jax.vmap(draw)(keys, segmented.length),
+            decode=superpixels.decode,
+            fit=fit,
+            active=active & (segmented.length > 1),
+            kept=kept,
+            pick=pick,
+            segmented=segmented,
+        )
+
+    @classmethod
+    def of_gradient(cls, scenario: Scenario, fit: Fit, *, active: jax.Array, gradients: int) -> "Plan":
+        """Makes the plan of a method without samples, whose fit takes `gradients` gradients of the classifier.
+
+        A gradient counts as 3 evaluations: a forward pass, and a backward pass of about twice its cost.
+        """
+        batch, height, width = scenario.images.shape[:3]
+        return cls(
+            scenario=scenario,
+            genomes=jnp.zeros((batch, 0), jnp.bool_),
+            decode=lambda context, genome: jnp.broadcast_to(genome, (height, width)),
+            fit=fit,
+            active=active,
+            fit_evaluations=3 * gradients,
+        )

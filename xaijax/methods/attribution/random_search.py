@@ -1,0 +1,53 @@
+"""Random search: what E-LIME finds without evolution, at the same evaluations. A control."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.genetic.bit_genome import count_words, varied_density
+from xaijax.methods.attribution.base import AttributionMethod
+from xaijax.methods.attribution.plan import Attribution, Plan, Samples
+from xaijax.methods.attribution.top_area import rank_segments
+from xaijax.methods.pareto_front import pick_fittest
+from xaijax.methods.superpixel_based import OnSegments, check_option
+from xaijax.methods.surrogate import contributions, lay_out
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RandomSearch(OnSegments, AttributionMethod):
+    """Evaluates random masks of varied density, as E-LIME's first population, and returns the fittest.
+
+    The options of `OnSegments` and `AttributionMethod` come first.
+
+    Attributes:
+        area_weight: see `ELIME`.
+    """
+
+    evaluations: int = 240
+    area_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        OnSegments.__post_init__(self)
+        AttributionMethod.__post_init__(self)
+        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+
+    def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
+        """See `Planned.plan`."""
+        segmented = self.segment(classifier, batch)
+        draw = functools.partial(varied_density, count=self.evaluations - 1, words=count_words(self.max_segments))
+        pick = functools.partial(pick_fittest, area_weight=self.area_weight)
+        return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=0, pick=pick)
+
+    def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
+        layout = lay_out(segments, max_segments=self.max_segments)
+        coefficients, density = contributions(samples.genomes, samples.answers, samples.weight > 0, layout)
+        return Attribution(
+            score=density[segments],
+            segment_score=coefficients,
+            ranks=rank_segments(density, segments)[0],
+            counts=jnp.zeros((0,), jnp.int32),
+        )

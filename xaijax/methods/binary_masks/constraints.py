@@ -1,0 +1,190 @@
+"""Whether a classifier still recognises the class: what Evolving Binary Masks reads off a masked image, and its worth.
+
+References:
+    rudra-99/XAI-Evolving-Binary-Masks, its text and notebook.
+"""
+
+import functools
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.evaluation import BothSides, Look, mask_side
+from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
+from xaijax.sequential import map_groups
+
+SPREAD = 20.0
+"""The range to which logits are scaled for the normalised confidence."""
+
+GROUP = 4  # originals a forward pass
+
+
+@chex.dataclass(frozen=True)
+class Recognition:
+    """What is read off a masked image; leading axes for more."""
+
+    response: Response
+    is_class: jax.Array  # [] bool, whether the classifier names the class explained
+    is_kept: jax.Array  # [] bool, and does so with enough probability
+    distance: jax.Array  # [] float32, of the activations from the original's; without taps 1 - probability
+    confidence: jax.Array  # [] float32, of the class, the softmax of logits scaled to [0, 20]
+
+
+@chex.dataclass(frozen=True)
+class Original:
+    """What masked images are compared with; leading axes for more."""
+
+    activations: dict[str, jax.Array]  # of the taps
+    power: dict[str, jax.Array]  # [] float32, what squared differences at each tap are divided by
+    log_odds: jax.Array  # [] float32, of the class on the whole image
+
+
+_SHAPES: Any = {
+    "response": RESPONSE,
+    "is_class": jax.ShapeDtypeStruct((), jnp.bool_),
+    "is_kept": jax.ShapeDtypeStruct((), jnp.bool_),
+    "distance": jax.ShapeDtypeStruct((), jnp.float32),
+    "confidence": jax.ShapeDtypeStruct((), jnp.float32),
+}
+RECOGNITION = Recognition(**_SHAPES)
+"""The shapes of a `Recognition`, for an archive."""
+
+_BOTH: Any = {"mask": RECOGNITION, "inverse": RECOGNITION, "is_inverted": jax.ShapeDtypeStruct((), jnp.bool_)}
+BOTH_SIDES = BothSides(**_BOTH)
+"""The shapes of the recognition of a mask and of its inverse."""
+
+
+def recognition_look(taps: tuple[str, ...], *, keep: float, inverse: bool) -> Look:
+    """Returns what to look at: the mask, and where it keeps the class, its inverse too if `inverse`.
+
+    Args:
+        taps: whose activations are compared; none compares the probability.
+        keep: share of the whole image's probability that is enough, 0 to 1.
+        inverse: whether to look at inverses.
+    """
+    read = functools.partial(recognise, keep=keep)
+    return Look(read=read, values=RECOGNITION, taps=taps, again=is_kept_mask if inverse else None)
+
+
+def is_kept_mask(recognition: Recognition) -> jax.Array:
+    """Returns whether a mask that leaves something out keeps the class."""
+    return recognition.is_kept & (recognition.response.area < 1)
+
+
+def recognise(
+    classifier: Classifier,
+    logits: jax.Array,
+    activations: dict[str, jax.Array],
+    original: Original,
+    targets: Targets,
+    areas: jax.Array,
+    *,
+    keep: float,
+) -> Recognition:
+    """Reads what is to be known of masked images `[N]` off a forward pass; see `xaijax.evaluation.Look`."""
+    response = respond(classifier, logits, targets, areas)
+    explained = targets.resolved(response.predicted).explained
+    is_class = (response.predicted == explained) & jnp.isfinite(response.log_odds)
+    enough = jnp.float32(keep) * jax.nn.sigmoid(original.log_odds)
+    distance = 1 - response.probability
+    if activations:
+        apart = [
+            jnp.mean(jnp.square(_flat(value) - _flat(original.activations[name])), axis=1) / original.power[name]
+            for name, value in activations.items()
+        ]
+        distance = jnp.mean(jnp.stack(apart), axis=0)
+    return Recognition(
+        response=response,
+        is_class=is_class,
+        is_kept=is_class & (response.probability >= enough),
+        distance=distance,
+        confidence=normalised_confidence(class_logits(classifier, logits), explained),
+    )
+
+
+def normalised_confidence(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    """Returns the softmax of logits `[N, K]` scaled to [0, 20], of `classes` `[N]` int32: `[N]` float32.
+
+    Equal logits are left as they are.
+    """
+    lowest, highest = jnp.min(logits, axis=1, keepdims=True), jnp.max(logits, axis=1, keepdims=True)
+    scaled = (logits - lowest) / jnp.where(highest > lowest, highest - lowest, 1) * SPREAD
+    chosen = jax.nn.one_hot(classes, logits.shape[1], dtype=jnp.bool_)
+    return jnp.sum(jnp.where(chosen, jax.nn.softmax(scaled, axis=1), 0), axis=1)
+
+
+def originals(classifier: Classifier, images: jax.Array, taps: tuple[str, ...], *, relative: bool) -> Original:
+    """Runs whole images through the classifier, for what their masked twins are compared with.
+
+    Args:
+        classifier: any.
+        images: `[B, H, W, C]`.
+        taps: whose activations are compared; without any, nothing is run.
+        relative: whether squared differences at a tap are divided by the mean square of the original's activation.
+
+    Returns:
+        `Original` `[B]`, its log-odds zeros.
+    """
+
+    def look(image: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        _, activations = classifier.apply(classifier.params, to_unit_range(image)[None], taps)
+        values = {name: value[0] for name, value in activations.items()}
+        one = {name: jnp.float32(1) for name in values}
+        powers = {name: jnp.mean(jnp.square(value.astype(jnp.float32))) for name, value in values.items()}
+        return values, {name: jnp.maximum(power, 1e-12) for name, power in powers.items()} if relative else one
+
+    activations, power = map_groups(look, images, GROUP) if taps else ({}, {})
+    return Original(activations=activations, power=power, log_odds=jnp.zeros((len(images),), jnp.float32))
+
+
+def tier(values: Recognition | BothSides) -> jax.Array:
+    """Returns what masks achieve: 0 nothing, 1 they keep the class, 2 and their inverse loses it (or is not asked)."""
+    if isinstance(values, BothSides):
+        kept, loses = values.mask.is_kept, values.is_inverted & ~values.inverse.is_class
+        return kept.astype(jnp.int32) + (kept & loses).astype(jnp.int32)
+    return 2 * values.is_kept.astype(jnp.int32)
+
+
+def feasible_first(values: Recognition | BothSides) -> jax.Array:
+    """Returns the fitness of masks: those that achieve more are fitter, and among equals those nearer to the next tier.
+
+    Below -1 are masks that lose the class, by its probability; from -1 to 0 those whose inverse is still recognised, by
+    the probability there; above 0 all others, the fitter the nearer their activations are to the original's.
+
+    References:
+        Deb, An Efficient Constraint Handling Method for Genetic Algorithms (2000).
+    """
+    achieved = tier(values)
+    mask = mask_side(values)
+    worth = 1 / (1 + mask.distance)
+    if isinstance(values, BothSides):
+        worth = jnp.where(achieved == 1, -values.inverse.response.probability, worth)
+    worth = jnp.where(achieved == 0, mask.response.probability - 2, worth)
+    return _of_masks(mask.response, worth)
+
+
+def minus_distance(values: Recognition | BothSides) -> jax.Array:
+    """Returns the fitness of the notebook: minus the distance, and -1 for masks that lose the class."""
+    mask = mask_side(values)
+    return _of_masks(mask.response, jnp.where(mask.is_class, -mask.distance, -1.0))
+
+
+def matrix_confidence(values: Recognition | BothSides) -> jax.Array:
+    """Returns what masks are worth in the score matrix: their normalised confidence, -1 where they fail.
+
+    They fail where the class is lost, or where the inverse is looked at and still recognised.
+    """
+    mask = mask_side(values)
+    return jnp.where(tier(values) == 2, mask.confidence, -1.0)
+
+
+def _of_masks(response: Response, worth: jax.Array) -> jax.Array:
+    """Returns the worth of what is a mask, -inf for what keeps all pixels or none."""
+    return jnp.where((response.area > 0) & (response.area < 1), worth, -jnp.inf)
+
+
+def _flat(activation: jax.Array) -> jax.Array:
+    return activation.astype(jnp.float32).reshape(len(activation), -1)

@@ -1,0 +1,289 @@
+"""Evolving Binary Masks: evolves a few large squares, then many small ones within them, that the class rests on."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.evaluation import BothSides, Look, Scenario, mask_side
+from xaijax.explanation import Explanation, Status
+from xaijax.fitness import Response, Targets
+from xaijax.genetic import search
+from xaijax.genetic.archive import is_known
+from xaijax.genetic.square_genome import CROSSOVERS, RADIUS, SIDE, SQUARES, is_whole, redraw, unpack_squares
+from xaijax.genetic.state import Mutation
+from xaijax.masks.square_masks import EDGES, paint
+from xaijax.methods.binary_masks.constraints import (
+    BOTH_SIDES,
+    RECOGNITION,
+    feasible_first,
+    matrix_confidence,
+    originals,
+    recognition_look,
+    tier,
+)
+from xaijax.methods.binary_masks.pixel_scores import pixel_evidence
+from xaijax.methods.binary_masks.score_matrix import score_matrix
+from xaijax.methods.binary_masks.stages import (
+    FINE,
+    GROSS,
+    Kept,
+    Stage,
+    enter_next,
+    scaled_radii,
+    square_counts,
+    stage_progress,
+    stage_space,
+    wider_radii,
+)
+from xaijax.methods.evolving import ENDED, Evolution, EvolvingMethod
+from xaijax.methods.pareto_front import FRONT, make_front
+from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.result import conclude
+from xaijax.methods.superpixel_based import check_option
+from xaijax.sequential import map_rows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BinaryMasks(OnPixels, EvolvingMethod):
+    """Evolves squares to keep, stage by stage, so that the inner activations change least and the class is kept.
+
+    The fitness asks first that the masked image keeps the class, then that its inverse loses it, then that the
+    activations at the taps stay near the original's. The options of `EvolvingMethod` and `OnPixels` come first.
+
+    Attributes:
+        stages: from coarse to fine; each keeps to what the fittest mask of the one before kept.
+        negative_reinforcement: whether the inverse must lose the class. It is evaluated for masks that keep the class,
+            which then cost two evaluations.
+        keep: share of the whole image's probability that a mask must keep beside the class, 0 to 1.
+        taps: names of the activations that are compared; None takes the classifier's `stage1`, `stage2`, ... A
+            classifier without taps is asked for the probability alone (`Status.BY_PROBABILITY`).
+        relative: whether differences at a tap are measured in units of the original's activations there.
+        fitness: "feasible", as above, or a function like `xaijax.methods.binary_masks.constraints.feasible_first`.
+        mutation: "redraw", or a function like `xaijax.genetic.square_genome.redraw`, its options bound.
+        redrawn: squares of a child that redrawing draws anew, at least 1.
+        score: "evidence" scores a pixel by the mean log-odds of the masks and inverses that keep it, less that of those
+            that do not, within a stage and between a mask and its inverse
+            (`xaijax.methods.binary_masks.pixel_scores`); "matrix" is the score matrix: in every generation, each square
+            of the fittest mask adds the mask's normalised confidence over its pixels, -1 where the mask fails.
+        edge: what becomes of a square at the border: "clamped" cuts it off, "reflected" is the notebook's arithmetic.
+        restarts: how often a stage may go on as long again, in evaluations and generations, while no mask keeps the
+            class; 0 or more.
+        widening: share of their width by which new squares are wider in each restart; at least 0.
+
+    References:
+        rudra-99/XAI-Evolving-Binary-Masks.
+    """
+
+    evaluations: int = 1200
+    tournament_size: int = 4
+    stages: tuple[Stage, ...] = (GROSS, FINE)
+    negative_reinforcement: bool = True
+    keep: float = 0.5
+    taps: tuple[str, ...] | None = None
+    relative: bool = True
+    fitness: Literal["feasible"] | Callable[..., jax.Array] = "feasible"
+    mutation: Literal["redraw"] | Mutation = "redraw"
+    redrawn: int = 1
+    score: Literal["evidence", "matrix"] = "evidence"
+    edge: Literal["clamped", "reflected"] = "clamped"
+    restarts: int = 2
+    widening: float = 0.5
+
+    def __post_init__(self) -> None:
+        OnPixels.__post_init__(self)
+        EvolvingMethod.__post_init__(self)
+        check_option("stages", len(self.stages) >= 1, self.stages, "one or more")
+        check_option("keep", 0 <= self.keep <= 1, self.keep, "0 to 1")
+        known = callable(self.fitness) or self.fitness == "feasible"
+        check_option("fitness", known, self.fitness, "'feasible' or a function")
+        known = callable(self.mutation) or self.mutation == "redraw"
+        check_option("mutation", known, self.mutation, "'redraw' or a function")
+        check_option("redrawn", self.redrawn >= 1, self.redrawn, "at least 1")
+        check_option("score", self.score in ("evidence", "matrix"), self.score, "'evidence' or 'matrix'")
+        check_option("edge", self.edge in EDGES, self.edge, "'clamped' or 'reflected'")
+        check_option("restarts", self.restarts >= 0, self.restarts, "at least 0")
+        check_option("widening", self.widening >= 0, self.widening, "at least 0")
+
+    @property
+    def settings(self) -> search.Settings:
+        """The search that the options describe."""
+        goal = None
+        if self.target_probability is not None:
+            goal = functools.partial(_reaches, least=self.target_probability)
+        return self.describe(
+            words=1 + max(stage.squares for stage in self.stages),
+            encoding=SQUARES,
+            crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
+            mutation=self.mutation if callable(self.mutation) else functools.partial(redraw, squares=self.redrawn),
+            fitness=self.fitness if callable(self.fitness) else feasible_first,
+            goal=goal,
+            passes=_passes,
+            most_passes=2 if self.negative_reinforcement else 1,
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """See `EvolvingMethod.sizes`; the generations are those of all stages."""
+        population, fitting = super().sizes
+        bounds = [stage.generations and stage.generations * (1 + self.restarts) for stage in self.stages]
+        return population, self.generations or (sum(b for b in bounds if b) if all(bounds) else fitting)
+
+    def look(self, classifier: Classifier) -> Look:
+        """See `EvolvingMethod.look`."""
+        return recognition_look(self._taps(classifier), keep=self.keep, inverse=self.negative_reinforcement)
+
+    def response(self, values: Any) -> Response:
+        """See `EvolvingMethod.response`."""
+        told: Response = mask_side(values).response
+        return told
+
+    def scenario_now(self, evolution: Evolution) -> Scenario:
+        """See `EvolvingMethod.scenario_now`: what may be kept, and the answers to the originals, are the states'."""
+        states, known = evolution.states, evolution.scenario.references
+        log_odds = self.response(states.archive.values).log_odds[:, 0]
+        return dataclasses.replace(
+            evolution.scenario, contexts=states.context, references=dataclasses.replace(known, log_odds=log_odds)
+        )
+
+    def decode(self, context: Kept, genome: jax.Array) -> jax.Array:
+        """Paints a genome within what its stage may keep."""
+        stage = jnp.minimum(genome[0], len(self.stages) - 1).astype(jnp.int32)
+        height, width = context.allowed.shape[1:]
+        used = jnp.arange(len(genome) - 1) < jnp.asarray(square_counts(self.stages))[stage]
+        mask = paint(unpack_squares(genome[1:]), used, height=height, width=width, edge=EDGES[self.edge])
+        return (mask & context.allowed[stage]) | is_whole(genome)
+
+    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
+        """See `EvolvingMethod.begin`."""
+        shape, taps = batch.images.shape[1:3], self._taps(classifier)
+        largest = max(scaled_radii(self.stages, *shape).max(), 0)
+        if max(shape) > SIDE or largest >= RADIUS:
+            raise ValueError(
+                f"the images are {shape[0]} x {shape[1]} pixels and the largest radius is {largest}, but a square lies "
+                f"within {SIDE} pixels and has a radius below {RADIUS}; make the images smaller."
+            )
+        settings = self.settings
+        context = Kept(allowed=jnp.ones((len(self.stages), *shape), jnp.bool_), counted=jnp.int32(0))
+        values = BOTH_SIDES if self.negative_reinforcement else RECOGNITION
+
+        def init(key: jax.Array, active: jax.Array) -> Any:
+            state = search.init(settings, key, stage_space(self.stages, *shape), active, values, context=context)
+            return dataclasses.replace(state, spent=jnp.where(active & bool(taps), 1, 0))  # the original's taps
+
+        references = originals(classifier, batch.images, taps, relative=self.relative)
+        scenario = dataclasses.replace(self.scenario(classifier, batch), references=batch.of_rows(references))
+        return Evolution(
+            states=jax.vmap(init)(keys, batch.active),
+            scenario=scenario,
+            merged=jnp.zeros_like(batch.active),
+        )
+
+    def proceed(self, state: search.SearchState) -> search.SearchState:
+        """Enters the next stage once one is over, and lets squares grow where none of the stage keep the class."""
+        stage, last = state.space.stage, len(self.stages) - 1
+        of_stage = (state.archive.genomes[:, 0] == stage.astype(jnp.uint32)) & is_known(state.archive)
+        none_kept = ~jnp.any(of_stage & (tier(state.archive.values) > 0))
+        settings = self.settings
+        over, rounds, counted = stage_progress(settings, self.stages, state, none_kept, restarts=self.restarts)
+        ended = jnp.where((stage == last) & over & (state.ended == search.RUNNING), search.ENDED, state.ended)
+        height, width = state.context.allowed.shape[1:]
+        radii = wider_radii(self.stages, height, width, stage, self.widening * rounds.astype(jnp.float32))
+        here = dataclasses.replace(
+            state,
+            ended=ended,
+            space=dataclasses.replace(state.space, radii=radii),
+            context=dataclasses.replace(state.context, counted=counted),
+        )
+        goes_on = (state.ended == search.RUNNING) | (state.ended == search.STALLED)
+        enters = over & goes_on & (stage < last) & (state.generation > 1)
+        kept = jnp.where(none_kept, state.context.allowed[stage], self.decode(state.context, state.population[0]))
+        there = enter_next(settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])
+        return jax.tree.map(lambda after, before: jnp.where(enters, after, before), there, here)
+
+    def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
+        """See `EvolvingMethod.finish`."""
+        states = evolution.states
+        by_probability = jnp.full(batch.active.shape, not evolution.scenario.references.activations)
+        rows = (states, self.asked(states, batch), by_probability, batch.image_index)
+        return map_rows(lambda row: self._result(*row), rows)
+
+    def _result(
+        self, state: search.SearchState, targets: Targets, by_probability: jax.Array, index: jax.Array
+    ) -> Explanation:
+        archive, context = state.archive, state.context
+        seen = self.response(archive.values)
+        known = is_known(archive)
+        finite = known & jnp.isfinite(seen.log_odds)
+        masks = finite & (seen.area > 0) & (seen.area < 1)
+        works = finite[0] & jnp.any(masks)
+        achieved = jnp.where(masks, tier(archive.values), -1)
+        best_tier = jnp.max(achieved)
+        stage = jnp.where((achieved == best_tier) & (best_tier > 0), archive.genomes[:, 0].astype(jnp.int32), 0)
+        candidates = (achieved == best_tier) & (stage == jnp.max(stage))
+        fitness = self.settings.fitness(archive.values)
+        best = jnp.argmax(jnp.where(candidates, fitness, -jnp.inf))
+        picked = jax.tree.map(lambda leaf: leaf[best], seen)
+        return conclude(
+            works,
+            jax.tree.map(lambda leaf: leaf[0], seen),
+            picked,
+            mask=self.decode(context, archive.genomes[best]),
+            score=self._score(state),
+            genome=archive.genomes[best],
+            targets=targets,
+            image_index=index,
+            evaluations=state.spent,
+            holds={code: state.ended == ended for ended, code in ENDED.items()}
+            | {
+                Status.NOT_FINITE: known[0] & ~finite[0],
+                Status.NO_MASK: finite[0] & ~works,
+                Status.SOME_NOT_FINITE: works & jnp.any(known & ~finite),
+                Status.NOT_KEPT: works & (best_tier == 0),
+                Status.STILL_SEEN: works & (best_tier == 1),
+                Status.BY_PROBABILITY: works & by_probability,
+            },
+            front=make_front(archive.genomes, seen, masks & works, size=min(FRONT, len(known) - 1)),
+            generations=jnp.maximum(state.generation - 1, 0),
+            history=state.history,
+        )
+
+    def _score(self, state: search.SearchState) -> jax.Array:
+        archive = state.archive
+        if self.score == "evidence":
+            decode = functools.partial(self.decode, state.context)
+            masks = is_known(archive) & ~is_whole(archive.genomes)
+            stage = jnp.minimum(archive.genomes[:, 0], len(self.stages) - 1).astype(jnp.int32)
+            return pixel_evidence(decode, archive.genomes, archive.values, masks, stage, groups=len(self.stages))
+        genomes, values = jax.tree.map(lambda leaf: leaf[state.champions], (archive.genomes, archive.values))
+        happened = jnp.arange(len(genomes)) < state.generation - 1
+        worth = jnp.where(happened, matrix_confidence(values), 0)
+        return score_matrix(
+            genomes, worth, self.response(values).area, state.context.allowed, self.stages, edge=EDGES[self.edge]
+        )
+
+    def _taps(self, classifier: Classifier) -> tuple[str, ...]:
+        """Returns the taps whose activations are compared."""
+        if self.taps is None:
+            return tuple(name for name in classifier.taps if name.startswith("stage"))
+        strangers = sorted({*self.taps} - {*classifier.taps})
+        if strangers:
+            listed = ", ".join(classifier.taps) or "none"
+            raise ValueError(f"taps names {', '.join(strangers)}, but the classifier's taps are {listed}.")
+        return self.taps
+
+
+def _passes(values: Any) -> jax.Array:
+    """Forward passes that each mask took."""
+    if isinstance(values, BothSides):
+        return 1 + values.is_inverted.astype(jnp.int32)
+    return jnp.ones_like(values.is_kept, jnp.int32)
+
+
+def _reaches(values: Any, *, least: float) -> jax.Array:
+    return (tier(values) == 2) & (mask_side(values).response.probability >= jnp.float32(least))

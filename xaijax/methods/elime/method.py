@@ -1,0 +1,250 @@
+"""E-LIME: evolves which superpixels to keep so that the classifier still, or more strongly, sees the class."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.explanation import Explanation, Status
+from xaijax.fitness import (
+    RESPONSE,
+    Game,
+    Response,
+    Targets,
+    in_game,
+    is_probable,
+    penalised_probability,
+    probability_and_area,
+)
+from xaijax.genetic import search
+from xaijax.genetic.archive import is_known
+from xaijax.genetic.bit_genome import complement, count_words
+from xaijax.genetic.crossover import CROSSOVERS
+from xaijax.genetic.mutation import bit_flip
+from xaijax.genetic.pareto import crowded_preference, hypervolume
+from xaijax.genetic.state import Mutation
+from xaijax.masks import superpixels
+from xaijax.methods.elime.nested_masks import nested_masks
+from xaijax.methods.elime.preselection import promise
+from xaijax.methods.elime.warm_start import start_genomes
+from xaijax.methods.evolving import ENDED, Evolution, EvolvingMethod
+from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
+from xaijax.methods.result import conclude
+from xaijax.methods.superpixel_based import OnSegments, check_option
+from xaijax.methods.surrogate import Layout, contributions, lay_out
+from xaijax.sequential import map_rows
+
+DESIGNED = 100
+"""Evaluations after which an experiment teaches less than evolution does."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ELIME(OnSegments, EvolvingMethod):
+    """Evolves bits over superpixels; the fitness is the probability of the explained class on the masked image.
+
+    The options of `EvolvingMethod` and `OnSegments` come first.
+
+    Attributes:
+        objective: "pareto" evolves the front of probability and area by NSGA-II, and the result is its smallest mask
+            that keeps enough; "probability" maximises probability minus `area_weight` times area, as published.
+        game: "preservation" looks for a mask that keeps the class though all else is removed; "deletion" for one whose
+            removal takes the class away: the inverse search, whose probability is that of losing the class.
+        area_weight: at least 0; what a mask of all pixels loses against an empty one, for "probability".
+        keep: share of the whole image's probability that is enough, above 0 and at most 1, for "pareto"; in the
+            deletion game the share to be lost.
+        designed: share of the evaluations that goes to complementary pairs of varied density before any child is bred,
+            0 to 1 and at least one population; None takes half, at most 100 evaluations, for "pareto", else 0.
+        guided: share of the children that are nested masks of the score map so far, 0 to 1; None takes half for
+            "pareto", else 0.
+        brood: children that are bred for each one that is evaluated, at least 1, of which a surrogate of the classifier
+            expects most; None breeds 8 for "pareto", else 1.
+        foldover: whether every other child is the complement of the one before it, at the cost of the front.
+        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip`, its options bound.
+        flips: genes that bit-flip mutation flips in a child, on average; above 0.
+
+    References:
+        arXiv 2211.15143.
+    """
+
+    objective: Literal["pareto", "probability"] = "pareto"
+    game: Game = "preservation"
+    area_weight: float = 0.0
+    keep: float = 0.9
+    designed: float | None = None
+    guided: float | None = None
+    brood: int | None = None
+    foldover: bool = False
+    mutation: Literal["bit-flip"] | Mutation = "bit-flip"
+    flips: float = 1.0
+
+    def __post_init__(self) -> None:
+        OnSegments.__post_init__(self)
+        EvolvingMethod.__post_init__(self)
+        known = self.objective in ("probability", "pareto")
+        check_option("objective", known, self.objective, "'probability' or 'pareto'")
+        check_option("game", self.game in get_args(Game), self.game, "'preservation' or 'deletion'")
+        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        if self.objective == "pareto" and self.area_weight > 0:
+            raise ValueError(
+                f"area_weight is {self.area_weight!r} but a front has no weights; choose objective='probability'."
+            )
+        is_mutation = callable(self.mutation) or self.mutation == "bit-flip"
+        check_option("mutation", is_mutation, self.mutation, "'bit-flip' or a function")
+        check_option("flips", self.flips > 0, self.flips, "above 0")
+        check_option("keep", 0 < self.keep <= 1, self.keep, "above 0 and at most 1")
+        for name in ("designed", "guided"):
+            share = getattr(self, name)
+            check_option(name, share is None or 0 <= share <= 1, share, "0 to 1")
+        check_option("brood", self.brood is None or self.brood >= 1, self.brood, "at least 1")
+
+    @property
+    def settings(self) -> search.Settings:
+        """The search that the options describe."""
+        population, generations = self.sizes
+        pareto = self.objective == "pareto"
+        designed, guided, brood = self.designed, self.guided, self.brood
+        if designed is None:
+            designed = min(0.5, DESIGNED / self.evaluations) if pareto else 0.0
+        if guided is None:
+            guided = 0.5 if pareto else 0.0
+        if brood is None:
+            brood = 8 if pareto else 1
+        guides = round(guided * population / (2 if self.foldover else 1))
+        measure = (
+            probability_and_area if pareto else functools.partial(penalised_probability, area_weight=self.area_weight)
+        )
+        goal = None
+        if self.target_probability is not None:
+            reached = functools.partial(is_probable, least=self.target_probability)
+            goal = functools.partial(_worth, self.game, reached)
+        settings = self.describe(
+            words=count_words(self.max_segments),
+            crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
+            mutation=self.mutation if callable(self.mutation) else functools.partial(bit_flip, flips=self.flips),
+            fitness=functools.partial(_worth, self.game, measure),
+            goal=goal,
+            designed=max(1, round(designed * min((self.evaluations - 1) / population, generations))),
+            guide=functools.partial(nested_masks, count=guides, removed=self.game == "deletion") if guides else None,
+            promise=functools.partial(promise, game=self.game) if brood > 1 else None,
+            brood=brood,
+            foldover=self.foldover,
+        )
+        if not pareto:
+            return settings
+        return dataclasses.replace(
+            settings,
+            elites=population if self.elites is None else settings.elites,
+            preference=crowded_preference,
+            quality=functools.partial(hypervolume, reference=(0.0, -1.0)),
+        )
+
+    def decode(self, context: jax.Array, genome: jax.Array) -> jax.Array:
+        """See `xaijax.masks.superpixels.decode`; the context is the segments."""
+        return superpixels.decode(context, genome)
+
+    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
+        """See `EvolvingMethod.begin`."""
+        settings = self.settings
+        room = settings.designed * settings.population
+        if batch.start is not None and batch.start.ndim == 4 and batch.start.shape[1] > room:
+            raise ValueError(
+                f"start holds {batch.start.shape[1]} masks an image but the first population has room for {room}; give "
+                "fewer, or more evaluations."
+            )
+        segmented = self.segment(classifier, batch)
+        active = batch.active & (segmented.length > 1)
+
+        def init(
+            key: jax.Array,
+            length: jax.Array,
+            active: jax.Array,
+            start: jax.Array | None,
+            segments: jax.Array,
+            layout: Layout,
+        ) -> Any:
+            genomes = None
+            if start is not None:
+                count = settings.population // 2 if start.ndim == 2 else start.shape[0]
+                genomes = start_genomes(start, segments, count=count, max_segments=self.max_segments)
+                genomes = self._in_game(genomes, length)
+            return search.init(settings, key, length, active, RESPONSE, start=genomes, context=layout)
+
+        start = batch.of_rows(batch.start)
+        layouts = map_rows(functools.partial(lay_out, max_segments=self.max_segments), segmented.segments)
+        states = jax.vmap(init)(keys, segmented.length, active, start, segmented.segments, layouts)
+        return Evolution(states=states, scenario=segmented.scenario, merged=segmented.merged)
+
+    def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
+        """See `EvolvingMethod.finish`."""
+        states = evolution.states
+        rows = (states, evolution.scenario.contexts, self.asked(states, batch), evolution.merged, batch.image_index)
+        return map_rows(lambda row: self._result(*row), rows)
+
+    def _result(
+        self, state: search.SearchState, segments: jax.Array, targets: Targets, merged: jax.Array, index: jax.Array
+    ) -> Explanation:
+        archive = state.archive
+        seen = in_game(self.game, archive.values)
+        evaluated = is_known(archive)
+        finite = evaluated & jnp.isfinite(archive.values.log_odds)
+        masks = finite.at[0].set(False)  # the whole image is no mask
+        works = finite[0] & jnp.any(masks)
+        if self.objective == "pareto":
+            least = self._enough(archive.values.probability[0])
+            if self.target_probability is not None:
+                reached = jnp.maximum(least, self.target_probability)
+                least = jnp.where(state.ended == search.REACHED, reached, least)
+            best, is_kept = pick_smallest(seen, masks, least)
+            weaker = {Status.NOT_KEPT: works & ~is_kept}
+        else:
+            fitness = self.settings.fitness(archive.values)
+            best = jnp.argmax(jnp.where(masks, fitness, -jnp.inf))
+            weaker = {Status.WEAKER: works & (fitness[best] < fitness[0])}
+
+        coefficients, density = contributions(archive.genomes, archive.values, finite, state.context)
+        several = state.space > 1
+        genomes = self._in_game(archive.genomes, state.space)
+        told, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
+        return conclude(
+            works,
+            jax.tree.map(lambda leaf: leaf[0], archive.values),
+            dataclasses.replace(told, area=picked.area),
+            mask=superpixels.decode(segments, genomes[best]),
+            score=density[segments],
+            genome=genomes[best],
+            targets=targets,
+            image_index=index,
+            evaluations=state.spent,
+            holds={code: several & (state.ended == ended) for ended, code in ENDED.items()}
+            | {
+                Status.ONE_SEGMENT: ~several,
+                Status.MERGED: merged,
+                Status.NOT_FINITE: evaluated[0] & ~works,
+                Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
+                **weaker,
+            },
+            cp_score=picked.probability / picked.area,
+            segments=segments,
+            segment_score=coefficients,
+            front=make_front(genomes, seen, masks & works, size=min(FRONT, self.evaluations - 1)),
+            generations=jnp.maximum(state.generation - 1, 0),
+            history=state.history,
+        )
+
+    def _in_game(self, genomes: jax.Array, length: jax.Array) -> jax.Array:
+        """Turns genomes `[N, W]` of what is kept into those of the mask that the game is about, and back."""
+        return genomes if self.game == "preservation" else complement(genomes, length)
+
+    def _enough(self, original: jax.Array) -> jax.Array:
+        """Returns the probability, as the game has it, that is enough where the whole image has `original`."""
+        share = jnp.float32(self.keep)
+        return share * original if self.game == "preservation" else 1 - (1 - share) * original
+
+
+def _worth(game: Game, measure: Callable[[Response], jax.Array], response: Response) -> jax.Array:
+    return measure(in_game(game, response))

@@ -1,0 +1,68 @@
+"""Children that follow from all that a search knows: nested masks in the order of the score so far."""
+
+import jax
+import jax.numpy as jnp
+
+from xaijax import threefry
+from xaijax.fitness import Response, in_game
+from xaijax.genetic.archive import Archive, is_known
+from xaijax.genetic.bit_genome import complement, pack
+from xaijax.methods.one_by_one import one_by_one
+from xaijax.methods.surrogate import Layout, contributions
+from xaijax.pairwise import falling_ranks
+
+NEARLY = 0.9
+"""Share of the highest probability that is nearly the highest."""
+
+
+def nested_masks(
+    key: jax.Array,
+    archive: Archive,
+    length: jax.Array,
+    needed: jax.Array,
+    layout: Layout,
+    *,
+    count: int,
+    removed: bool = False,
+) -> jax.Array:
+    """Proposes masks of one image; see `xaijax.genetic.state.Guide`.
+
+    Args:
+        key: consumed.
+        archive: of `Response` values.
+        length: `[]` int32, segments in use.
+        needed: `[]` bool; where not, nothing is computed and empty masks are returned.
+        layout: of the image's segments.
+        count: masks to propose.
+        removed: whether the masks are to be removed rather than kept; then their complements are returned.
+
+    Returns:
+        `[count, ceil(S / 32)]` uint32. Mask i keeps the segments of highest score up to an area drawn from the i-th of
+        `count` equal parts of [0, 1], at least one segment and not all. Every other one, from the first, has the area
+        scaled by that of the smallest mask known to have nearly the highest probability: larger ones teach little of
+        what suffices.
+    """
+
+    def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, layout: Layout) -> jax.Array:
+        finite = is_known(archive) & jnp.isfinite(archive.values.log_odds)
+        _, density = contributions(archive.genomes, archive.values, finite, layout)
+        sizes = layout.sizes
+        is_worth = (sizes > 0) & (density > -jnp.inf)  # nor is NaN
+        place = falling_ranks(jnp.where(is_worth, density, -jnp.inf))
+        within = place[None] <= place[:, None]
+        areas = jnp.sum(jnp.where(within, sizes[None], 0), axis=1) / jnp.maximum(jnp.sum(sizes), 1)
+        wanted = (jnp.arange(count, dtype=jnp.float32) + threefry.uniform(key, count)) / count
+        enough = _nearly_best_area(in_game("deletion" if removed else "preservation", archive.values), finite)
+        wanted = jnp.where(jnp.arange(count) % 2 == 0, wanted * enough, wanted)
+        smaller = jnp.sum(areas[None] < wanted[:, None], axis=1, dtype=jnp.int32)
+        last = jnp.clip(smaller, 0, jnp.maximum(length - 2, 0))
+        genomes = pack(place[None] <= last[:, None])
+        return jnp.pad(genomes, ((0, 0), (0, archive.genomes.shape[1] - genomes.shape[1])))
+
+    masks = one_by_one(ranked_masks)(needed, key, archive, length, layout)
+    return complement(masks, length) if removed else masks
+
+
+def _nearly_best_area(seen: Response, finite: jax.Array) -> jax.Array:
+    best = jnp.max(jnp.where(finite, seen.probability, -jnp.inf))
+    return jnp.min(jnp.where(finite & (seen.probability >= NEARLY * best), seen.area, 1.0))

@@ -1,0 +1,222 @@
+"""What evolving methods share: a search over the genomes of a batch, in one compiled loop or step by step."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Collection
+from typing import Any, Literal
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.evaluation import LOOK, Look, Scenario, evaluate
+from xaijax.explanation import Explanation, Status
+from xaijax.fitness import Response, Targets
+from xaijax.genetic import search
+from xaijax.genetic.crossover import CROSSOVERS
+from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
+from xaijax.genetic.state import Crossover
+from xaijax.genetic.survival import Survival
+from xaijax.methods.superpixel_based import check_option
+
+ENDED = {
+    search.SPENT: Status.SPENT,
+    search.ENDED: Status.ENDED,
+    search.EXHAUSTED: Status.EXHAUSTED,
+    search.STALLED: Status.STALLED,
+    search.REACHED: Status.REACHED,
+}
+"""Why a search has ended, as a result says it."""
+
+
+@chex.dataclass(frozen=True)
+class Evolution:
+    """A batch that is being searched."""
+
+    states: search.SearchState  # [R]
+    scenario: Scenario
+    merged: jax.Array  # [R] bool, see `Status.MERGED`
+
+    @property
+    def is_running(self) -> jax.Array:
+        """Whether the search of any image goes on, `[]` bool."""
+        return jnp.any(self.states.ended == search.RUNNING)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvolvingMethod:
+    """A method that searches: `begin`, `advance` (or `ask` and `tell` in turn) until nothing is running, `finish`.
+
+    Attributes:
+        evaluations: forward passes an image at most, the whole image's included; at least 4.
+        population: genomes a generation, at least 2; None takes about 1.5 times the root of `evaluations`.
+        generations: at most; None takes twice what fills the evaluations, as repeated genomes cost none.
+        selection: "tournament", "universal" for stochastic universal sampling by rank, or a function like
+            `xaijax.genetic.selection.tournament`, its options bound.
+        tournament_size: individuals a tournament, at least 1.
+        pressure: of universal sampling, 1 to 2.
+        crossover: "uniform", "one-point", "two-point", or a function like `xaijax.genetic.crossover.uniform` for bits
+            and `xaijax.genetic.square_genome.uniform` for squares.
+        survival: "generational" lets `elites` parents survive, "mu+lambda" the best of parents and children; or a
+            function like `xaijax.genetic.survival.generational`.
+        elites: parents that may survive, 0 to the population; None keeps a quarter, and all for two objectives.
+        patience: generations without gain after which the search ends, at least 1; None for never.
+        target_probability: ends the search once a mask reaches it, above 0; None for never.
+    """
+
+    evaluations: int = 240
+    population: int | None = None
+    generations: int | None = None
+    selection: Literal["tournament", "universal"] | Selection = "tournament"
+    tournament_size: int = 3
+    pressure: float = 1.8
+    crossover: Literal["uniform", "one-point", "two-point"] | Crossover = "uniform"
+    survival: Literal["generational", "mu+lambda"] | Survival = "generational"
+    elites: int | None = None
+    patience: int | None = None
+    target_probability: float | None = None
+
+    def __post_init__(self) -> None:
+        def one_of(name: str, names: Collection[str]) -> None:
+            value = getattr(self, name)
+            check_option(name, callable(value) or value in names, value, "one of " + ", ".join(names))
+
+        one_of("selection", ("tournament", "universal"))
+        one_of("crossover", CROSSOVERS)
+        check_option("pressure", 1 <= self.pressure <= 2, self.pressure, "1 to 2")
+        one_of("survival", ("generational", "mu+lambda"))
+        check_option("patience", self.patience is None or self.patience >= 1, self.patience, "at least 1")
+        target = self.target_probability
+        check_option("target_probability", target is None or 0 < target <= 1, target, "above 0 and at most 1")
+        check_option("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
+        check_option("population", self.population is None or self.population >= 2, self.population, "at least 2")
+        fits = self.population is None or self.population < self.evaluations
+        check_option("population", fits, self.population, f"below evaluations ({self.evaluations})")
+        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
+        check_option("tournament_size", self.tournament_size >= 1, self.tournament_size, "at least 1")
+        check_option(
+            "elites", self.elites is None or 0 <= self.elites <= self.sizes[0], self.elites, "0 to the population"
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The population and the generations that follow from the evaluations."""
+        population = self.population or min(self.evaluations - 1, 2 * max(2, round(0.75 * math.sqrt(self.evaluations))))
+        return population, self.generations or 2 * math.ceil((self.evaluations - 1) / population)
+
+    def describe(self, **own: Any) -> search.Settings:
+        """Returns the search that these options describe; `own` are the settings that are the method's."""
+        population, generations = self.sizes
+        if callable(self.survival):
+            own["survival"] = self.survival
+        selection: Any = self.selection
+        if selection == "tournament":
+            selection = functools.partial(tournament, size=self.tournament_size)
+        elif selection == "universal":
+            selection = functools.partial(stochastic_universal_sampling, pressure=self.pressure)
+        elites = population if self.survival == "mu+lambda" else population // 4
+        return search.Settings(
+            evaluations=self.evaluations,
+            population=population,
+            generations=generations,
+            selection=selection,
+            elites=elites if self.elites is None or self.survival == "mu+lambda" else self.elites,
+            patience=self.patience,
+            **own,
+        )
+
+    @property
+    def settings(self) -> search.Settings:
+        """The search of the method."""
+        raise NotImplementedError
+
+    def decode(self, context: Any, genome: Any) -> jax.Array:
+        """See `xaijax.evaluation.Decode`."""
+        raise NotImplementedError
+
+    def look(self, classifier: Classifier) -> Look:
+        """What is read off a forward pass."""
+        return LOOK
+
+    def response(self, values: Any) -> Response:
+        """Returns the responses to the masks among what was read of them."""
+        told: Response = values
+        return told
+
+    def scenario_now(self, evolution: Evolution) -> Scenario:
+        """What the masked images of the next generation are made of."""
+        return evolution.scenario
+
+    def proceed(self, state: search.SearchState) -> search.SearchState:
+        """What follows a generation of one image: nothing, or the next stage of a method that has several."""
+        return state
+
+    def asked(self, states: search.SearchState, batch: Batch) -> Targets:
+        """Returns the classes `[R]` asked about; the whole image, seen first, tells which is the predicted one."""
+        predicted = self.response(states.archive.values).predicted[:, 0]
+        return batch.targets.resolved(jnp.where(states.archive.count > 0, predicted, -1))
+
+    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
+        """Prepares the searches of a batch; nothing is evaluated yet."""
+        raise NotImplementedError
+
+    def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
+        """Makes the result of what was found."""
+        raise NotImplementedError
+
+    def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
+        """Explains a batch; traceable. See `xaijax.explain`, which checks the arguments.
+
+        Args:
+            keys: `[R]`, one a row.
+            classifier: any.
+            batch: what to explain.
+            micro_batch: masked images a forward pass.
+        """
+        evolution = self.begin(keys, classifier, batch)
+        return self.finish(self.advance(evolution, classifier, batch, micro_batch=micro_batch), batch)
+
+    def advance(
+        self,
+        evolution: Evolution,
+        classifier: Classifier,
+        batch: Batch,
+        *,
+        micro_batch: int,
+        generations: int | None = None,
+    ) -> Evolution:
+        """Searches on; traceable.
+
+        Args:
+            evolution: so far.
+            classifier: as for `begin`.
+            batch: as for `begin`.
+            micro_batch: masked images a forward pass.
+            generations: how many at most; None for until each search has ended.
+        """
+        look = self.look(classifier)
+
+        def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
+            scenario = self.scenario_now(dataclasses.replace(evolution, states=states))
+            targets = self.asked(states, batch)
+            return evaluate(
+                classifier, self.decode, scenario, genomes, states.new, targets, micro_batch=micro_batch, look=look
+            )
+
+        states = search.run(
+            self.settings, evolution.states, evaluate_genomes, generations=generations, then=self.proceed
+        )
+        return dataclasses.replace(evolution, states=states)
+
+    def ask(self, evolution: Evolution) -> tuple[Evolution, jax.Array]:
+        """Proposes genomes `[R, P, W]`, of which `states.new` are to be evaluated; traceable."""
+        states, genomes = jax.vmap(functools.partial(search.ask, self.settings))(evolution.states)
+        return dataclasses.replace(evolution, states=states), genomes
+
+    def tell(self, evolution: Evolution, answers: Any) -> Evolution:
+        """Learns the answers `[R, P]` to what was asked, read only where `states.new`; traceable."""
+        states = jax.vmap(functools.partial(search.tell, self.settings))(evolution.states, answers)
+        return dataclasses.replace(evolution, states=jax.vmap(self.proceed)(states))

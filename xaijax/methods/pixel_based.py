@@ -1,0 +1,34 @@
+"""What methods without superpixels share: their options, and an image's fill."""
+
+import dataclasses
+
+import jax
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.evaluation import Scenario
+from xaijax.masks.fills import Fill, check_fill, make_plain_fills
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnPixels:
+    """Options of every method without superpixels.
+
+    Attributes:
+        fill: what stands where the mask is 0: black, dataset-mean, image-mean, blur, or "#rrggbb".
+    """
+
+    fill: Fill = "blur"
+
+    def __post_init__(self) -> None:
+        check_fill(self.fill)
+        if self.fill == "segment-mean":
+            raise ValueError("fill 'segment-mean' needs segments, which this method has not; choose blur.")
+
+    def scenario(self, classifier: Classifier, batch: Batch) -> Scenario:
+        """Makes the fills of a batch, image by image as `OnSegments.segment` does; no contexts."""
+        with jax.named_scope("fill"):
+            fills = batch.background
+            if fills is None:
+                fills = make_plain_fills(self.fill, to_unit_range(batch.images), mean=classifier.mean)
+            return batch.of_rows(Scenario(images=batch.images, fills=fills, contexts=()))

@@ -1,0 +1,101 @@
+"""What methods over superpixels share: their options, and an image's segments and fill."""
+
+import dataclasses
+import functools
+from typing import Literal
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.evaluation import Scenario
+from xaijax.masks import superpixels
+from xaijax.masks.fills import Fill, check_fill, make_fill
+from xaijax.masks.segmentation import Segmentation, make_segmentation
+from xaijax.sequential import map_rows
+
+
+@chex.dataclass(frozen=True)
+class Segmented:
+    """A batch of images in segments."""
+
+    scenario: Scenario  # its contexts are the segments, [B, H, W] int32 in [0, max_segments)
+    length: jax.Array  # [B] int32, segments of each image
+    merged: jax.Array  # [B] bool, whether there were more than max_segments
+
+    @property
+    def segments(self) -> jax.Array:
+        """`[B, H, W]` int32 in [0, max_segments)."""
+        return self.scenario.contexts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnSegments:
+    """Options of every method over superpixels.
+
+    Attributes:
+        segmentation: `Quickshift`, `SLIC`, `Grid`, or the shorthand "quickshift", "slic" or "grid"; not read where
+            `explain` is given segments.
+        max_segments: segments that a genome has room for, at least 2; a finer map is merged (`Status.MERGED`).
+        fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
+    """
+
+    segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "quickshift"
+    max_segments: int = 128
+    fill: Fill = "blur"
+
+    def __post_init__(self) -> None:
+        check_fill(self.fill)
+        make_segmentation(self.segmentation)
+        check_option("max_segments", self.max_segments >= 2, self.max_segments, "at least 2")
+
+    def segment(self, classifier: Classifier, batch: Batch) -> Segmented:
+        """Segments the images of a batch and makes their fills, for each of its rows.
+
+        It goes image by image: XLA chooses its matrix kernels by size, and the last bits of an image's segments and
+        fill must not depend on how many others there are.
+
+        Args:
+            classifier: whose data's mean is a fill.
+            batch: to segment, where it brings no label maps.
+        """
+        with jax.named_scope("segment"):
+            segments, length, merged = map_rows(
+                lambda of_image: self._segments(*of_image), (batch.images, batch.labels, batch.has_image)
+            )
+        with jax.named_scope("fill"):
+            fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
+            fills = batch.background
+            if fills is None:
+                fills = map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))
+        segmented = Segmented(
+            scenario=Scenario(images=batch.images, fills=fills, contexts=segments), length=length, merged=merged
+        )
+        return batch.of_rows(segmented)
+
+    def _segments(
+        self, image: jax.Array, labels: jax.Array | None, has_image: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        height, width = image.shape[:2]
+
+        def segmented(image: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            if labels is not None:
+                return superpixels.limit_segments(labels, max_segments=self.max_segments, bound=height * width)
+            segmentation = make_segmentation(self.segmentation)
+            bound = segmentation.label_bound(height, width)
+            return superpixels.limit_segments(
+                segmentation(to_unit_range(image)), max_segments=self.max_segments, bound=bound
+            )
+
+        def nothing(image: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            return jnp.zeros((height, width), jnp.int32), jnp.int32(1), jnp.bool_(False)
+
+        return jax.lax.cond(has_image, segmented, nothing, image)
+
+
+def check_option(name: str, holds: bool, value: object, need: str) -> None:
+    """Raises ValueError where an option does not hold what it needs."""
+    if not holds:
+        raise ValueError(f"{name} is {value!r} but must be {need}.")

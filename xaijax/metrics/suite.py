@@ -1,0 +1,159 @@
+"""What `xaijax evaluate` measures of a batch of explanations."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax import metrics
+from xaijax.classifier import Classifier, to_unit_range
+from xaijax.masks.fills import make_plain_fills
+from xaijax.masks.segmentation import SLIC
+from xaijax.sequential import map_rows
+
+BETTER = {
+    "original_probability": "",
+    "probability": "higher",
+    "area": "",
+    "cp_score": "higher",
+    "average_drop": "lower",
+    "average_increase": "higher",
+    "average_gain": "higher",
+    "keeps_class": "higher",
+    "inverse_loses_class": "higher",
+    "deletion": "lower",
+    "insertion": "higher",
+    "smallest_area": "lower",
+    "comprehensiveness": "higher",
+    "sufficiency": "lower",
+    "irof": "higher",
+    "road_probability": "lower",
+    "road_keeps_class": "lower",
+    "sparseness": "higher",
+    "entropy": "lower",
+    "pointing_game": "higher",
+    "pointing_game_15px": "higher",
+    "energy_pointing_game": "higher",
+    "box_iou": "higher",
+    "box_precision": "higher",
+    "box_recall": "higher",
+}
+"""Every metric, in the order of the table, and whether a higher or a lower mean is better."""
+
+SEGMENTATION = SLIC()
+"""The segments that IROF removes, the same for every run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """An image, and what a run says of it.
+
+    Attributes:
+        path: as `results.jsonl` has it.
+        pixels: `[H, W, C]` uint8, what the classifier was shown.
+        score: `[H, W]` float32.
+        mask: `[H, W]` bool.
+        removes: whether the mask is of what was removed (the deletion game) rather than kept.
+        target: the class explained.
+        boxes: `[N, 4]` left, top, right and bottom in pixels of the crop; None where the object's place is not known.
+    """
+
+    path: str
+    pixels: np.ndarray
+    score: np.ndarray
+    mask: np.ndarray
+    removes: bool
+    target: int
+    boxes: np.ndarray | None
+
+
+def measure(classifier: Classifier, batch: list[Explained], *, steps: int, fill: str) -> dict[str, np.ndarray]:
+    """Measures a batch of explanations.
+
+    Args:
+        classifier: the one explained.
+        batch: explanations of images of one size.
+        steps: of the insertion and deletion curves, at least 1.
+        fill: what stands where a mask is 0, by name or colour; the curves have their own.
+
+    Returns:
+        For each name in `BETTER` a figure an image, NaN where it says nothing of the image.
+    """
+    images = np.stack([item.pixels for item in batch])
+    scores = np.stack([item.score for item in batch])
+    masks = np.stack([item.mask for item in batch])
+    targets = np.array([item.target for item in batch])
+    fills = _fills(fill, to_unit_range(jnp.asarray(images)), mean=classifier.mean)
+    removes = np.array([item.removes for item in batch])[:, None, None]
+    asked = metrics.ask_masks(classifier, images, masks != removes, targets, fills=fills)
+    area = masks.mean(axis=(1, 2))
+    found: dict[str, Any] = {
+        "original_probability": asked.original,
+        "probability": asked.masked,
+        "area": area,
+        "cp_score": metrics.cp_score(np.where(removes[:, 0, 0], 1 - asked.masked, asked.masked), area),
+        "average_drop": metrics.drop(asked.original, asked.masked),
+        "average_increase": metrics.increase(asked.original, asked.masked),
+        "average_gain": metrics.gain(asked.original, asked.masked),
+        "keeps_class": asked.keeps_class,
+        "inverse_loses_class": asked.inverse_loses_class,
+    }
+    found |= _perturbation(classifier, images, scores, targets, asked.original, steps)
+    found |= {"sparseness": metrics.sparseness(scores), "entropy": metrics.entropy(scores)}
+    found |= _localisation(batch, scores, masks)
+    return {name: np.asarray(found[name], np.float64) for name in BETTER}
+
+
+_fills = jax.jit(make_plain_fills, static_argnames=("fill", "mean"))
+
+
+def _perturbation(
+    classifier: Classifier,
+    images: np.ndarray,
+    scores: np.ndarray,
+    targets: np.ndarray,
+    original: np.ndarray,
+    steps: int,
+) -> dict[str, Any]:
+    explained = (classifier, images, scores, targets)
+    deletion = metrics.deletion_curve(*explained, steps=steps)
+    insertion = metrics.insertion_curve(*explained, steps=steps)
+    removed = metrics.deletion_curve(*explained, fractions=metrics.BINS)
+    # The pixels kept and removed stand in the same fill, so that the two figures are about the same change.
+    kept = metrics.insertion_curve(*explained, fractions=metrics.BINS, fills=metrics.mean_fills(classifier, images))
+    segments = _segment(images)
+    irof = metrics.irof_curve(classifier, images, scores, segments, targets)
+    road = metrics.road_curve(jax.random.key(0), *explained)
+    return {
+        "deletion": metrics.area_under_curve(deletion.fractions, deletion.probability),
+        "insertion": metrics.area_under_curve(insertion.fractions, insertion.probability),
+        "smallest_area": metrics.smallest_area(insertion.probability, insertion.fractions, original),
+        "comprehensiveness": metrics.comprehensiveness(original, removed.probability),
+        "sufficiency": metrics.sufficiency(original, kept.probability),
+        "irof": metrics.area_over_curve(irof),
+        "road_probability": road.probability.mean(axis=1),
+        "road_keeps_class": road.keeps_class.mean(axis=1),
+    }
+
+
+@jax.jit
+def _segment(images: jax.Array) -> jax.Array:
+    return map_rows(lambda image: SEGMENTATION(to_unit_range(image)), images)
+
+
+def _localisation(batch: list[Explained], scores: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
+    is_known = np.array([item.boxes is not None for item in batch])
+    boxes = [np.zeros((0, 4)) if item.boxes is None else item.boxes for item in batch]
+    objects = metrics.masks_of_boxes(boxes, *masks.shape[1:])
+    overlap = metrics.overlap(masks, objects)
+    found = {
+        "pointing_game": metrics.pointing_game(scores, objects, tolerance=0),
+        "pointing_game_15px": metrics.pointing_game(scores, objects),
+        "energy_pointing_game": metrics.energy_pointing_game(scores, objects),
+        "box_iou": overlap.iou,
+        "box_precision": overlap.precision,
+        "box_recall": overlap.recall,
+    }
+    return {name: np.where(is_known, values, np.nan) for name, values in found.items()}

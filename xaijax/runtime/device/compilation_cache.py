@@ -1,0 +1,73 @@
+"""Compiled programs kept between runs, so that a second start of a command does not compile again.
+
+Whoever can write into their folder decides what this process runs: it is the user's own, or it is not used.
+"""
+
+import hashlib
+import os
+import platform
+import stat
+from pathlib import Path
+
+import jax
+import jaxlib
+
+from xaijax.runtime.progress import say
+
+MOST_BYTES = 2 << 30
+"""Of the cache; JAX drops what was used longest ago."""
+
+
+def keep_compiled(folder: Path | None = None) -> Path | None:
+    """Turns JAX's persistent compilation cache on.
+
+    Args:
+        folder: of the cache; None is `xaijax` in the user's cache folder (`XDG_CACHE_HOME`, or `~/.cache`).
+
+    Returns:
+        The folder of this machine's programs in it, or None where nothing can be written there, or where others can. A
+        processor with other instructions has another folder: what was compiled for one may not run on another.
+    """
+    base = folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaijax"
+    place = base / hashlib.blake2b(_machine().encode(), digest_size=8).hexdigest()
+    try:
+        base.parent.mkdir(parents=True, exist_ok=True)
+        for each in (base, place):
+            if not make_private(each):
+                say(
+                    f"{str(each)!r} belongs to somebody else, or others may write into it, so that no compiled program "
+                    "is taken from there; delete it, or set XDG_CACHE_HOME to a folder of your own."
+                )
+                return None
+    except OSError:
+        return None
+    if not os.access(place, os.W_OK):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    return place
+
+
+def make_private(folder: Path) -> bool:
+    """Makes a folder for this user alone, where there is none, and returns whether nobody else can write into it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not hasattr(os, "geteuid"):  # a system with other rights
+        return True
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _machine() -> str:
+    """Returns what a compiled program depends on beside its own code and the device."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        instructions = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        instructions = platform.processor()
+    return "\n".join([platform.machine(), instructions, jax.__version__, jaxlib.__version__])

@@ -1,0 +1,28 @@
+"""`xaijax report`: the page of a finished run, written into its folder."""
+
+from pathlib import Path
+
+from xaijax.atomic_files import write_whole
+from xaijax.report.page import render_page
+from xaijax.runtime.layout import PAGE
+from xaijax.runtime.output.journal import Row, read_results
+from xaijax.runtime.output.record import read_record
+from xaijax.runtime.output.result_files import files_of
+
+
+def write_page(folder: Path) -> Path:
+    """Writes `index.html` of a finished run and returns its path.
+
+    Raises:
+        ValueError: the folder holds no finished run.
+    """
+
+    def picture(row: Row) -> str | None:
+        path = files_of(folder, row.get("files", ""))["overlays"]
+        return path.name if path.exists() else None
+
+    model = str(read_record(folder)["settings"].get("model", "the classifier"))
+    page = render_page(model, read_results(folder), picture)
+    # A path may hold bytes that are no UTF-8.
+    write_whole(folder / PAGE, page.encode(errors="backslashreplace"))
+    return folder / PAGE

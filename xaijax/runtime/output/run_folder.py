@@ -1,0 +1,207 @@
+"""The folder of a run: what it was asked, and its results once all are there.
+
+`run.json` holds the settings and figures, `results.jsonl` a line an explanation in the order of the input; `rows.py`
+and `packed.py` say what else there is. While the run lasts, the journals in `blocks` hold the lines so far. Only what a
+run wrote, known by its name, is ever replaced or deleted.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from xaijax.atomic_files import drop_empty, is_part, json_text, whole_file, write_json, write_new, writing_to
+from xaijax.runtime.layout import ALIVE, BLOCKS, RESULTS, RUN, SAVED
+from xaijax.runtime.output.heartbeat import living_writers
+from xaijax.runtime.output.journal import Journal, json_lines
+from xaijax.runtime.output.packed_shards import drop_shards, shelve
+from xaijax.runtime.output.record import FORMAT, KEYS, OF_BLOCKS, check_base, check_is_free, check_settings, read_record
+from xaijax.runtime.output.result_files import files_of
+from xaijax.runtime.partition import Share
+
+
+class RunFolder:
+    """Where a run writes.
+
+    Args:
+        path: of the folder; it is empty or not there, or holds a run.
+        settings: what makes two runs the same.
+        names: of the images, in the order of the results.
+
+    Attributes:
+        unlisted: images that are explained there and not listed now; see `take_list`.
+
+    Raises:
+        ValueError: the folder holds something else, or a run of other settings, which the message names, or one of
+            other images of the same names, or it cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], names: Sequence[str]) -> None:
+        self.path = path
+        self.settings = settings
+        self.unlisted: list[str] = []
+        self._names = names
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(name.encode(errors="surrogateescape") + b"\0")
+        is_relative = any(not os.path.isabs(name) and "://" not in name for name in names)
+        base = os.getcwd() if is_relative else None
+        self._list = {"images": len(names), "unlisted": 0, "list": digest.hexdigest(), "folder": base}
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not (path / RUN).exists():
+                check_is_free(path)
+                write_new(path / RUN, json_text({"format": FORMAT, "settings": self.settings, **self._list}))
+            record = read_record(path)
+        except OSError as error:
+            raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
+        check_settings(path, record, self.settings)
+        self._drop_merged(record)
+        self._list["folder"] = check_base(path, record["folder"], base)
+
+    def _drop_merged(self, record: dict[str, Any]) -> None:
+        """Deletes the journals that a process had merged when it was killed, as long as they are what they were."""
+        sizes = record.pop("journals", {})
+        for name, size in sizes.items():
+            file = self.path / BLOCKS / name
+            with contextlib.suppress(FileNotFoundError):
+                if OF_BLOCKS.fullmatch(name) and file.stat().st_size == size:
+                    file.unlink()
+        if sizes:
+            with writing_to(self.path):
+                write_json(self.path / RUN, record, durable=True)
+
+    def take_list(self, journal: Journal) -> None:
+        """Makes the list of images the run's; what is explained and not listed now stays, after what is listed."""
+        listed = set(self._names)
+        self.unlisted = [path for path in journal.paths if path not in listed]
+        self._list["unlisted"] = len(self.unlisted)
+        if any(read_record(self.path)[name] != value for name, value in self._list.items()):
+            with _alone(self.path / BLOCKS / "merge.lock"):
+                write_json(self.path / RUN, {**read_record(self.path), **self._list}, durable=True)
+
+    def sentences(self, *, prune: bool) -> Iterator[str]:
+        """Says what becomes of the images that are not listed now."""
+        if self.unlisted:
+            count = f"{len(self.unlisted)} explained image(s) that are not listed now"
+            yield f"{count} go." if prune else f"{count} stay in {str(self.path)!r}; --prune drops them."
+
+    def tell(self, share: Share, figures: Mapping[str, Any]) -> None:
+        """Writes what a process has to say of itself, until the run is finished."""
+        with contextlib.suppress(FileNotFoundError):  # another process has finished the run
+            write_json(self.path / BLOCKS / f"process-{share.index}.json", figures)
+
+    def finish(self, journal: Journal, figures: Mapping[str, Any], *, prune: bool = False) -> bool:
+        """Writes `results.jsonl` in the order of the input, and `run.json`, and drops the journals.
+
+        Args:
+            journal: of the run.
+            figures: of this process, for `run.json`.
+            prune: whether what is not listed now goes, with its files, rather than stays.
+
+        Returns:
+            Whether all is done; where it is not, other processes are at work and nothing is written.
+
+        Raises:
+            ValueError: a process that was started since has another list of images.
+        """
+        if not self._is_all_done(journal):
+            return False  # nobody waits at the lock for such a look
+        with _alone(self.path / BLOCKS / "merge.lock"):
+            journals = {file: file.stat().st_size for file in (self.path / BLOCKS).glob("*.jsonl")}
+            if not self._is_all_done(journal):
+                return False
+            record = read_record(self.path)
+            if record["list"] != self._list["list"]:
+                raise ValueError(
+                    f"another list of images than this process has is explained into {str(self.path)!r}; start all "
+                    "processes again, with one list."
+                )
+            if not journals:  # nothing was explained since
+                figures = {name: value for name, value in record.items() if name not in (*KEYS, *self._list)}
+            is_pruned = prune and len(self.unlisted) > 0
+            is_damaged = len(journal.damaged) > 0
+            is_merged = (self.path / RESULTS).exists() and record.get("merged") == self._list["list"]
+            if journals or is_pruned or is_damaged or not is_merged:
+                self._merge(journal, figures, journals, prune=prune)
+            living = living_writers(self.path)
+            for kind in ("", *SAVED):
+                _drop(file for file in (self.path / kind).glob(".*.part") if is_part(file.name, but_of=living))
+            if any(file.stat().st_size > size for file, size in journals.items()):
+                return False  # another process tries errors again, and will be back
+            self._drop_blocks(journals)
+            journal.scan()
+        return True
+
+    def _is_all_done(self, journal: Journal) -> bool:
+        journal.scan()
+        return all(journal.is_done(path) for path in self._names)
+
+    def _merge(
+        self, journal: Journal, figures: Mapping[str, Any], journals: Mapping[Path, int], *, prune: bool
+    ) -> None:
+        listed = set(self._names)
+        unlisted = [path for path in journal.paths if path not in listed]
+        told = [process for file in sorted((self.path / BLOCKS).glob("process-*.json")) for process in _read(file)]
+        kept = itertools.chain(self._names, () if prune else unlisted)
+        shards: set[int] = set()
+        stems: set[str] = set()
+        pruned = [row["files"] for rows in journal.rows(unlisted if prune else ()) for row in rows if "files" in row]
+        first = max(journal.shards, default=-1) + 1
+        with whole_file(self.path / RESULTS, durable=True) as results:
+            for rows in shelve(self.path, journal.rows(kept), first):
+                results.write(json_lines(rows))
+                shards.update(row["shard"] for row in rows if "shard" in row)
+                if pruned:
+                    stems.update(row["files"] for row in rows if "files" in row)
+        self._list["unlisted"] = 0 if prune else len(unlisted)
+        processes = {"processes": told} if len(told) > 1 else {}
+        record = {"format": FORMAT, "settings": self.settings, **self._list, "merged": self._list["list"]}
+        # Journals go one by one: should this process be killed meanwhile, the next one knows which are merged.
+        sizes = {file.name: size for file, size in journals.items()}
+        write_json(self.path / RUN, {**record, "journals": sizes, **figures, **processes}, durable=True)
+        drop_shards(self.path, shards)
+        _drop(file for stem in set(pruned) - stems for file in files_of(self.path, stem).values())
+
+    def _drop_blocks(self, merged: Mapping[Path, int]) -> None:
+        """Deletes the journals that were merged, and what processes told of themselves; others may be at work still."""
+        blocks = self.path / BLOCKS
+        living = living_writers(self.path)
+        with contextlib.suppress(FileNotFoundError):
+            for file in list(blocks.iterdir()):
+                is_ours = OF_BLOCKS.fullmatch(file.name) is not None and file.suffix not in (".jsonl", ALIVE)
+                if file in merged or is_ours or is_part(file.name, but_of=living):
+                    file.unlink(missing_ok=True)
+        drop_empty(blocks)
+
+
+def _read(file: Path) -> Iterator[dict[str, Any]]:
+    """Yields what a process told of itself, if it is whole."""
+    with contextlib.suppress(OSError, ValueError):
+        told = json.loads(file.read_bytes())
+        if isinstance(told, dict):
+            yield told
+
+
+def _drop(files: Iterable[Path]) -> None:
+    for file in list(files):
+        file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Holds a lock that the processes of a run have in common, where the file system has locks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    with contextlib.suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release(force=True)
