@@ -11,8 +11,8 @@ import xaijax
 from tests.conftest import CLASSES, mean_logits
 from xaijax import ELIME, LIME, RISE, SLIC, Classifier, Grid, Status, explain, image_id
 from xaijax.batch import Batch
+from xaijax.execution.compiled import compiled_explain
 from xaijax.execution.sharding import batch_size
-from xaijax.explain import compiled_explain
 from xaijax.fitness import Targets
 
 METHOD = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="image-mean", max_segments=32)

@@ -1,6 +1,6 @@
 """`explain`: images in, explanations out."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,25 +15,18 @@ from xaijax.arguments import (
     find_targets,
     name_images,
 )
-from xaijax.batch import Batch, image_keys
+from xaijax.batch import Batch
 from xaijax.classifier import Classifier
 from xaijax.evaluation import micro_batch_size
-from xaijax.execution.compiled import call_compiled
+from xaijax.execution.compiled import Method, explain_batch
 from xaijax.execution.host_loop import Report, search_in_steps
+from xaijax.execution.program_store import call_compiled
 from xaijax.execution.repeats import join_repeats
-from xaijax.execution.sharding import batch_size, count_devices, over_devices, pad_images
+from xaijax.execution.sharding import batch_size, count_devices, pad_images
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.methods.elime.method import ELIME
 from xaijax.methods.pixel_based import OnPixels
-
-
-class Method(Protocol):
-    """A way to explain a batch; hashable. Its `explain` is traceable."""
-
-    def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
-        """See `EvolvingMethod.explain`."""
-        ...
 
 
 def explain(
@@ -58,8 +51,8 @@ def explain(
     several devices of the process each explains a part of the images.
 
     The search is compiled once for each set of options, function of a classifier, image shape and batch size. Sizes
-    share programs: a device's part is filled up to 2^k or 3 * 2^k images by places that are not searched. Programs that
-    were not used for long are dropped when there are too many (`xaijax.execution.compiled`), and compiled again when
+    share programs: a device's part is filled up to 2^k or 3 * 2^k images by slots that stay empty. Programs that were
+    not used for long are dropped when there are too many (`xaijax.execution.program_store`), and compiled again when
     they are needed.
 
     Args:
@@ -132,34 +125,3 @@ def explain(
     if len(padded) > len(words):
         result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
     return join_repeats(result, repeats) if repeats > 1 else result
-
-
-def explain_batch(
-    key: jax.Array,
-    words: jax.Array,
-    classifier: Classifier,
-    batch: Batch,
-    method: Method,
-    micro_batch: int,
-    devices: int = 1,
-) -> Explanation:
-    """Explains a batch; traceable.
-
-    Args:
-        key: of the run.
-        words: `[R, N]` uint32, see `image_keys`.
-        classifier: any that can be compiled.
-        batch: to explain.
-        method: of the explanation.
-        micro_batch: masked images a forward pass.
-        devices: that the images are spread over; they divide the batch.
-    """
-
-    def explain_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Explanation:
-        return method.explain(image_keys(key, words), classifier, batch, micro_batch=micro_batch)
-
-    return over_devices(explain_part, devices, shared=(0, 2))(key, words, classifier, batch)
-
-
-compiled_explain = jax.jit(explain_batch, static_argnums=(4, 5, 6))
-"""The compiled program of a batch, for those who keep it themselves; `explain` bounds how many there are."""

@@ -6,7 +6,8 @@ import pytest
 
 from xaijax import ELIME, BinaryMasks, Grid, Stage, explain
 from xaijax.explanation import Status
-from xaijax.runtime.job import Job, Request, compile_job
+from xaijax.runtime.executor import compile_job
+from xaijax.runtime.job import Job, Request
 
 pytestmark = pytest.mark.quick_compile
 

@@ -16,6 +16,7 @@ from xaijax.cli.status import read_progress
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime import pipeline
 from xaijax.runtime import run as runs
+from xaijax.runtime.input.reader import read_item
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
@@ -163,7 +164,7 @@ def test_one_bad_file_in_ten_of_every_kind_changes_no_other_result(job, tmp_path
 def test_a_strip_that_would_be_enormous_is_refused(toy_classifier, tmp_path):
     Image.new("L", (1, 40_000)).save(tmp_path / "strip.png")
     wide = dataclasses.replace(toy_classifier, resize=256)
-    item = writer.read_item((0, Source(str(tmp_path / "strip.png"))), wide, {})
+    item = read_item((0, Source(str(tmp_path / "strip.png"))), wide, {})
     assert item.request is None
     assert item.error == "strip of 1x40000 pixels would be one of 256x10240000; crop it first."
 

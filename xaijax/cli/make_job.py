@@ -9,7 +9,7 @@ import jax
 
 import xaijax
 from xaijax.cli.options import FREE, Asked
-from xaijax.explain import Method
+from xaijax.execution.compiled import Method
 from xaijax.models.hub import fetch
 from xaijax.models.zoo import load
 from xaijax.runtime.job import Job

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import docstring_parser
 
-from xaijax.explain import Method
+from xaijax.execution.compiled import Method
 from xaijax.masks.segmentation import SEGMENTATIONS
 from xaijax.methods.elime.method import ELIME
 from xaijax.methods.registry import METHODS

@@ -11,7 +11,7 @@ import numpy as np
 from xaijax.batch import Batch, image_keys
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import BothSides, Look, Scenario, blend
-from xaijax.execution.compiled import call_compiled
+from xaijax.execution.program_store import call_compiled
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search

@@ -20,7 +20,7 @@ from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
 from xaijax.genetic.state import Crossover
 from xaijax.genetic.survival import Survival
-from xaijax.methods.superpixel_based import check_option
+from xaijax.methods.options import check_option
 
 ENDED = {
     search.SPENT: Status.SPENT,

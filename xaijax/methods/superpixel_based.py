@@ -14,6 +14,7 @@ from xaijax.evaluation import Scenario
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
+from xaijax.methods.options import check_option
 from xaijax.sequential import map_rows
 
 
@@ -93,9 +94,3 @@ class OnSegments:
             return jnp.zeros((height, width), jnp.int32), jnp.int32(1), jnp.bool_(False)
 
         return jax.lax.cond(has_image, segmented, nothing, image)
-
-
-def check_option(name: str, holds: bool, value: object, need: str) -> None:
-    """Raises ValueError where an option does not hold what it needs."""
-    if not holds:
-        raise ValueError(f"{name} is {value!r} but must be {need}.")

@@ -1,34 +1,17 @@
-"""What a run explains, and the compiled programs that do it."""
+"""What a run explains, and how."""
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from xaijax.arguments import find_targets, image_id, parse_top, split_id
-from xaijax.batch import Batch
+from xaijax.arguments import parse_top
 from xaijax.classifier import Classifier
 from xaijax.evaluation import micro_batch_size
-from xaijax.execution import slots
-from xaijax.execution.sharding import count_devices, on_all_devices
-from xaijax.explain import Method, compiled_explain
-from xaijax.explanation import Explanation
-from xaijax.fitness import Targets
-from xaijax.methods.evolving import EvolvingMethod
-from xaijax.runtime.device.exported_programs import traced_once
+from xaijax.execution.compiled import Method
 from xaijax.runtime.layout import Save
-
-STRIDE = 4
-"""Generations between two looks at which searches have ended."""
-
-SHARE = 4
-"""Of the places, one in so many must be free before the next images are begun: beginning has a cost of its own."""
-
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,120 +67,3 @@ class Request:
     pixels: np.ndarray
     target: int | None = None
     id: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Explained:
-    """Images that were explained together.
-
-    Attributes:
-        places: that the images have among those of the result, in their order.
-        result: rows of all places, those of one after the other; on the device, perhaps not there yet.
-    """
-
-    places: Sequence[int]
-    result: Explanation
-
-
-Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], Explained]]]
-"""Explains images, each with whatever goes with it, as they come; they may be yielded in another order."""
-
-
-def compile_job(job: Job) -> Program[Any]:
-    """Compiles the search of a whole batch, or of one whose images end and begin on their own."""
-    if isinstance(job.method, EvolvingMethod):
-        return _places_program(job, job.method)
-    return _batches_program(job)
-
-
-class _Arguments:
-    """The arguments of a job's compiled programs, for images in certain places.
-
-    Args:
-        job: whose programs.
-    """
-
-    def __init__(self, job: Job) -> None:
-        self.devices = count_devices(job.batch_size)
-        self.size = -(-job.batch_size // self.devices) * self.devices
-        self._job = job
-        self._shape = (*job.classifier.input_size, job.classifier.channels)
-        self.key = jax.random.key(job.seed)
-        self.classifier = job.classifier
-        if self.devices > 1:
-            self.key, self.classifier = on_all_devices((self.key, self.classifier), self.devices)
-        self._source: Any = np.repeat(np.arange(self.size, dtype=np.int32), job.rows_per_image)
-
-    def __call__(self, requests: Sequence[Request], chosen: Sequence[int]) -> tuple[Any, ...]:
-        """Returns key, words, classifier and batch."""
-        job = self._job
-        images: Any = np.zeros((self.size, *self._shape), np.uint8)
-        words = np.zeros((self.size, 2), np.uint32)
-        target: Any = job.target if isinstance(job.target, str) else np.full((self.size,), job.target, np.int32)
-        for place, request in zip(chosen, requests, strict=True):
-            images[place] = request.pixels
-            words[place] = split_id(image_id(request.pixels) if request.id is None else request.id)
-            if request.target is not None:
-                target[place] = request.target
-        explained, others = find_targets(target, job.against, job.classifier, images, job.micro_batch)
-        batch = Batch(
-            images=images,
-            targets=Targets(explained=explained, against=others),
-            active=jnp.asarray(np.isin(self._source, chosen) & ((explained != others) | (others < 0))),
-            source=self._source if job.rows_per_image > 1 else None,
-        )
-        return self.key, words[self._source], self.classifier, batch
-
-
-def _batches_program(job: Job) -> Program[Any]:
-    """Compiles a program that explains batch after batch."""
-    arguments = _Arguments(job)
-    none = arguments([], [])
-    traced = traced_once(compiled_explain, none, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
-    program = traced.lower(*none).compile()
-
-    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
-        left = iter(items)
-        while taken := list(itertools.islice(left, job.batch_size)):
-            chosen = range(len(taken))
-            result = program(*arguments([request for _, request in taken], chosen))
-            yield [item for item, _ in taken], Explained(chosen, result)
-
-    return explain_all
-
-
-def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
-    """Compiles a program whose images end and begin on their own, so that none waits for a slower neighbour."""
-    arguments = _Arguments(job)
-    nobody = arguments([], [])
-    settings = (method, arguments.devices)
-    begin = traced_once(slots.begin, nobody, settings, origin=job.origin)
-    none = begin(*nobody)
-    searched = (none, arguments.classifier)
-    searching = (method, job.micro_batch, arguments.devices, STRIDE)
-    advance = traced_once(slots.advance, searched, searching, origin=job.origin)
-    none, _ = advance(*searched)
-    finish = traced_once(slots.finish, (none,), settings, origin=job.origin)
-    jax.block_until_ready(finish(slots.replace(none, none, np.zeros(arguments.size, bool))))
-
-    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
-        left, now = iter(items), none
-        taken: dict[int, T] = {}
-        while True:
-            free = [place for place in range(job.batch_size) if place not in taken]
-            fresh = list(itertools.islice(left, len(free)))
-            if fresh:
-                chosen = free[: len(fresh)]
-                begun = begin(*arguments([request for _, request in fresh], chosen))
-                now = slots.replace(now, begun, np.isin(np.arange(arguments.size), chosen))
-                taken |= {place: item for place, (item, _) in zip(chosen, fresh, strict=True)}
-            if not taken:
-                return
-            done: list[int] = []
-            while len(done) < min(len(taken), -(-job.batch_size // SHARE)):
-                now, ended = advance(now, arguments.classifier)
-                told = jax.device_get(ended)
-                done = [place for place in taken if told[place]]
-            yield [taken.pop(place) for place in done], Explained(done, finish(now))
-
-    return explain_all

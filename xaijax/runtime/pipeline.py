@@ -8,10 +8,12 @@ from pathlib import Path
 
 import jax
 
+from xaijax.runtime.executor import Explained, Program
+from xaijax.runtime.input.reader import Item, read_item
 from xaijax.runtime.input.sources import Source
-from xaijax.runtime.job import Explained, Job, Program, Request
+from xaijax.runtime.job import Job, Request
 from xaijax.runtime.output.journal import Journal, Row
-from xaijax.runtime.output.writer import Item, failure_line, read_item, write_items
+from xaijax.runtime.output.writer import failure_line, write_items
 from xaijax.runtime.partition import Share
 from xaijax.runtime.prefetch import Behind, ahead
 from xaijax.runtime.progress import Teller

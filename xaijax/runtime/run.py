@@ -15,8 +15,9 @@ from xaijax.atomic_files import writing_to
 from xaijax.execution.sharding import count_devices
 from xaijax.runtime.device.roofline import Roofline, measure_roofline
 from xaijax.runtime.device.versions import package_versions
+from xaijax.runtime.executor import compile_job
 from xaijax.runtime.input.sources import Source
-from xaijax.runtime.job import Job, compile_job
+from xaijax.runtime.job import Job
 from xaijax.runtime.output.heartbeat import working_in
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.page import write_page

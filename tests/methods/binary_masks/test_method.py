@@ -10,7 +10,7 @@ from tests.conftest import CLASSES
 from tests.test_explain import assert_same_rows
 from xaijax import BinaryMasks, Classifier, Stage, Status, explain
 from xaijax.batch import Batch
-from xaijax.explain import compiled_explain
+from xaijax.execution.compiled import compiled_explain
 from xaijax.fitness import Targets
 from xaijax.genetic.square_genome import unpack_squares
 from xaijax.methods.binary_masks.constraints import normalised_confidence

@@ -18,7 +18,8 @@ from xaijax import ELIME, LIME
 from xaijax.fitness import Targets
 from xaijax.runtime.device import exported_programs
 from xaijax.runtime.device.exported_programs import traced_once
-from xaijax.runtime.job import Job, Request, compile_job
+from xaijax.runtime.executor import compile_job
+from xaijax.runtime.job import Job, Request
 
 pytestmark = pytest.mark.quick_compile
 

@@ -16,8 +16,8 @@ from xaijax.fitness import respond
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
+from xaijax.methods.options import check_option
 from xaijax.methods.pixel_based import OnPixels
-from xaijax.methods.superpixel_based import check_option
 
 _TEMPERATURE = 0.05  # of the smooth maximum
 _PIXELS = 4  # a cell in each direction where the area is measured: the mask is too smooth for more to matter

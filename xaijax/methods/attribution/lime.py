@@ -14,7 +14,8 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_segments
-from xaijax.methods.superpixel_based import OnSegments, check_option
+from xaijax.methods.options import check_option
+from xaijax.methods.superpixel_based import OnSegments
 from xaijax.methods.surrogate import ridge
 
 

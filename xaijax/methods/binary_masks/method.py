@@ -42,10 +42,10 @@ from xaijax.methods.binary_masks.stages import (
     wider_radii,
 )
 from xaijax.methods.evolving import ENDED, Evolution, EvolvingMethod
+from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front
 from xaijax.methods.pixel_based import OnPixels
 from xaijax.methods.result import conclude
-from xaijax.methods.superpixel_based import check_option
 from xaijax.sequential import map_rows
 
 

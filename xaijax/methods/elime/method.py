@@ -33,9 +33,10 @@ from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import promise
 from xaijax.methods.elime.warm_start import start_genomes
 from xaijax.methods.evolving import ENDED, Evolution, EvolvingMethod
+from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
-from xaijax.methods.superpixel_based import OnSegments, check_option
+from xaijax.methods.superpixel_based import OnSegments
 from xaijax.methods.surrogate import Layout, contributions, lay_out
 from xaijax.sequential import map_rows
 

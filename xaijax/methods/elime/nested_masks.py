@@ -7,9 +7,9 @@ from xaijax import threefry
 from xaijax.fitness import Response, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.bit_genome import complement, pack
-from xaijax.methods.one_by_one import one_by_one
 from xaijax.methods.surrogate import Layout, contributions
 from xaijax.pairwise import falling_ranks
+from xaijax.sequential import sequential_vmap
 
 NEARLY = 0.9
 """Share of the highest probability that is nearly the highest."""
@@ -59,7 +59,7 @@ def nested_masks(
         genomes = pack(place[None] <= last[:, None])
         return jnp.pad(genomes, ((0, 0), (0, archive.genomes.shape[1] - genomes.shape[1])))
 
-    masks = one_by_one(ranked_masks)(needed, key, archive, length, layout)
+    masks = sequential_vmap(ranked_masks)(needed, key, archive, length, layout)
     return complement(masks, length) if removed else masks
 
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from xaijax.fitness import Game, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.bit_genome import unpack
-from xaijax.methods.one_by_one import one_by_one
 from xaijax.methods.surrogate import Layout, predicted_log_odds
+from xaijax.sequential import sequential_vmap
 
 NEAR = 2.0
 """Log-odds below the best mask that is no larger, at which a mask counts 1/e in what is expected of others."""
@@ -47,7 +47,7 @@ def promise(
             predicted, area = -predicted, 1 - area
         return predicted - _best_within(seen.area, seen.log_odds, finite, area)
 
-    return one_by_one(above_front)(needed, archive, genomes, layout.sizes)
+    return sequential_vmap(above_front)(needed, archive, genomes, layout.sizes)
 
 
 def _best_within(areas: jax.Array, log_odds: jax.Array, finite: jax.Array, bounds: jax.Array) -> jax.Array:

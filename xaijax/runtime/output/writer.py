@@ -1,8 +1,8 @@
-"""The images of a run: read as the classifier wants them, and written as files and lines once they are explained."""
+"""Writes what was found of the images of a run, as files and lines."""
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,48 +10,14 @@ import numpy as np
 from PIL import Image
 
 from xaijax.atomic_files import sync
-from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
-from xaijax.models.preprocessing import crop_box, preprocess, resized
-from xaijax.runtime.input.decode import MAX_PIXELS, UnreadableImageError
-from xaijax.runtime.input.sources import Identity, Source
-from xaijax.runtime.job import Job, Request
+from xaijax.runtime.input.decode import UnreadableImageError
+from xaijax.runtime.input.reader import Item
+from xaijax.runtime.input.sources import Identity
+from xaijax.runtime.job import Job
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.packed_shards import pack
-from xaijax.runtime.output.result_files import Box, file_stem, kept_box, result_row, write_files
-
-NOBODY = Identity()
-"""Of an image that could not be read, and of whose file nothing is known."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """An image of a run, read, or the reason why it could not be."""
-
-    index: int
-    source: Source
-    identity: Identity = NOBODY
-    size: tuple[int, int] = (0, 0)
-    crop: Box = (0, 0, 0, 0)
-    request: Request | None = None
-    error: str = ""
-
-
-def read_item(numbered: tuple[int, Source], classifier: Classifier, targets: Mapping[str, int]) -> Item:
-    """Reads a numbered image; what cannot be read is an item with an error."""
-    index, source = numbered
-    try:
-        image, identity = source.read(classifier.channels)
-        width, height = image.size if classifier.resize is None else resized(image.size, classifier.resize)
-        if width * height > MAX_PIXELS:
-            raise UnreadableImageError(
-                f"{source.stem} of {image.width}x{image.height} pixels would be one of {width}x{height}; crop it first."
-            )
-    except (UnreadableImageError, OSError) as error:
-        return Item(index, source, source.identify(by_content=False), error=str(error))
-    target = None if source.target is None else targets[source.target]
-    request = Request(preprocess(image, classifier), target, source.id)
-    return Item(index, source, identity, image.size, crop_box(image.size, classifier), request)
+from xaijax.runtime.output.result_files import file_stem, kept_box, result_row, write_files
 
 
 def write_items(

@@ -20,8 +20,9 @@ import jax
 from xaijax.atomic_files import writing_to
 from xaijax.runtime.device.compilation_cache import keep_compiled
 from xaijax.runtime.device.cpu_devices import use_all_cores
+from xaijax.runtime.executor import compile_job
 from xaijax.runtime.input.sources import Source
-from xaijax.runtime.job import Job, compile_job
+from xaijax.runtime.job import Job
 from xaijax.runtime.layout import RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import check_settings, read_record

@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import CLASSES, mean_logits
 from xaijax import LIME, Classifier, Grid, explain
-from xaijax.execution import compiled
-from xaijax.execution.compiled import Programs, memory_maps
+from xaijax.execution import program_store
+from xaijax.execution.program_store import Programs, memory_maps
 
 pytestmark = pytest.mark.quick_compile
 
@@ -103,7 +103,7 @@ def test_distinct_searches_of_one_process_hold_boundedly_many_maps(toy_classifie
     gc.collect()
     before = memory_maps()[0]
     room = 800  # a search of this file takes some hundreds
-    programs = Programs(lambda: (max(memory_maps()[0] - before, 0), int(room / compiled.SHARE)))
+    programs = Programs(lambda: (max(memory_maps()[0] - before, 0), int(room / program_store.SHARE)))
     monkeypatch.setattr(sys.modules["xaijax.explain"], "call_compiled", programs)
     most, kept = 0, 0
     for number in range(8):
