@@ -92,7 +92,7 @@ def watch_explain(arguments: Iterable[Any], *, every: float = 1.0, **environment
     """
     start = time.perf_counter()
     process = _start_explain([*arguments, "--log-json"], environment)
-    told = _Told(process.stderr)
+    told = WorkerStats(process.stderr)
     samples = []
     while True:
         try:
@@ -137,7 +137,7 @@ def _command(module: str, arguments: Iterable[Any]) -> Sequence[str]:
     return [sys.executable, "-m", module, *map(str, arguments)]
 
 
-class _Told:
+class WorkerStats:
     """What a process says on its standard error, read in a thread; `images` is the last progress in it."""
 
     def __init__(self, stream: IO[str] | None) -> None:

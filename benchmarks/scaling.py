@@ -20,7 +20,7 @@ import tyro
 from benchmarks.photographs import choose_photographs, weights_option
 from benchmarks.processes import run_explain
 from benchmarks.record import plain_options, write_record
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 
 SIMULATED = "--xla_force_host_platform_device_count"
 KINDS = ("masks", "scores")
@@ -90,7 +90,7 @@ def work_of_each(out: Path, processes: int, block: int) -> list[dict[str, Any]]:
     told = record.get("processes", [record])
     found = []
     for index in range(processes):
-        share = Share(index, processes, block)
+        share = Partition(index, processes, block)
         own = [row for place, row in enumerate(rows) if share.has(place)]
         of_share = {"share_images": len(own), "share_evaluations": sum(row.get("evaluations", 0) for row in own)}
         mine = [each for each in told if each.get("process", {"index": 0})["index"] == index]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xaijax import Classifier
-from xaijax.evaluation import Look, Scenario, evaluate, micro_batch_size
+from xaijax.evaluation import Readout, Scenario, evaluate, micro_batch_size
 from xaijax.masks.segmentation import Grid
 from xaijax.masks.superpixels import decode
 
@@ -20,7 +20,7 @@ NEW = RANDOM.random((BATCH, POPULATION)) < 0.6
 NEW[0, 0] = False  # where a padded place would write if it were not dropped
 ALL = np.ones((BATCH, POPULATION), bool)
 
-evaluated = jax.jit(evaluate, static_argnums=1, static_argnames=("micro_batch", "look"))
+evaluated = jax.jit(evaluate, static_argnums=1, static_argnames=("micro_batch", "readout"))
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def has_probability(response):
 def test_inverses_are_looked_at_where_they_are_asked_for_and_only_there(toy_classifier, scenario):
     run = functools.partial(evaluated, toy_classifier, decode, scenario, micro_batch=4)
     plain, inverted = run(GENOMES, NEW, TARGETS), run(~GENOMES, NEW, TARGETS)
-    both = run(GENOMES, NEW, TARGETS, look=Look(again=has_probability))
+    both = run(GENOMES, NEW, TARGETS, readout=Readout(needs_inverse=has_probability))
     jax.tree.map(np.testing.assert_array_equal, both.mask, plain)
     wanted = np.asarray(has_probability(plain)) & NEW
     assert 0 < wanted.sum() < NEW.sum()
@@ -121,8 +121,8 @@ def test_inverses_fill_the_micro_batches_that_masks_leave(scenario):
     for count, expected in ((1, 2), (3, 2), (4, 2), (6, 3)):
         new = (np.arange(BATCH * POPULATION) < count).reshape(BATCH, POPULATION)
         first_class = np.zeros(BATCH, np.int32)
-        look = Look(again=has_probability)
-        evaluated(classifier, decode, scenario, GENOMES, new, first_class, micro_batch=4, look=look)
+        look = Readout(needs_inverse=has_probability)
+        evaluated(classifier, decode, scenario, GENOMES, new, first_class, micro_batch=4, readout=look)
         jax.effects_barrier()
         assert passes == [4] * expected, f"{count} masks and as many inverses"
         passes.clear()

@@ -11,7 +11,7 @@ LOGITS = np.random.default_rng(0).normal(0, 3, (6, 4)).astype(np.float32)
 TARGETS = np.array([0, 1, 2, 3, -1, -1], np.int32)
 AREAS = np.linspace(0, 1, 6, dtype=np.float32)
 
-answer = jax.jit(lambda classifier, logits, targets, areas: respond(classifier, logits, Targets.of(targets), areas))
+respond_to = jax.jit(lambda classifier, logits, targets, areas: respond(classifier, logits, Targets.of(targets), areas))
 
 
 def classifier(activation, num_classes=4):
@@ -29,7 +29,7 @@ def chosen(table):
 
 
 def test_softmax():
-    response = answer(classifier("softmax"), LOGITS, TARGETS, AREAS)
+    response = respond_to(classifier("softmax"), LOGITS, TARGETS, AREAS)
     exponentials = np.exp(LOGITS.astype(np.float64))
     probability = chosen(exponentials / exponentials.sum(axis=1, keepdims=True))
     np.testing.assert_allclose(response.probability, probability, rtol=1e-5)
@@ -40,12 +40,12 @@ def test_softmax():
 
 def test_log_odds_keep_apart_what_probabilities_round_to_one():
     logits = np.array([[60, 0, 0, 0], [40, 0, 0, 0], [-60, 0, 0, 0]], np.float32)
-    response = answer(classifier("softmax"), logits, np.zeros(3, np.int32), np.ones(3, np.float32))
+    response = respond_to(classifier("softmax"), logits, np.zeros(3, np.int32), np.ones(3, np.float32))
     np.testing.assert_allclose(response.log_odds, logits[:, 0] - np.log(3), rtol=1e-6)
 
 
 def test_sigmoid_of_several_labels():
-    response = answer(classifier("sigmoid"), LOGITS, TARGETS, AREAS)
+    response = respond_to(classifier("sigmoid"), LOGITS, TARGETS, AREAS)
     np.testing.assert_array_equal(response.log_odds, chosen(LOGITS))
     np.testing.assert_allclose(response.probability, 1 / (1 + np.exp(-chosen(LOGITS).astype(np.float64))), rtol=1e-5)
     np.testing.assert_array_equal(response.predicted, LOGITS.argmax(axis=1))
@@ -54,7 +54,7 @@ def test_sigmoid_of_several_labels():
 def test_sigmoid_of_one_logit_has_the_classes_no_and_yes():
     logits = np.array([[2.0], [2.0], [2.0], [-3.0]], np.float32)
     targets = np.array([1, 0, -1, -1], np.int32)
-    response = answer(classifier("sigmoid", 1), logits, targets, AREAS[:4])
+    response = respond_to(classifier("sigmoid", 1), logits, targets, AREAS[:4])
     yes = 1 / (1 + np.exp(-2.0))
     np.testing.assert_array_equal(response.predicted, [1, 1, 1, 0])
     np.testing.assert_allclose(response.probability, [yes, 1 - yes, yes, 1 / (1 + np.exp(-3.0))], rtol=1e-6)
@@ -64,8 +64,8 @@ def test_sigmoid_of_one_logit_has_the_classes_no_and_yes():
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_one_class_against_another_is_its_share_of_the_two(activation):
     against = np.array([1, -1, 0, 0, 1, 2], np.int32)
-    response = respond(classifier(activation), LOGITS, Targets(explained=TARGETS, against=against), AREAS)
-    plain = answer(classifier(activation), LOGITS, TARGETS, AREAS)
+    response = respond_to(classifier(activation), LOGITS, Targets(explained=TARGETS, against=against), AREAS)
+    plain = respond_to(classifier(activation), LOGITS, TARGETS, AREAS)
     logits = LOGITS.astype(np.float64)
     # What a softmax divides by does not change a share.
     probability = np.exp(logits) if activation == "softmax" else 1 / (1 + np.exp(-logits))
@@ -78,11 +78,11 @@ def test_one_class_against_another_is_its_share_of_the_two(activation):
 
 def test_logits_of_another_number_of_classes_are_refused():
     with pytest.raises(ValueError, match="returned 4 logits an image but num_classes is 5"):
-        answer(classifier("softmax", 5), LOGITS, TARGETS, AREAS)
+        respond_to(classifier("softmax", 5), LOGITS, TARGETS, AREAS)
 
 
 def test_the_deletion_game_sees_what_is_lost():
-    response = answer(classifier("softmax"), LOGITS, TARGETS, AREAS)
+    response = respond_to(classifier("softmax"), LOGITS, TARGETS, AREAS)
     lost = in_game("deletion", response)
     np.testing.assert_allclose(lost.probability, 1 - response.probability, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(lost.area, 1 - response.area)
@@ -94,13 +94,13 @@ def test_the_deletion_game_sees_what_is_lost():
 def test_logits_that_are_not_finite_cost_their_own_row_only(activation, bad):
     logits = LOGITS.copy()
     logits[1, 3] = bad  # not the class explained
-    response = answer(classifier(activation), logits, TARGETS, AREAS)
+    response = respond_to(classifier(activation), logits, TARGETS, AREAS)
     np.testing.assert_array_equal(np.isnan(response.log_odds), np.arange(6) == 1)
     np.testing.assert_array_equal(np.isnan(response.probability), np.arange(6) == 1)
 
 
 def test_an_archive_can_hold_responses():
-    response = answer(classifier("softmax"), LOGITS, TARGETS, AREAS)
+    response = respond_to(classifier("softmax"), LOGITS, TARGETS, AREAS)
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), response)
     assert shapes == RESPONSE
 

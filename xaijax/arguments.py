@@ -74,7 +74,9 @@ def parse_top(targets: Any) -> int | None:
     return int(top[1]) if top else None
 
 
-def find_targets(targets: Any, against: Any, classifier: Classifier, images: Any, micro_batch: int) -> tuple[Any, Any]:
+def resolve_targets(
+    targets: Any, against: Any, classifier: Classifier, images: Any, micro_batch: int
+) -> tuple[Any, Any]:
     """Returns the classes to explain, and those that they are told from, `[B K]` int32 each; see `explain`.
 
     Raises:
@@ -116,7 +118,7 @@ def find_targets(targets: Any, against: Any, classifier: Classifier, images: Any
 
 
 def check_contrast(explained: np.ndarray, others: np.ndarray) -> None:
-    """Raises ValueError where a class would be told from itself; the arguments are what `find_targets` returns."""
+    """Raises ValueError where a class would be told from itself; the arguments are what `resolve_targets` returns."""
     for row in np.flatnonzero(explained == others):
         if others[row] >= 0:
             raise ValueError(

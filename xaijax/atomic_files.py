@@ -31,7 +31,7 @@ def is_part(name: str, but_of: Collection[str] = ()) -> bool:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it.
 
     Args:
@@ -50,9 +50,9 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         _sync(path.parent)
 
 
-def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Writes a whole file, or nothing; see `whole_file`."""
-    with whole_file(path, durable=durable) as file:
+def atomic_write(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Writes a whole file, or nothing; see `atomic_file`."""
+    with atomic_file(path, durable=durable) as file:
         file.write(content)
 
 
@@ -133,12 +133,12 @@ def json_text(value: Any) -> bytes:
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     """Writes JSON, indented."""
-    write_whole(path, json_text(value), durable=durable)
+    atomic_write(path, json_text(value), durable=durable)
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
     """Writes a picture in the format that the suffix names."""
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         picture.save(file, Image.registered_extensions()[path.suffix])
 
 
@@ -151,4 +151,4 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Writes an array as `.npy`."""
     buffer = io.BytesIO()
     np.save(buffer, array)
-    write_whole(path, buffer.getvalue())
+    atomic_write(path, buffer.getvalue())

@@ -16,7 +16,7 @@ class Batch:
 
     images: jax.Array  # [B, H, W, C] uint8, or float32 in [0, 1]
     targets: Targets  # [R]
-    active: jax.Array  # [R] bool, False for places that hold no image
+    active: jax.Array  # [R] bool, False for slots that hold no image
     source: jax.Array | None = None  # [R] int32, the image of each row; None for one row an image, in their order
     labels: jax.Array | None = None  # [B, H, W] int32 in [0, H W), label maps; None segments on the device
     background: jax.Array | None = None  # [B, H, W, C] float32 in [0, 1], what stands where a mask is 0
@@ -29,7 +29,7 @@ class Batch:
 
     @property
     def has_image(self) -> jax.Array:
-        """Which places hold an image that is to be explained, `[B]` bool."""
+        """Which slots hold an image that is to be explained, `[B]` bool."""
         return jnp.any(self.active.reshape(len(self.images), -1), axis=1)
 
     def of_rows(self, tree: Any) -> Any:

@@ -23,7 +23,7 @@ class Scenario:
     images: jax.Array  # [B, H, W, C] uint8, or float in [0, 1]
     fills: jax.Array  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W
     contexts: Any  # pytree of [B, ...], what `decode` needs of an image
-    references: Any = ()  # pytree of [B, ...], what the answers about an image are compared with
+    references: Any = ()  # pytree of [B, ...], what the responses to an image are compared with
 
 
 def read_response(
@@ -34,7 +34,7 @@ def read_response(
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class Readout:
     """What is read off a forward pass on a masked image; hashable.
 
     Attributes:
@@ -42,24 +42,24 @@ class Look:
             to be known of them, a pytree of `[N]`.
         values: pytree of `jax.ShapeDtypeStruct`, what it returns of one.
         taps: the activations that it reads.
-        again: maps what was read to `[N]` bool, the masks whose inverse is looked at too; None for none.
+        needs_inverse: maps what was read to `[N]` bool, the masks whose inverse is evaluated too; None for none.
     """
 
     read: Callable[..., Any] = read_response
     values: Any = RESPONSE
     taps: tuple[str, ...] = ()
-    again: Callable[[Any], jax.Array] | None = None
+    needs_inverse: Callable[[Any], jax.Array] | None = None
 
 
-LOOK = Look()
-"""The look of a method that needs no more than the response."""
+RESPONSE_READOUT = Readout()
+"""The readout of a method that needs no more than the response."""
 
 
 @chex.dataclass(frozen=True)
 class BothSides:
     """What is read off an image masked by a mask, and by its inverse; leading axes for more."""
 
-    mask: Any  # see `Look.read`
+    mask: Any  # see `Readout.read`
     inverse: Any  # zeros where it was not looked at
     is_inverted: jax.Array  # [] bool, whether it was
 
@@ -95,7 +95,7 @@ def evaluate(
     targets: Targets | jax.Array,
     *,
     micro_batch: int,
-    look: Look = LOOK,
+    readout: Readout = RESPONSE_READOUT,
 ) -> Any:
     """Evaluates the new genomes of a batch of images.
 
@@ -110,58 +110,58 @@ def evaluate(
         new: `[B, P]` bool, the pairs to evaluate.
         targets: `[B]`, the classes asked about: `Targets`, or int32 classes, -1 for the predicted one.
         micro_batch: pairs a forward pass.
-        look: what to read off a forward pass.
+        readout: what to read off a forward pass.
 
     Returns:
         What was read, a pytree of `[B, P]` (`Response` by default), zeros where not new; `BothSides` of it where the
-        look asks for inverses.
+        readout asks for inverses.
     """
     batch, population = new.shape
     if not isinstance(targets, Targets):
         targets = Targets.of(targets)
     scenario = accompany(scenario)
     pairs = batch * population
-    sides = 1 if look.again is None else 2
-    places = sides * pairs  # of what is read: of the masks, then of the inverses
-    # The queue lists the places to fill; past its end stand places that are dropped on writing.
-    queue = jnp.sort(jnp.where(new.reshape(-1), jnp.arange(pairs, dtype=jnp.int32), places))
-    queue = jnp.pad(queue, (0, places - pairs + micro_batch), constant_values=places)
+    sides = 1 if readout.needs_inverse is None else 2
+    entries = sides * pairs  # of what is read: of the masks, then of the inverses
+    # The queue lists the entries to fill; past its end stand entries that are dropped on writing.
+    queue = jnp.sort(jnp.where(new.reshape(-1), jnp.arange(pairs, dtype=jnp.int32), entries))
+    queue = jnp.pad(queue, (0, entries - pairs + micro_batch), constant_values=entries)
     flat = jax.tree.map(lambda leaf: leaf.reshape(pairs, *leaf.shape[2:]), genomes)
 
     def step(carry: tuple[jax.Array, jax.Array, jax.Array, Any]) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
-        start, count, queue, answers = carry
-        place = jax.lax.dynamic_slice(queue, (start,), (micro_batch,))
-        is_inverse = place >= pairs
-        pair = jnp.minimum(jnp.where(is_inverse, place - pairs, place), pairs - 1)
+        start, count, queue, responses = carry
+        entry = jax.lax.dynamic_slice(queue, (start,), (micro_batch,))
+        is_inverse = entry >= pairs
+        pair = jnp.minimum(jnp.where(is_inverse, entry - pairs, entry), pairs - 1)
         image = pair // population
         of_pair = jax.tree.map(lambda leaf: leaf[pair], flat)
         shown, asked = jax.tree.map(lambda leaf: leaf[image], (scenario, targets))
-        answer = _answer(classifier, decode, look, of_pair, shown, asked, is_inverse)
-        answers = jax.tree.map(lambda old, value: old.at[place].set(value, mode="drop"), answers, answer)
+        response = _respond(classifier, decode, readout, of_pair, shown, asked, is_inverse)
+        responses = jax.tree.map(lambda old, value: old.at[entry].set(value, mode="drop"), responses, response)
         start = jnp.minimum(start + micro_batch, count)
-        if look.again is not None:
-            follows = look.again(answer) & (place < pairs)
+        if readout.needs_inverse is not None:
+            follows = readout.needs_inverse(response) & (entry < pairs)
             end = jnp.where(follows, count + jnp.cumsum(follows, dtype=jnp.int32) - 1, len(queue))
             queue = queue.at[end].set(pairs + pair, mode="drop")
             count = count + jnp.sum(follows, dtype=jnp.int32)
-        return start, count, queue, answers
+        return start, count, queue, responses
 
-    nothing = jax.tree.map(lambda value: jnp.zeros((places,), value.dtype), look.values)
+    nothing = jax.tree.map(lambda value: jnp.zeros((entries,), value.dtype), readout.values)
     first = (jnp.int32(0), jnp.sum(new, dtype=jnp.int32), queue, nothing)
-    _, _, _, answers = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
-    if look.again is None:
-        return jax.tree.map(lambda answer: answer.reshape(batch, population), answers)
+    _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
+    if readout.needs_inverse is None:
+        return jax.tree.map(lambda response: response.reshape(batch, population), responses)
     mask, inverse = (
-        jax.tree.map(lambda answer, side=side: answer.reshape(sides, batch, population)[side], answers)
+        jax.tree.map(lambda response, side=side: response.reshape(sides, batch, population)[side], responses)
         for side in range(sides)
     )
-    return BothSides(mask=mask, inverse=inverse, is_inverted=new & look.again(mask))
+    return BothSides(mask=mask, inverse=inverse, is_inverted=new & readout.needs_inverse(mask))
 
 
-def _answer(
+def _respond(
     classifier: Classifier,
     decode: Decode,
-    look: Look,
+    readout: Readout,
     genomes: Any,
     scenario: Scenario,
     targets: Targets,
@@ -170,14 +170,14 @@ def _answer(
     """Runs one micro-batch; all its arguments have the pairs as leading axis."""
     with jax.named_scope("decode"):
         masks = jax.vmap(decode)(scenario.contexts, genomes)
-        if look.again is not None:
+        if readout.needs_inverse is not None:
             masks = masks ^ is_inverse[:, None, None]
     with jax.named_scope("fill"):
         masked = blend(masks[..., None], to_unit_range(scenario.images), scenario.fills)
     with jax.named_scope("forward"):
-        logits, activations = classifier.apply(classifier.params, masked, look.taps)
+        logits, activations = classifier.apply(classifier.params, masked, readout.taps)
     areas = jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
-    return look.read(classifier, logits, activations, scenario.references, targets, areas)
+    return readout.read(classifier, logits, activations, scenario.references, targets, areas)
 
 
 def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:

@@ -12,8 +12,8 @@ from xaijax.arguments import (
     check_images,
     check_segments,
     check_start,
-    find_targets,
     name_images,
+    resolve_targets,
 )
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
@@ -94,7 +94,7 @@ def explain(
         micro_batch = micro_batch_size(tuple(shape), jax.default_backend())
     elif micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
-    explained, others = find_targets(targets, against, classifier, images, micro_batch)
+    explained, others = resolve_targets(targets, against, classifier, images, micro_batch)
     check_contrast(explained, others)
     if start is not None and not isinstance(method, ELIME):
         raise ValueError(

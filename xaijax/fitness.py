@@ -12,7 +12,7 @@ from xaijax.classifier import Classifier
 
 @chex.dataclass(frozen=True)
 class Response:
-    """What the classifier answers to one masked image; leading axes for more."""
+    """The classifier's response to one masked image; leading axes for more."""
 
     log_odds: jax.Array  # [] float32, log(p / (1 - p)) of the class explained, or log(p / q) against a class of
     # probability q; NaN where the logits are not finite
@@ -52,7 +52,7 @@ RESPONSE = Response(**_SHAPES)
 
 
 def respond(classifier: Classifier, logits: jax.Array, targets: Targets, areas: jax.Array) -> Response:
-    """Reads the classifier's answer off its logits.
+    """Reads the classifier's response off its logits.
 
     Args:
         classifier: whose `activation` says what the logits mean.

@@ -19,7 +19,7 @@ def running_count(flags: jax.Array) -> jax.Array:
 
 
 def falling_ranks(values: jax.Array) -> jax.Array:
-    """Returns the place of each of `[N]` float32 in falling order, ties in their order, `[N]` int32; none is NaN."""
+    """Returns the rank of each of `[N]` float32 in falling order, ties in their order, `[N]` int32; none is NaN."""
     mine, other = values[:, None], values[None]
     is_before = (other > mine) | ((other == mine) & ~_up_to(len(values)).T)
     return jnp.sum(is_before, axis=1, dtype=jnp.int32)

@@ -1,4 +1,4 @@
-"""What all sides share: the subjects, the contestants, and what these answer.
+"""What all sides share: the subjects, the contestants, and what these response.
 
 It is NumPy alone, so that a process can hold one side. A contestant is a method with its settings. It is asked for the
 same class of the same photograph as all others, and given the same segments where it takes any.

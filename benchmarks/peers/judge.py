@@ -22,7 +22,7 @@ SHARE = 0.9
 
 
 def judge(
-    classifier: xaijax.Classifier, subject: Subject, answer: Answer, *, steps: int, fills: tuple[str, ...]
+    classifier: xaijax.Classifier, subject: Subject, response: Answer, *, steps: int, fills: tuple[str, ...]
 ) -> dict[str, Any]:
     """Returns the metrics of a map.
 
@@ -30,7 +30,7 @@ def judge(
     15 pixels beside the object at most; the overlap is that of as many highest scores as the object has pixels, so
     that all maps are judged at one area. Both are None where nobody said where the object is.
     """
-    images, scores, targets = subject.pixels[None], answer.score[None], np.array([subject.target])
+    images, scores, targets = subject.pixels[None], response.score[None], np.array([subject.target])
     found: dict[str, Any] = {}
     for fill in fills:
         filled = np.asarray(make_plain_fills(fill, to_unit_range(images), mean=classifier.mean))

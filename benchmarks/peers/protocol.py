@@ -49,13 +49,13 @@ class Protocol:
             seconds = timed(contestant.prepare, subject)[1]
             self._journal.once(lambda: {"seconds": round(seconds, 3)}, kind="first call", **contestant.key)
             self._ready.add(name)
-        answer: Any
-        answer, seconds = timed(contestant.explain, subject)
-        judged = judge(self._classifier, subject, answer, steps=self._options.steps, fills=self._options.judged_by)
+        response: Any
+        response, seconds = timed(contestant.explain, subject)
+        judged = judge(self._classifier, subject, response, steps=self._options.steps, fills=self._options.judged_by)
         told: Row = {"side": contestant.side, "settings": contestant.settings, "by_gradient": contestant.by_gradient}
-        told |= {"seconds": round(seconds, 4), "passes": answer.passes, "probability": round(subject.probability, 6)}
-        if answer.mask and np.isfinite(answer.mask).all():
-            told |= {"mask_area": round(answer.mask[0], 6), "mask_probability": round(answer.mask[1], 6)}
+        told |= {"seconds": round(seconds, 4), "passes": response.passes, "probability": round(subject.probability, 6)}
+        if response.mask and np.isfinite(response.mask).all():
+            told |= {"mask_area": round(response.mask[0], 6), "mask_probability": round(response.mask[1], 6)}
         return told | judged
 
 

@@ -9,7 +9,7 @@ import yaml  # comes with Flax
 
 from xaijax.cli.main import main
 from xaijax.cli.options import LAUNCH
-from xaijax.runtime.partition import find_share
+from xaijax.runtime.partition import find_partition
 
 RECORDER = """#!/bin/bash
 printf '%s\\n' "$@" > "$RECORDED"
@@ -70,7 +70,7 @@ def share(arguments, environment):
     """Returns number and count of the process that these arguments start."""
     processes, index = option(arguments, "--processes"), option(arguments, "--process-index")
     count = processes if processes == "auto" else int(processes)
-    found = find_share(None if index is None else int(index), count, environment=environment)
+    found = find_partition(None if index is None else int(index), count, environment=environment)
     return found.index, found.count
 
 

@@ -145,7 +145,7 @@ def test_an_error_of_the_program_has_an_exit_code_of_its_own(capsys, monkeypatch
 
 def test_a_folder_in_which_another_process_works_has_an_exit_code_of_its_own(photos, tmp_path, capsys, monkeypatch):
     @contextlib.contextmanager
-    def in_use(folder, share):
+    def in_use(folder, partition):
         raise FolderInUseError("another process is at work; wait for it.")
         yield
 

@@ -1,4 +1,4 @@
-"""Searches that the host drives: the same answers as the compiled loop, with progress and with black boxes."""
+"""Searches that the host drives: the same responses as the compiled loop, with progress and with black boxes."""
 
 import itertools
 

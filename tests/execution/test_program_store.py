@@ -103,7 +103,7 @@ def test_distinct_searches_of_one_process_hold_boundedly_many_maps(toy_classifie
     gc.collect()
     before = memory_maps()[0]
     room = 800  # a search of this file takes some hundreds
-    programs = Programs(lambda: (max(memory_maps()[0] - before, 0), int(room / program_store.SHARE)))
+    programs = Programs(lambda: (max(memory_maps()[0] - before, 0), int(room / program_store.KEPT_SHARE)))
     monkeypatch.setattr(sys.modules["xaijax.explain"], "call_compiled", programs)
     most, kept = 0, 0
     for number in range(8):

@@ -36,7 +36,7 @@ def test_no_key_is_consumed_twice():
         crossover=lambda key, mothers, fathers, space: note("crossover", key, mothers),
         mutation=lambda key, genomes, space: note("mutation", key, genomes),
         guide=lambda key, archive, space, needed, context: note("guide", key, jnp.full((1, 1), 9, jnp.uint32)),
-        promise=lambda archive, genomes, needed, context: jnp.zeros((len(genomes),)),
+        preselection=lambda archive, genomes, needed, context: jnp.zeros((len(genomes),)),
         brood=2,
         retries=2,
         fitness=lambda values: values,

@@ -5,12 +5,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xaijax.genetic.pareto import crowded_preference, crowding_distance, front_ranks, hypervolume
+from xaijax.genetic.pareto import crowded_preference, crowding_distance, front_hypervolume, front_ranks
 
 ranked = jax.jit(front_ranks)
 crowded = jax.jit(crowding_distance)
 preferred = jax.jit(crowded_preference)
-covered = jax.jit(hypervolume, static_argnums=1)
+covered = jax.jit(front_hypervolume, static_argnums=1)
 
 # Few values, so that ties are common.
 points = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=12, max_size=12)

@@ -1,6 +1,6 @@
 """The search: a mixed batch in one compiled loop, and each of its images replayed alone in plain Python.
 
-Every image looks for a hidden genome; its evaluation counts the genes that agree, so that answers are exact.
+Every image looks for a hidden genome; its evaluation counts the genes that agree, so that responses are exact.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from xaijax.genetic import search
 from xaijax.genetic.bit_genome import pack, unpack
 from xaijax.genetic.crossover import uniform
 from xaijax.genetic.mutation import bit_flip
-from xaijax.genetic.search import ENDED, EXHAUSTED, RUNNING, SPENT, STALLED, SearchState
+from xaijax.genetic.search import EXHAUSTED, GENERATION_LIMIT, RUNNING, SPENT, STALLED, SearchState
 from xaijax.genetic.selection import tournament
 
 SETTINGS = search.Settings(
@@ -81,12 +81,12 @@ evaluate_generation = jax.jit(of_generation)
 def replay(image):
     state = init(SETTINGS, KEYS[image], LENGTHS[image], ACTIVE[image])
     states, evaluated = [state], []
-    while state.ended == RUNNING:
+    while state.stop_reason == RUNNING:
         state, genomes = ask(SETTINGS, state)
-        answers = np.array(evaluate_generation(genomes, RIVAL[image], LOSING[image], LENGTHS[image]))
-        answers[~np.asarray(state.new)] = 1e9  # what nobody may read
+        responses = np.array(evaluate_generation(genomes, RIVAL[image], LOSING[image], LENGTHS[image]))
+        responses[~np.asarray(state.new)] = 1e9  # what nobody may read
         evaluated += [int(low) | int(high) << 32 for low, high in np.asarray(genomes)[np.asarray(state.new)]]
-        state = tell(SETTINGS, state, answers)
+        state = tell(SETTINGS, state, responses)
         states.append(state)
     return states, evaluated
 
@@ -104,7 +104,9 @@ def test_a_mixed_batch_gives_each_image_what_it_gets_alone(final, replays):
 
 
 def test_each_search_ends_for_its_own_reason(final):
-    np.testing.assert_array_equal(final.ended, [SPENT, EXHAUSTED, ENDED, EXHAUSTED, SPENT, SPENT, ENDED])
+    np.testing.assert_array_equal(
+        final.stop_reason, [SPENT, EXHAUSTED, GENERATION_LIMIT, EXHAUSTED, SPENT, SPENT, GENERATION_LIMIT]
+    )
     assert int(final.archive.count[EMPTY_PLACE]) == 0
 
 
@@ -158,8 +160,8 @@ def test_an_ended_search_does_not_change(replays):
     ended = replays[SHORT][0][-1]
     state, _ = ask(SETTINGS, ended)
     assert not state.new.any()
-    answers = np.full((SETTINGS.population,), 7, np.float32)
-    told = tell(SETTINGS, state, answers)
+    responses = np.full((SETTINGS.population,), 7, np.float32)
+    told = tell(SETTINGS, state, responses)
     for before, after in zip(leaves(ended), leaves(told), strict=True):
         np.testing.assert_array_equal(before, after)
 
@@ -221,7 +223,7 @@ def test_the_most_promising_of_a_brood_is_evaluated():
     def lowest(archive, genomes, needed, context):
         return -genomes[:, 0].astype(jnp.float32)
 
-    plain, screened = (dataclasses.replace(SETTINGS, promise=lowest, brood=brood) for brood in (1, 8))
+    plain, screened = (dataclasses.replace(SETTINGS, preselection=lowest, brood=brood) for brood in (1, 8))
     first, second = (
         np.median([np.median(genomes[:, 0]) for _, genomes in generations(settings, LONG, 4)[2:]])
         for settings in (plain, screened)
@@ -249,7 +251,7 @@ def test_a_guide_sees_the_archive_and_the_context():
 
 
 def test_what_a_search_does_where_it_is_not_told():
-    assert SETTINGS.patience is SETTINGS.goal is SETTINGS.passes is SETTINGS.guide is SETTINGS.promise is None
+    assert SETTINGS.patience is SETTINGS.goal is SETTINGS.passes is SETTINGS.guide is SETTINGS.preselection is None
     assert (SETTINGS.most_passes, SETTINGS.designed, SETTINGS.brood, SETTINGS.retries) == (1, 1, 1, 3)
     assert not SETTINGS.foldover
 
@@ -268,12 +270,12 @@ def test_patience_is_the_number_of_generations_of_children_without_gain(worth, g
     settings = dataclasses.replace(SETTINGS, population=4, elites=1, designed=2, patience=3)
     state = init(settings, KEYS[LONG], LENGTHS[LONG], True)
     for number, value in enumerate(worth):
-        assert state.ended == RUNNING, f"before generation {number}"
+        assert state.stop_reason == RUNNING, f"before generation {number}"
         state, _ = ask(settings, state)
         state = tell(settings, state, np.full(4, value, np.float32))
         if state.generation == generations:
             break
-    assert state.ended == STALLED
+    assert state.stop_reason == STALLED
     assert state.generation == generations
 
 
@@ -282,17 +284,17 @@ def test_long_genomes_which_are_hashed_are_told_apart_as_short_ones_are():
     hidden = np.random.default_rng(1).random(160) < 0.5
     state, evaluated = init(settings, KEYS[LONG], jnp.int32(160), True), []
     agreement = jax.jit(lambda genomes: jnp.sum(unpack(genomes, 160) == hidden[None], axis=1, dtype=jnp.float32))
-    while state.ended == RUNNING:
+    while state.stop_reason == RUNNING:
         state, genomes = ask(settings, state)
         evaluated += [tuple(genome) for genome in np.asarray(genomes)[np.asarray(state.new)].tolist()]
-        answers = np.where(state.new, agreement(genomes), 1e9).astype(np.float32)  # what nobody may read
-        state = tell(settings, state, answers)
+        responses = np.where(state.new, agreement(genomes), 1e9).astype(np.float32)  # what nobody may read
+        state = tell(settings, state, responses)
         if state.generation > 1:
             np.testing.assert_array_equal(state.fitness, agreement(state.population))
             np.testing.assert_array_equal(state.history[state.generation - 2], state.fitness[0])
             best = state.archive.genomes[state.champions[state.generation - 2]]
             np.testing.assert_array_equal(best, state.population[0])
-    assert state.ended == SPENT
+    assert state.stop_reason == SPENT
     assert len(set(evaluated)) == len(evaluated) == 400
     np.testing.assert_array_equal(state.archive.genomes, np.array(evaluated, np.uint32))
     assert not np.any(state.archive.genomes[:, 5])

@@ -56,8 +56,8 @@ def test_the_front_holds_the_first_of_the_masks_that_no_other_beats(masks):
 @pytest.mark.parametrize(("size", "expected"), [(10, range(10)), (4, [0, 3, 6, 9]), (2, [0, 9]), (1, [0])])
 def test_of_a_larger_front_evenly_spread_masks_are_told(size, expected):
     order = np.random.default_rng(0).permutation(10)
-    answers = response(order.astype(float) - 5, (order + 1) / 16)  # all on the front, in any order
-    front = make_front(order.astype(np.uint32)[:, None], answers, np.ones(10, bool), size=size)
+    responses = response(order.astype(float) - 5, (order + 1) / 16)  # all on the front, in any order
+    front = make_front(order.astype(np.uint32)[:, None], responses, np.ones(10, bool), size=size)
     np.testing.assert_array_equal(front.genome[:, 0], expected)
 
 
@@ -77,8 +77,8 @@ def test_the_smallest_mask_that_keeps_enough_is_picked_or_else_the_most_probable
 
 
 def test_masks_of_no_probability_are_picked_rather_than_what_is_no_mask():
-    answers = response([-200.0, -200.0, -200.0, -200.0], [0.25, 0.5, 0.5, 0.75])
-    index, is_kept = smallest_of(answers, np.array([False, False, True, True]), np.float32(0.5))
+    responses = response([-200.0, -200.0, -200.0, -200.0], [0.25, 0.5, 0.5, 0.75])
+    index, is_kept = smallest_of(responses, np.array([False, False, True, True]), np.float32(0.5))
     assert index == 2
     assert not is_kept
 

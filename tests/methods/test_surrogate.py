@@ -9,7 +9,7 @@ import pytest
 
 from xaijax.fitness import Response
 from xaijax.genetic.bit_genome import pack
-from xaijax.methods.surrogate import Layout, contributions, lay_out, ridge
+from xaijax.methods.surrogate import SegmentPrior, contributions, ridge, segment_prior
 
 ROWS, SEGMENTS = 50, 8
 RANDOM = np.random.default_rng(0)
@@ -68,7 +68,7 @@ def test_a_penalty_on_products_ties_coefficients():
 
 def test_near_segments_are_expected_to_act_alike():
     segments = np.repeat(np.repeat(np.array([[0, 1, 2], [3, 3, 4]], np.int32), 6, axis=0), 8, axis=1)  # 12x24 pixels
-    layout = lay_out(jnp.asarray(segments), max_segments=8)
+    layout = segment_prior(jnp.asarray(segments), max_segments=8)
     np.testing.assert_array_equal(layout.sizes, [48, 48, 48, 96, 48, 0, 0, 0])
     centres = np.array([[2.5, 3.5], [2.5, 11.5], [2.5, 19.5], [8.5, 7.5], [8.5, 19.5]]) / 24
     squared = ((centres[:, None] - centres) ** 2).sum(axis=2)
@@ -83,10 +83,10 @@ def test_contributions_mix_the_fit_to_all_masks_with_that_to_large_ones(largest)
     known = WEIGHT > 0
     sizes = np.append(RANDOM.integers(5, 90, 7), 0).astype(np.float32)
     precision = np.eye(SEGMENTS) + 0.1
-    answers = Response(log_odds=np.where(known, RESPONSE, np.nan), area=area, predicted=np.zeros(ROWS, np.int32))
-    layout = Layout(sizes=sizes, precision=precision.astype(np.float32))
+    responses = Response(log_odds=np.where(known, RESPONSE, np.nan), area=area, predicted=np.zeros(ROWS, np.int32))
+    layout = SegmentPrior(sizes=sizes, precision=precision.astype(np.float32))
     genomes = pack(jnp.asarray(np.pad(BITS, ((0, 0), (0, 24)))))
-    coefficients, density = jax.jit(contributions)(genomes, answers, known, layout)
+    coefficients, density = jax.jit(contributions)(genomes, responses, known, layout)
     every, large = (
         solved_by_numpy(BITS, RESPONSE.astype(np.float64), known * weight, 10 * precision)
         for weight in (1 + 3 * area, (area >= 0.5).astype(float))

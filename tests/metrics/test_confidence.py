@@ -12,7 +12,7 @@ from xaijax.metrics import ask_masks, cp_score, drop, gain, hypervolume, increas
 
 pytestmark = pytest.mark.quick_compile
 
-UNIT = st.floats(0, 1, width=32)  # as a network answers
+UNIT = st.floats(0, 1, width=32)  # as a network responses
 ROW = hnp.arrays(np.float64, 5, elements=UNIT)
 TARGETS = np.array([0, 3, 1, 2])
 MASKS = np.random.default_rng(0).random((4, 16, 16)) < np.array([0.2, 0.5, 2, -1])[:, None, None]  # full, then empty
@@ -20,19 +20,19 @@ MASKS = np.random.default_rng(0).random((4, 16, 16)) < np.array([0.2, 0.5, 2, -1
 
 def test_masks_and_their_inverse_are_asked(toy_classifier, toy_images):
     images = toy_images[:4]
-    answers = ask_masks(toy_classifier, images, MASKS, TARGETS)
-    np.testing.assert_allclose(answers.area, [mask.sum() / 256 for mask in MASKS])
+    responses = ask_masks(toy_classifier, images, MASKS, TARGETS)
+    np.testing.assert_allclose(responses.area, [mask.sum() / 256 for mask in MASKS])
     for row, target in enumerate(TARGETS):
         pixels = images[row].astype(np.float32) / 255
         stack = np.stack([pixels, pixels * MASKS[row][..., None], pixels * ~MASKS[row][..., None]])
         logits = np.asarray(toy_classifier(stack), np.float64)
         expected = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[:, target]
-        found = [answers.original[row], answers.masked[row], answers.inverse[row]]
+        found = [responses.original[row], responses.masked[row], responses.inverse[row]]
         np.testing.assert_allclose(found, expected, rtol=1e-4)
-        assert answers.keeps_class[row] == (logits[1].argmax() == target)
-        assert answers.inverse_loses_class[row] == (logits[2].argmax() != target)
-    assert answers.masked[2] == answers.original[2]  # a full mask
-    assert answers.inverse[3] == answers.original[3]  # an empty one
+        assert responses.keeps_class[row] == (logits[1].argmax() == target)
+        assert responses.inverse_loses_class[row] == (logits[2].argmax() != target)
+    assert responses.masked[2] == responses.original[2]  # a full mask
+    assert responses.inverse[3] == responses.original[3]  # an empty one
 
 
 @given(ROW, ROW)

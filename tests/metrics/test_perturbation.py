@@ -48,9 +48,9 @@ def test_curves_are_those_of_pixels_changed_one_after_another(toy_classifier, to
     np.testing.assert_allclose(curves.fractions, np.array(counts) / 256)
     for row, target in enumerate(TARGETS):
         stack = np.stack([perturbed(images[row], SCORES[row], fills[row], count, inserts) for count in counts])
-        answers = softmax(np.asarray(toy_classifier(stack), np.float64))
-        np.testing.assert_allclose(curves.probability[row], answers[:, target], rtol=1e-4)
-        np.testing.assert_array_equal(curves.keeps_class[row], answers.argmax(axis=1) == target)
+        responses = softmax(np.asarray(toy_classifier(stack), np.float64))
+        np.testing.assert_allclose(curves.probability[row], responses[:, target], rtol=1e-4)
+        np.testing.assert_array_equal(curves.keeps_class[row], responses.argmax(axis=1) == target)
 
 
 def test_end_points_are_the_whole_image_and_the_fill(toy_classifier, toy_images):

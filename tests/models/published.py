@@ -13,7 +13,7 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from xaijax.models.layers import ShapesOnly
-from xaijax.models.weights import Layout, flat_state
+from xaijax.models.weights import WeightLayout, flat_state
 from xaijax.models.zoo import architecture
 
 TIMM = {
@@ -44,7 +44,7 @@ def random_images(size: tuple[int, int], count: int = 2) -> np.ndarray:
     return np.random.default_rng(5).normal(size=(count, *size, 3)).astype(np.float32)
 
 
-def layout_of(name: str, source: str) -> Layout:
+def layout_of(name: str, source: str) -> WeightLayout:
     """Returns the layout of network `name` whose source's name contains `source`."""
     return next(layout for layout in architecture(name).layouts() if source in layout.source)
 

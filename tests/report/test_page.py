@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import pytest
 from PIL import Image
 
-from xaijax.atomic_files import write_json, write_picture, write_whole
+from xaijax.atomic_files import atomic_write, write_json, write_picture
 from xaijax.report import page
 from xaijax.runtime.layout import RESULTS, RUN
 from xaijax.runtime.output.journal import json_lines
@@ -30,7 +30,7 @@ ROWS = [
 def write_run(folder, rows=ROWS, **figures):
     told = {"images": len(rows), "unlisted": 0, "list": "", "folder": None}
     write_json(folder / RUN, {"format": FORMAT, "settings": {"model": "<resnet>"}, **told, **figures})
-    write_whole(folder / RESULTS, json_lines(rows))
+    atomic_write(folder / RESULTS, json_lines(rows))
 
 
 class Reader(html.parser.HTMLParser):

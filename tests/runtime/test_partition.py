@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xaijax.runtime.partition import BLOCK, Share, find_share
+from xaijax.runtime.partition import BLOCK, Partition, find_partition
 
 
 @given(st.integers(0, 500), st.integers(1, 9), st.integers(1, 70))
 def test_every_image_belongs_to_one_process_and_a_block_to_the_same(image, count, block):
-    owners = [index for index in range(count) if Share(index, count, block).has(image)]
+    owners = [index for index in range(count) if Partition(index, count, block).has(image)]
     assert owners == [image // block % count]
 
 
@@ -49,7 +49,7 @@ BATCH_SCRIPT = {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}
     ],
 )
 def test_number_and_count_come_from_flags_or_the_scheduler(index, count, environment, expected):
-    assert find_share(index, count, environment=environment) == Share(*expected, BLOCK)
+    assert find_partition(index, count, environment=environment) == Partition(*expected, BLOCK)
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_number_and_count_come_from_flags_or_the_scheduler(index, count, environ
 )
 def test_what_does_not_fit_is_said(index, count, environment, message):
     with pytest.raises(ValueError, match=message):
-        find_share(index, count, environment=environment)
+        find_partition(index, count, environment=environment)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from xaijax.runtime.prefetch import Behind, ahead
+from xaijax.runtime.prefetch import WriteBehind, prefetch
 
 
 def test_results_come_in_order_whoever_is_ready_first():
@@ -14,8 +14,8 @@ def test_results_come_in_order_whoever_is_ready_first():
         time.sleep(0.05 if item % 3 == 0 else 0)
         return 10 * item
 
-    assert list(ahead(slow_first, range(10), workers=4, room=4)) == [10 * item for item in range(10)]
-    assert list(ahead(slow_first, [], workers=2, room=2)) == []
+    assert list(prefetch(slow_first, range(10), workers=4, room=4)) == [10 * item for item in range(10)]
+    assert list(prefetch(slow_first, [], workers=2, room=2)) == []
 
 
 def test_no_more_is_read_than_there_is_room_for():
@@ -26,7 +26,7 @@ def test_no_more_is_read_than_there_is_room_for():
             taken.append(item)
             yield item
 
-    results = ahead(lambda item: item, items(), workers=2, room=5)
+    results = prefetch(lambda item: item, items(), workers=2, room=5)
     assert [next(results) for _ in range(20)] == list(range(20))
     assert len(taken) == 25
     results.close()
@@ -38,7 +38,7 @@ def test_an_error_comes_where_its_result_would():
             raise ValueError("three")
         return item
 
-    results = ahead(fail_at_three, range(10), workers=3, room=3)
+    results = prefetch(fail_at_three, range(10), workers=3, room=3)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
@@ -46,7 +46,7 @@ def test_an_error_comes_where_its_result_would():
 
 def test_tasks_are_done_in_order_behind_and_all_at_the_end():
     done = []
-    with Behind(2) as behind:
+    with WriteBehind(2) as behind:
         for number in range(20):
             behind.do(lambda number: (time.sleep(0.002), done.append(number)), number)
     assert done == list(range(20))
@@ -60,7 +60,7 @@ def test_who_is_too_far_ahead_waits():
             behind.do(gate.wait)
             given.append(number)
 
-    with Behind(1) as behind:
+    with WriteBehind(1) as behind:
         giver = threading.Thread(target=give, args=(behind,))
         giver.start()
         time.sleep(0.2)
@@ -77,7 +77,7 @@ def test_after_an_error_nothing_more_is_done():
         raise OSError("full")
 
     def give():
-        with Behind(5) as behind:
+        with WriteBehind(5) as behind:
             behind.do(done.append, 1)
             behind.do(fail)
             behind.do(done.append, 2)
@@ -91,7 +91,7 @@ def test_what_was_given_is_done_though_the_giver_fails():
     done = []
 
     def give():
-        with Behind(5) as behind:
+        with WriteBehind(5) as behind:
             behind.do(lambda: (time.sleep(0.05), done.append(1)))
             raise KeyboardInterrupt
 

@@ -23,7 +23,7 @@ from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.output import writer
 from xaijax.runtime.output.heartbeat import FolderInUseError
 from xaijax.runtime.output.result_files import read_arrays
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 
 pytestmark = pytest.mark.quick_compile
 
@@ -363,21 +363,21 @@ def test_a_run_that_is_told_to_stop_writes_what_is_in_flight_and_goes_on(files, 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
 def test_processes_that_share_a_run_write_the_files_of_one(files, finished, job, tmp_path, order):
     for index in order[:-1]:
-        outcome = run(files, job, tmp_path, share=Share(index, 3, 2))
+        outcome = run(files, job, tmp_path, partition=Partition(index, 3, 2))
         assert not outcome.is_finished
         assert not outcome.is_stopped
         assert not (tmp_path / RESULTS).exists()
-    assert run(files, job, tmp_path, share=Share(order[-1], 3, 2)).is_finished
+    assert run(files, job, tmp_path, partition=Partition(order[-1], 3, 2)).is_finished
     assert contents(tmp_path) == contents(finished[0])
     told = json.loads((tmp_path / RUN).read_text())["processes"]
     assert [process["process"]["index"] for process in told] == [0, 1, 2]
-    assert run(files, job, tmp_path, share=Share(0, 3, 2)).is_finished
+    assert run(files, job, tmp_path, partition=Partition(0, 3, 2)).is_finished
 
 
 def test_another_number_of_processes_goes_on_where_some_died(files, finished, job, tmp_path):
-    run(files, job, tmp_path, share=Share(1, 4, 1))
-    assert not run(files, job, tmp_path, share=Share(0, 2, 3)).is_finished
-    assert run(files, job, tmp_path, share=Share(1, 2, 3)).is_finished
+    run(files, job, tmp_path, partition=Partition(1, 4, 1))
+    assert not run(files, job, tmp_path, partition=Partition(0, 2, 3)).is_finished
+    assert run(files, job, tmp_path, partition=Partition(1, 2, 3)).is_finished
     assert contents(tmp_path) == contents(finished[0])
 
 

@@ -181,10 +181,10 @@ class Classifier:
         outputs: Literal["logits", "probabilities"] = "logits",
         **facts: Any,
     ) -> "Classifier":
-        """Makes a classifier of anything that answers: a PyTorch module, an ONNX Runtime session, a remote service.
+        """Makes a classifier of whatever predicts: a PyTorch module, an ONNX Runtime session, a remote service.
 
         It is asked from the host between the compiled halves of a generation, so it explains with a search (`ELIME`)
-        only, and gives what the compiled search gives for the same answers.
+        only, and gives what the compiled search gives for the same outputs.
 
         Args:
             function: `function(images)`, with `images` a float32 NumPy array `[N, H, W, C]` normalised by `mean` and
@@ -213,7 +213,7 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         facts["num_classes"] = 2
     labels, classes = facts.get("labels", ()), facts["num_classes"]
     if classes < 2:
-        raise ValueError(f"num_classes is {classes}, which a softmax always answers with 1; say activation='sigmoid'.")
+        raise ValueError(f"num_classes is {classes}, whose softmax is always 1; say activation='sigmoid'.")
     if labels and len(labels) != classes:
         raise ValueError(f"{len(labels)} labels were given for {classes} classes; give each a name, in their order.")
     return facts

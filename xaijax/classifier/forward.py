@@ -159,23 +159,23 @@ class BlackBoxApply(Forward):
     def ask(self, images: np.ndarray, activation: str) -> np.ndarray:
         """Maps images `[N, H, W, C]` float32 in [0, 1] to logits `[N, K]` float32."""
         pixels = (images - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        answers = np.asarray(self.function(pixels.astype(np.float32)))
-        if answers.ndim != 2 or len(answers) != len(images):
+        outputs = np.asarray(self.function(pixels.astype(np.float32)))
+        if outputs.ndim != 2 or len(outputs) != len(images):
             raise ValueError(
-                f"the black box returned shape {answers.shape} for {len(images)} images but must return "
+                f"the black box returned shape {outputs.shape} for {len(images)} images but must return "
                 f"[{len(images)}, classes]."
             )
         if self.outputs == "logits":
-            return answers.astype(np.float32)
-        finite = answers[np.isfinite(answers)]
+            return outputs.astype(np.float32)
+        finite = outputs[np.isfinite(outputs)]
         if finite.size and (finite.min() < -1e-3 or finite.max() > 1 + 1e-3):
             raise ValueError(
                 f"the black box returned numbers from {finite.min():g} to {finite.max():g}, which are no "
                 "probabilities; return numbers in [0, 1], or say outputs='logits'."
             )
         with np.errstate(divide="ignore", invalid="ignore"):
-            log = np.log(np.clip(answers.astype(np.float64), 1e-30, 1))
-            other = np.log(np.clip(1 - answers.astype(np.float64), 1e-30, 1)) if activation == "sigmoid" else 0.0
+            log = np.log(np.clip(outputs.astype(np.float64), 1e-30, 1))
+            other = np.log(np.clip(1 - outputs.astype(np.float64), 1e-30, 1)) if activation == "sigmoid" else 0.0
         return (log - other).astype(np.float32)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from xaijax.atomic_files import write_picture, writing_to
 from xaijax.cli.make_job import make_job
-from xaijax.cli.options import Asked
+from xaijax.cli.options import RunOptions
 from xaijax.masks.segmentation import SLIC
 from xaijax.methods.elime.method import ELIME
 from xaijax.metrics import overlap
@@ -64,7 +64,7 @@ def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> 
     Raises:
         ValueError: the folder holds something else, or another run.
     """
-    job = make_job(Asked(model=model, seed=seed), METHOD, images=images)
+    job = make_job(RunOptions(model=model, seed=seed), METHOD, images=images)
     job = dataclasses.replace(job, save=("masks", "scores", "overlays"))
     scenes = jax.device_get(generate(jax.random.split(jax.random.key(seed), images)))
     labels = [job.classifier.label(int(label)) for label in scenes.label]

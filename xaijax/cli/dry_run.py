@@ -13,7 +13,7 @@ from xaijax.runtime.job import Job
 from xaijax.runtime.layout import RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import check_is_free, check_settings, read_record
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 
 BYTES = {"masks": 0.04, "scores": 4.0, "overlays": 3.2, "packed": 0.1, "full-size": 1.0}
 """On disk, for each pixel that the classifier sees, measured on photographs of 500 pixels; exact for scores."""
@@ -22,14 +22,14 @@ LINE = 520
 """Bytes of an explanation's line."""
 
 
-def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> str:
+def estimate(sources: Sequence[Source], job: Job, out: Path, partition: Partition) -> str:
     """Returns what there is left to do, in lines; forward passes are timed for some seconds, nothing is written.
 
     Args:
         sources: of the images.
         job: what to explain and how.
         out: the folder, which may hold a part of the run.
-        share: of this process.
+        partition: of this process.
     """
     if out.exists():
         if not (out / RUN).exists():
@@ -37,7 +37,7 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> st
         else:
             check_settings(out, read_record(out), job.settings)
     journal = Journal(out, rows_per_image=job.rows_per_image)
-    mine = [source for place, source in enumerate(sources) if share.has(place)]
+    mine = [source for index, source in enumerate(sources) if partition.has(index)]
     left = sum(not journal.is_done(source.name) for source in mine)
     devices = count_devices(job.batch_size)
     budget = getattr(job.method, "evaluations", 1) * job.rows_per_image
@@ -45,7 +45,7 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, share: Share) -> st
     height, width = job.classifier.input_size
     pixels = height * width * job.rows_per_image
     disk = left * (LINE * job.rows_per_image + sum(BYTES[name] * pixels for name in job.save))
-    of_share = f", {len(mine)} of them in the share of this process" if share.count > 1 else ""
+    of_share = f", {len(mine)} of them in the share of this process" if partition.count > 1 else ""
     took = timedelta(seconds=round(left * budget * second / devices))
     return "\n".join(
         [

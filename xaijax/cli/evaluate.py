@@ -17,7 +17,7 @@ from xaijax.classifier import Classifier
 from xaijax.evaluation import micro_batch_size
 from xaijax.masks.fills import check_fill
 from xaijax.metrics import Summary, summarise
-from xaijax.metrics.suite import BETTER, SEGMENTATION, Explained, measure
+from xaijax.metrics.suite import BETTER, SEGMENTATION, ExplainedImage, measure
 from xaijax.models.preprocessing import preprocess
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
@@ -29,7 +29,7 @@ from xaijax.runtime.output.journal import Row, read_results
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import read_arrays
 
-LOADED = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
+LOAD_OPTIONS = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,14 +80,14 @@ def evaluate_run(
     check_fill(fill)
     if fill == "segment-mean":
         raise ValueError("fill 'segment-mean' needs the segments of the run, which its folder does not hold.")
-    places = None if boxes is None else read_boxes(boxes)
-    if places is not None and not any(_boxes_of(row, places) is not None for row in rows):
+    all_boxes = None if boxes is None else read_boxes(boxes)
+    if all_boxes is not None and not any(_boxes_of(row, all_boxes) is not None for row in rows):
         raise ValueError(f"{str(boxes)!r} names none of the images of the run; its names must be theirs.")
-    options = {name: settings[name] for name in LOADED if settings.get(name) is not None}
+    options = {name: settings[name] for name in LOAD_OPTIONS if settings.get(name) is not None}
     classifier = load(settings["model"], weights or settings.get("weights"), **options)
     skipped: list[tuple[str, str]] = []
     base = None if record["folder"] is None else Path(record["folder"])
-    items = _read_all(folder, base, rows, classifier, places, skipped)
+    items = _read_all(folder, base, rows, classifier, all_boxes, skipped)
     told, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
     if not told:
         raise ValueError(f"no image of the run can be evaluated; the first: {skipped[0][1] if skipped else 'none'}")
@@ -101,8 +101,8 @@ def evaluate_run(
         "versions": package_versions(),
         "metrics": {name: {"better": BETTER[name], **vars(summary)} for name, summary in summaries.items()},
         "images": [
-            {"path": item.path, "target": item.target} | {name: _number(figures[name][place]) for name in summaries}
-            for place, item in enumerate(told)
+            {"path": item.path, "target": item.target} | {name: _number(figures[name][index]) for name in summaries}
+            for index, item in enumerate(told)
         ],
         "skipped": [{"path": path, "error": error} for path, error in skipped],
     }
@@ -172,8 +172,8 @@ def _fill_of(settings: dict[str, Any]) -> str:
     return fill if fill and fill != "segment-mean" else "image-mean"
 
 
-def _boxes_of(row: dict[str, Any], places: dict[str, np.ndarray]) -> np.ndarray | None:
-    return places.get(row["path"], places.get(Path(row["path"]).name))
+def _boxes_of(row: dict[str, Any], all_boxes: dict[str, np.ndarray]) -> np.ndarray | None:
+    return all_boxes.get(row["path"], all_boxes.get(Path(row["path"]).name))
 
 
 def _read_all(
@@ -181,20 +181,20 @@ def _read_all(
     base: Path | None,
     rows: list[dict[str, Any]],
     classifier: Classifier,
-    places: dict[str, np.ndarray] | None,
+    all_boxes: dict[str, np.ndarray] | None,
     skipped: list[tuple[str, str]],
-) -> Iterator[Explained]:
+) -> Iterator[ExplainedImage]:
     """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
     for row in rows:
         try:
-            yield _read(folder, base, row, classifier, places)
+            yield _read(folder, base, row, classifier, all_boxes)
         except UnreadableImageError as error:
             skipped.append((row["path"], str(error)))
 
 
 def _read(
-    folder: Path, base: Path | None, row: Row, classifier: Classifier, places: dict[str, np.ndarray] | None
-) -> Explained:
+    folder: Path, base: Path | None, row: Row, classifier: Classifier, all_boxes: dict[str, np.ndarray] | None
+) -> ExplainedImage:
     """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
     if "error" in row:
         raise UnreadableImageError(f"it was not explained: {row['error']}")
@@ -216,20 +216,20 @@ def _read(
         raise UnreadableImageError(f"the mask or score map of {name} cannot be read; explain it again.") from error
     if score is None:
         raise UnreadableImageError(f"the score map of {name} was not saved; explain it again, with --save scores.")
-    boxes = None if places is None else _boxes_of(row, places)
+    boxes = None if all_boxes is None else _boxes_of(row, all_boxes)
     removes = row.get("game") == "deletion"
-    return Explained(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)
+    return ExplainedImage(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)
 
 
 def _measure_all(
-    items: Iterator[Explained], classifier: Classifier, steps: int, fill: str, batch_size: int
-) -> tuple[list[Explained], dict[str, np.ndarray]]:
+    items: Iterator[ExplainedImage], classifier: Classifier, steps: int, fill: str, batch_size: int
+) -> tuple[list[ExplainedImage], dict[str, np.ndarray]]:
     """Measures batch after batch; the last one is filled up, so that all have one size and one compilation.
 
     Returns:
         The explanations, without their arrays, and for each metric a figure an explanation.
     """
-    told: list[Explained] = []
+    told: list[ExplainedImage] = []
     found: dict[str, list[np.ndarray]] = {name: [] for name in BETTER}
     nothing = np.zeros(0)
     with tqdm(unit="image", disable=None if sys.stderr.isatty() else True, file=sys.stderr) as bar:

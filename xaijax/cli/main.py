@@ -27,7 +27,7 @@ from xaijax.runtime.executor import compile_job
 from xaijax.runtime.input.sources import find_sources
 from xaijax.runtime.output.heartbeat import FolderInUseError
 from xaijax.runtime.output.page import write_page
-from xaijax.runtime.partition import Share, find_share
+from xaijax.runtime.partition import Partition, find_partition
 from xaijax.runtime.ray.cluster import connected
 from xaijax.runtime.ray.engine import OnRay
 from xaijax.runtime.run import run
@@ -114,16 +114,18 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     engine = _on_ray(options, method, images=len(sources)) if options.engine == "ray" else None
     platform = engine.platform if engine else None
     job = make_job(options, method, images=len(sources), platform=platform)
-    share = engine.share if engine else find_share(options.process_index, options.processes, options.block_size)
+    partition = (
+        engine.partition if engine else find_partition(options.process_index, options.processes, options.block_size)
+    )
     if options.dry_run:
-        print(estimate(sources, job, options.out, share))
+        print(estimate(sources, job, options.out, partition))
         return EXPLAINED
     with stopped_by_signals() as stop:
         found = run(
             sources,
             job,
             options.out,
-            share=share,
+            partition=partition,
             engine=engine,
             stop=stop.event,
             retry_errors=options.retry_errors,
@@ -139,7 +141,7 @@ def _explain(options: Explain, search: Any, command: str) -> int:
     if found.is_finished:
         print(f"{told}: {options.out / 'index.html'}")
     else:
-        print(f"{told}." if found.is_stopped or share.count == 1 else f"{told}; other processes explain the rest.")
+        print(f"{told}." if found.is_stopped or partition.count == 1 else f"{told}; other processes explain the rest.")
     if found.is_stopped:
         print(f"xaijax: stopped; this goes on from here: {command}", file=sys.stderr)
         return stop.exit_code
@@ -164,7 +166,7 @@ def _on_ray(options: Explain, method: Any, *, images: int) -> OnRay:
     engine = OnRay(
         make_job=functools.partial(make_job, options, method, images=images),
         out=options.out,
-        share=Share(block=options.block_size),
+        partition=Partition(block=options.block_size),
         workers=None if options.processes == "auto" else options.processes,
         cache=options.cache,
         profile=options.profile,

@@ -8,18 +8,18 @@ from typing import Any
 import jax
 
 import xaijax
-from xaijax.cli.options import FREE, Asked
+from xaijax.cli.options import FREE, RunOptions
 from xaijax.execution.compiled import Method
 from xaijax.models.hub import fetch
 from xaijax.models.zoo import load
 from xaijax.runtime.job import Job
 from xaijax.runtime.targets import find_against, find_target
 
-LOADED = ("model", "weights_sha256", "num_classes", "mean", "std", "padding", "dtype", "labels_sha256")
+CLASSIFIER_SETTINGS = ("model", "weights_sha256", "num_classes", "mean", "std", "padding", "dtype", "labels_sha256")
 """Settings that a classifier follows from."""
 
 
-def make_job(options: Asked, method: Method, *, images: int | None = None, platform: str | None = None) -> Job:
+def make_job(options: RunOptions, method: Method, *, images: int | None = None, platform: str | None = None) -> Job:
     """Loads the classifier and describes what the options ask of it.
 
     Args:
@@ -66,10 +66,12 @@ def make_job(options: Asked, method: Method, *, images: int | None = None, platf
     settings = _settings(options, job)
     if settings["weights_sha256"] != weights:
         raise ValueError(f"weights {options.weights!r} changed while they were read; start the command again.")
-    return dataclasses.replace(job, settings=settings, origin=repr([(name, settings[name]) for name in LOADED]))
+    return dataclasses.replace(
+        job, settings=settings, origin=repr([(name, settings[name]) for name in CLASSIFIER_SETTINGS])
+    )
 
 
-def _settings(options: Asked, job: Job) -> dict[str, Any]:
+def _settings(options: RunOptions, job: Job) -> dict[str, Any]:
     """Returns what makes two runs the same: all that the results depend on."""
     asked = {
         key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE

@@ -27,7 +27,7 @@ FREE = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Asked:
+class RunOptions:
     """What is asked of each image, and of which classifier.
 
     Attributes:
@@ -42,7 +42,7 @@ class Asked:
         std: per channel, of [0, 1] pixels; by default as published.
         padding: symmetric as in PyTorch, same as in TensorFlow.
         dtype: of the forward pass; bfloat16 for GPU and TPU, its logits are float32.
-        seed: the same seed gives the same answer.
+        seed: the same seed gives the same explanation.
         batch_size: images searched at a time, on all devices together.
     """
 
@@ -62,7 +62,7 @@ class Asked:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Explain(Asked):
+class Explain(RunOptions):
     """Explains image files and writes a folder of results; the same command again resumes.
 
     Attributes:
@@ -102,7 +102,7 @@ class Explain(Asked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Warmup(Asked):
+class Warmup(RunOptions):
     """Compiles what `explain` with the same options needs and keeps it in the cache, for the processes of a cluster."""
 
 

@@ -12,7 +12,7 @@ from xaijax.runtime.output.record import read_record
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is.
 
     Attributes:
@@ -44,7 +44,7 @@ class Progress:
         return f"{told}; the last was written {self.idle_s:.0f} s ago."
 
 
-def read_progress(folder: Path) -> Progress:
+def read_progress(folder: Path) -> RunProgress:
     """Reads how far a run is.
 
     Raises:
@@ -61,7 +61,7 @@ def read_progress(folder: Path) -> Progress:
         with contextlib.suppress(FileNotFoundError):  # the run is being finished
             written.append(file.stat().st_mtime)
     rates = [process["images_per_s"] for process in record.get("processes", [record]) if "images_per_s" in process]
-    return Progress(
+    return RunProgress(
         images=images,
         explained=explained,
         failed=failed,

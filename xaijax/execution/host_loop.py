@@ -10,7 +10,7 @@ import numpy as np
 
 from xaijax.batch import Batch, image_keys
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import BothSides, Look, Scenario, blend
+from xaijax.evaluation import BothSides, Readout, Scenario, blend
 from xaijax.execution.program_store import call_compiled
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
@@ -73,13 +73,13 @@ def search_in_steps(
     while bool(evolution.is_running):
         if classifier.is_black_box:
             evolution, genomes = call_compiled(_ask, (evolution,), (method,))
-            answers = _ask_black_box(classifier, method, evolution, genomes, batch, micro_batch)
-            evolution = call_compiled(_tell, (evolution, answers), (method,))
+            responses = _ask_black_box(classifier, method, evolution, genomes, batch, micro_batch)
+            evolution = call_compiled(_tell, (evolution, responses), (method,))
         else:
             evolution = call_compiled(_advance, (evolution, classifier, batch), (method, micro_batch))
         if report is not None:
             states = evolution.states
-            told = jax.device_get((states.ended, states.generation, states.spent, states.best))
+            told = jax.device_get((states.stop_reason, states.generation, states.spent, states.best))
             ended, generations, spent, best = (leaf[:rows] for leaf in told)
             running = int(np.sum(ended == search.RUNNING))
             report(Progress(running, np.maximum(generations - 1, 0), spent, best))
@@ -101,8 +101,8 @@ def _ask(evolution: Evolution, method: EvolvingMethod) -> tuple[Evolution, jax.A
     return method.ask(evolution)
 
 
-def _tell(evolution: Evolution, answers: Any, method: EvolvingMethod) -> Evolution:
-    return method.tell(evolution, answers)
+def _tell(evolution: Evolution, responses: Any, method: EvolvingMethod) -> Evolution:
+    return method.tell(evolution, responses)
 
 
 def _finish(evolution: Evolution, batch: Batch, method: EvolvingMethod) -> Explanation:
@@ -119,30 +119,30 @@ def _ask_black_box(
 ) -> Any:
     """Evaluates the new pairs `[R, P]` of all rows as `evaluate` does, packed into full calls but for the last."""
     new = np.asarray(evolution.states.new)
-    look, scenario = method.look(classifier), method.scenario_now(evolution)
+    readout, scenario = method.readout(classifier), method.scenario_now(evolution)
     targets = method.asked(evolution.states, batch)
 
-    def look_at(pairs: np.ndarray, is_inverse: bool) -> Any:
-        read = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), look.values)
-        row, place = np.nonzero(pairs)
+    def evaluate_pairs(pairs: np.ndarray, is_inverse: bool) -> Any:
+        read = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), readout.values)
+        row, index = np.nonzero(pairs)
         for first in range(0, len(row), micro_batch):
-            rows, places = row[first : first + micro_batch], place[first : first + micro_batch]
+            rows, indices = row[first : first + micro_batch], index[first : first + micro_batch]
             used, short = len(rows), (0, micro_batch - len(rows))
             padded = np.pad(rows, short, mode="edge")
-            chosen = genomes[padded, np.pad(places, short, mode="edge")]
+            chosen = genomes[padded, np.pad(indices, short, mode="edge")]
             masked, areas = call_compiled(_mask, (scenario, padded, chosen), (method, is_inverse))
             logits = np.pad(np.asarray(classifier(np.asarray(masked)[:used])), (short, (0, 0)), mode="edge")
             read_off = (classifier, logits, scenario.references, targets, padded, areas)
-            told = call_compiled(_read, read_off, (look,))
+            told = call_compiled(_read, read_off, (readout,))
             for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(told), strict=True):
-                mine[rows, places] = np.asarray(theirs)[:used]
+                mine[rows, indices] = np.asarray(theirs)[:used]
         return read
 
-    of_mask = look_at(new, False)
-    if look.again is None:
+    of_mask = evaluate_pairs(new, False)
+    if readout.needs_inverse is None:
         return of_mask
-    again = new & np.asarray(look.again(of_mask))
-    return BothSides(mask=of_mask, inverse=look_at(again, True), is_inverted=again)
+    again = new & np.asarray(readout.needs_inverse(of_mask))
+    return BothSides(mask=of_mask, inverse=evaluate_pairs(again, True), is_inverted=again)
 
 
 def _read(
@@ -152,10 +152,10 @@ def _read(
     targets: Targets,
     rows: jax.Array,
     areas: jax.Array,
-    look: Look,
+    readout: Readout,
 ) -> Any:
     references, targets = jax.tree.map(lambda leaf: leaf[rows], (references, targets))
-    return look.read(classifier, logits, {}, references, targets, areas)
+    return readout.read(classifier, logits, {}, references, targets, areas)
 
 
 def _mask(

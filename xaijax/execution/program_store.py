@@ -14,10 +14,10 @@ from typing import Any
 
 import jax
 
-SHARE = 0.4
+KEPT_SHARE = 0.4
 """Share of the allowed memory maps up to which programs are kept; the rest is for the next one and for other code."""
 
-NEAR = 0.8
+WARNED_SHARE = 0.8
 """Share of the allowed memory maps above which compiling may soon fail."""
 
 MOST = 32
@@ -86,12 +86,12 @@ class Programs:
             self._drop(len(self) - self._most)
             return
         held, allowed = counted
-        while held > SHARE * allowed and len(self) > 1:
+        while held > KEPT_SHARE * allowed and len(self) > 1:
             # Several at a time, as each collection goes through all objects of the process.
             self._drop(-(-(len(self) - 1) // 4))
             gc.collect()
             held, allowed = self._count() or (0, allowed)
-        if held > NEAR * allowed and not self._warned:
+        if held > WARNED_SHARE * allowed and not self._warned:
             self._warned = True
             warnings.warn(
                 f"this process holds {held} of the {allowed} memory maps that Linux allows, most of them for programs "

@@ -37,7 +37,7 @@ def batch_size(images: int, devices: int = 1) -> int:
 
 
 def pad_images(words: np.ndarray, batch: Batch, size: int) -> tuple[np.ndarray, Batch]:
-    """Adds places without an image.
+    """Adds slots without an image.
 
     Args:
         words: `[R, N]`, of the rows' keys.
@@ -50,9 +50,9 @@ def pad_images(words: np.ndarray, batch: Batch, size: int) -> tuple[np.ndarray, 
         return words, batch
     each = rows // count
 
-    def pad(leaf: Any, places: int) -> np.ndarray:
+    def pad(leaf: Any, slots: int) -> np.ndarray:
         leaf = np.asarray(leaf)
-        return np.concatenate([leaf, np.repeat(leaf[-1:], places, axis=0)])
+        return np.concatenate([leaf, np.repeat(leaf[-1:], slots, axis=0)])
 
     source: Any = batch.source if batch.source is None else np.repeat(np.arange(count + short, dtype=np.int32), each)
     of_images = ("images", "labels", "background", "start")
@@ -86,7 +86,9 @@ def over_devices(function: Callable[..., T], devices: int, *, shared: tuple[int,
         return found
 
     def over_all(*arguments: Any) -> T:
-        specs = tuple(PartitionSpec() if place in shared else PartitionSpec(AXIS) for place in range(len(arguments)))
+        specs = tuple(
+            PartitionSpec() if position in shared else PartitionSpec(AXIS) for position in range(len(arguments))
+        )
         part = jax.shard_map(
             of_part, mesh=_mesh(devices), in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False
         )
@@ -105,6 +107,6 @@ def _mesh(devices: int) -> Mesh:
     return jax.make_mesh((devices,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:devices])
 
 
-def _shifted(batch: Batch, places: jax.Array) -> Batch:
-    source = batch.source if batch.source is None else batch.source + places
+def _shifted(batch: Batch, images: jax.Array) -> Batch:
+    source = batch.source if batch.source is None else batch.source + images
     return dataclasses.replace(batch, source=source)

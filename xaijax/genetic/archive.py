@@ -35,7 +35,7 @@ def empty(capacity: int, words: int, values: Any) -> Archive:
 
 
 def is_known(archive: Archive) -> jax.Array:
-    """Returns which places of an archive of one image hold a genome, `[E]` bool."""
+    """Returns which rows of an archive of one image hold a genome, `[E]` bool."""
     return jnp.arange(len(archive.genomes)) < archive.count
 
 
@@ -77,10 +77,10 @@ def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) ->
         new: `[P]` bool, which to add; the caller sees to it that they fit.
     """
     capacity = archive.genomes.shape[0]
-    place = jnp.where(new, archive.count + running_count(new) - 1, capacity)
+    index = jnp.where(new, archive.count + running_count(new) - 1, capacity)
     return Archive(
-        genomes=archive.genomes.at[place].set(genomes, mode="drop"),
-        values=jax.tree.map(lambda old, value: old.at[place].set(value, mode="drop"), archive.values, values),
+        genomes=archive.genomes.at[index].set(genomes, mode="drop"),
+        values=jax.tree.map(lambda old, value: old.at[index].set(value, mode="drop"), archive.values, values),
         count=archive.count + jnp.sum(new, dtype=jnp.int32),
     )
 

@@ -9,35 +9,35 @@ import numpy as np
 
 from xaijax import threefry
 
-WORD = 32
+GENES_PER_WORD = 32
 
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 def count_words(genes: int) -> int:
     """Returns the words that hold `genes` bits."""
-    return -(-genes // WORD)
+    return -(-genes // GENES_PER_WORD)
 
 
 def pack(bits: jax.Array) -> jax.Array:
     """Packs `[..., S]` bool into `[..., ceil(S / 32)]` uint32."""
     genes = bits.shape[-1]
-    padded = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, -genes % WORD)])
-    grouped = padded.reshape(*bits.shape[:-1], -1, WORD).astype(jnp.uint32)
-    shifts = jnp.arange(WORD, dtype=jnp.uint32)
+    padded = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, -genes % GENES_PER_WORD)])
+    grouped = padded.reshape(*bits.shape[:-1], -1, GENES_PER_WORD).astype(jnp.uint32)
+    shifts = jnp.arange(GENES_PER_WORD, dtype=jnp.uint32)
     return jnp.sum(jnp.left_shift(grouped, _like(shifts, grouped)), axis=-1, dtype=jnp.uint32)
 
 
 def unpack(words: jax.Array, genes: int) -> jax.Array:
     """Unpacks `[..., W]` uint32 into `[..., genes]` bool."""
-    shifts = jnp.arange(WORD, dtype=jnp.uint32)
+    shifts = jnp.arange(GENES_PER_WORD, dtype=jnp.uint32)
     bits = jnp.right_shift(words[..., None], _like(shifts, words[..., None])) & jnp.uint32(1)
     return bits.reshape(*words.shape[:-1], -1)[..., :genes].astype(jnp.bool_)
 
 
 def whole(length: jax.Array, words: int) -> jax.Array:
     """Returns the genome `[W]` whose first `length` genes are set: the mask that keeps everything."""
-    return pack(jnp.arange(words * WORD) < length)
+    return pack(jnp.arange(words * GENES_PER_WORD) < length)
 
 
 def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
@@ -59,7 +59,7 @@ def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int)
     """
     pairs = -(-count // 2)
     density = 0.1 + 0.8 * np.modf((np.arange(pairs)[:, None] + 0.5) * _GOLDEN)[0]
-    draws = threefry.uniform(key, pairs * words * WORD).reshape(pairs, -1)
+    draws = threefry.uniform(key, pairs * words * GENES_PER_WORD).reshape(pairs, -1)
     half = pack(draws < jnp.broadcast_to(jnp.asarray(density, jnp.float32), draws.shape)) & whole(length, words)[None]
     return with_complements(half, length)[:count]
 
@@ -95,7 +95,7 @@ def repair(key: jax.Array, genomes: jax.Array, length: jax.Array) -> jax.Array:
     """Sets one gene of every empty genome and clears one of every whole one; `[P, W]`."""
     count, words = genomes.shape
     gene = jnp.floor(threefry.uniform(key, count) * length.astype(jnp.float32)).astype(jnp.int32)
-    flip = pack(jnp.arange(words * WORD)[None] == gene[:, None])
+    flip = pack(jnp.arange(words * GENES_PER_WORD)[None] == gene[:, None])
     degenerate = jnp.all(genomes == 0, axis=1) | jnp.all(genomes == whole(length, words)[None], axis=1)
     return jnp.where(degenerate[:, None], genomes ^ flip, genomes)
 

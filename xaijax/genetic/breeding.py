@@ -20,24 +20,24 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     """
     parent_key, cross_key, mutation_key, guide_key = threefry.split(key, 4)
     count = -(-settings.population // 2) if settings.foldover else settings.population
-    brood = 1 if settings.promise is None else settings.brood
+    brood = 1 if settings.preselection is None else settings.brood
     with jax.named_scope("select"):
         parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count * brood)
     mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.space)
-    needed = (state.ended == RUNNING) & (state.generation > settings.designed)
+    needed = (state.stop_reason == RUNNING) & (state.generation > settings.designed)
 
     def mutate(attempt: jax.Array | int, children: jax.Array) -> jax.Array:
         flip_key, repair_key = threefry.split(threefry.fold_in(mutation_key, attempt))
         return settings.encoding.repair(repair_key, settings.mutation(flip_key, children, state.space), state.space)
 
     is_bred = jnp.ones((count,), jnp.bool_)
-    if settings.promise is not None:
+    if settings.preselection is not None:
         children = mutate(settings.retries + 1, children)
-        expected = settings.promise(state.archive, children, needed, state.context)
+        expected = settings.preselection(state.archive, children, needed, state.context)
         expected = jnp.where(archives.is_repeat(state.archive, children), -jnp.inf, expected)
-        place = jnp.argmax(expected.reshape(brood, count), axis=0) * count + jnp.arange(count)
-        children, parents = children[place], parents.reshape(2, -1)[:, place].reshape(-1)
+        index = jnp.argmax(expected.reshape(brood, count), axis=0) * count + jnp.arange(count)
+        children, parents = children[index], parents.reshape(2, -1)[:, index].reshape(-1)
         is_bred = archives.is_repeat(state.archive, children)
     if settings.guide is not None:
         guided = settings.guide(guide_key, state.archive, state.space, needed, state.context)[:count]

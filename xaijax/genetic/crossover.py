@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax import threefry
-from xaijax.genetic.bit_genome import WORD, pack
+from xaijax.genetic.bit_genome import GENES_PER_WORD, pack
 
 
 def uniform(key: jax.Array, mothers: jax.Array, fathers: jax.Array, length: jax.Array) -> jax.Array:
@@ -57,7 +57,7 @@ CROSSOVERS = {"uniform": uniform, "one-point": one_point, "two-point": two_point
 
 def _prefix(cut: jax.Array, words: int) -> jax.Array:
     """Returns genomes `[P, W]` whose genes before `cut` `[P]` are set."""
-    return pack(jnp.arange(words * WORD)[None] < cut[:, None])
+    return pack(jnp.arange(words * GENES_PER_WORD)[None] < cut[:, None])
 
 
 def _blend(first: jax.Array, second: jax.Array, from_first: jax.Array) -> jax.Array:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax import threefry
-from xaijax.genetic.bit_genome import WORD, pack, whole
+from xaijax.genetic.bit_genome import GENES_PER_WORD, pack, whole
 
 
 def bit_flip(key: jax.Array, genomes: jax.Array, length: jax.Array, *, flips: float) -> jax.Array:
@@ -22,6 +22,6 @@ def bit_flip(key: jax.Array, genomes: jax.Array, length: jax.Array, *, flips: fl
     """
     count, words = genomes.shape
     rate = jnp.float32(flips) / jnp.maximum(length, 1).astype(jnp.float32)
-    draws = threefry.uniform(key, count * words * WORD).reshape(count, -1)
+    draws = threefry.uniform(key, count * words * GENES_PER_WORD).reshape(count, -1)
     flip = pack(draws < rate)
     return genomes ^ (flip & whole(length, words)[None])

@@ -51,9 +51,9 @@ def crowding_distance(objectives: jax.Array, ranks: jax.Array) -> jax.Array:
         Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
     """
     same = (ranks[:, None] == ranks[None])[..., None]
-    place = jnp.arange(len(objectives), dtype=jnp.int32)
+    index = jnp.arange(len(objectives), dtype=jnp.int32)
     own, other = objectives[:, None], objectives[None]
-    later = (place[None] > place[:, None])[..., None]
+    later = (index[None] > index[:, None])[..., None]
     is_above = same & ((other > own) | ((other == own) & later))
     is_below = same & ((other < own) | ((other == own) & jnp.swapaxes(later, 0, 1)))
     above = jnp.min(jnp.where(is_above, other, jnp.inf), axis=1)
@@ -80,7 +80,7 @@ def crowded_preference(objectives: jax.Array) -> jax.Array:
     return jnp.where(jnp.all(objectives > -jnp.inf, axis=1), preference, -jnp.inf)
 
 
-def hypervolume(objectives: jax.Array, reference: tuple[float, float]) -> jax.Array:
+def front_hypervolume(objectives: jax.Array, reference: tuple[float, float]) -> jax.Array:
     """Returns the area that individuals of two objectives dominate above a reference point.
 
     Args:

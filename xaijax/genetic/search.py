@@ -18,9 +18,9 @@ from xaijax.genetic import archive as archives
 from xaijax.genetic.bit_genome import enumerate_masks
 from xaijax.genetic.breeding import breed
 from xaijax.genetic.state import (
-    ENDED,
     ENUMERATED,
     EXHAUSTED,
+    GENERATION_LIMIT,
     REACHED,
     RUNNING,
     SPENT,
@@ -47,7 +47,7 @@ def init(
         settings: of the search.
         key: consumed.
         space: what the genomes may be; of bits the genes in use, `[]` int32.
-        active: `[]` bool; False for a place in the batch that holds no image.
+        active: `[]` bool; False for a slot of the batch that holds no image.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
         start: `[N, W]`, N at most the designed genomes, to start from in place of as many of these.
         context: pytree, what decoding or the guide needs to know of the image beside.
@@ -73,10 +73,10 @@ def init(
         champions=jnp.zeros((settings.generations,), jnp.int32),
         best=jnp.float32(-jnp.inf),
         stalled=jnp.int32(0),
-        ended=jnp.int32(ENDED),
+        stop_reason=jnp.int32(GENERATION_LIMIT),
     )
     entered = enter(settings, blank, space, context, start=start)
-    return dataclasses.replace(entered, ended=jnp.where(active, RUNNING, ENDED).astype(jnp.int32))
+    return dataclasses.replace(entered, stop_reason=jnp.where(active, RUNNING, GENERATION_LIMIT).astype(jnp.int32))
 
 
 def enter(
@@ -109,7 +109,7 @@ def enter(
         entered=jnp.maximum(state.generation - 1, 0),
         best=jnp.float32(-jnp.inf),
         stalled=jnp.int32(0),
-        ended=jnp.int32(RUNNING),
+        stop_reason=jnp.int32(RUNNING),
     )
 
 
@@ -132,7 +132,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
     whole = settings.encoding.whole(state.space, settings.words)
     genomes = jnp.where(state.generation == 0, whole[None], genomes)
 
-    running = state.ended == RUNNING
+    running = state.stop_reason == RUNNING
     new = ~archives.is_repeat(state.archive, genomes) & running
     passes = running_count(new) * settings.most_passes
     new &= (passes <= settings.evaluations - state.spent) | (state.generation == 0)
@@ -155,8 +155,8 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     """
     archive = archives.insert(state.archive, state.pending, values, state.new)
     known, index = archives.find(archive, state.pending)
-    answers = jax.tree.map(lambda value: value[index], archive.values)
-    fitness = _where_finite(settings.fitness(answers), known)
+    responses = jax.tree.map(lambda value: value[index], archive.values)
+    fitness = _where_finite(settings.fitness(responses), known)
     survivors = settings.survival(
         state.population,
         state.fitness,
@@ -178,16 +178,16 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     stalled = jnp.where(gains, 0, state.stalled + 1)
     passes = jnp.ones_like(state.new, jnp.int32) if settings.passes is None else settings.passes(values)
     spent = state.spent + jnp.sum(jnp.where(state.new, passes, 0))
-    ended = jnp.full((), RUNNING)
+    reason = jnp.full((), RUNNING)
     if settings.patience is not None:
-        ended = jnp.where(stalled >= settings.patience, STALLED, ended)
-    ended = jnp.where(spent > settings.evaluations - settings.most_passes, SPENT, ended)
-    ended = jnp.where(state.generation >= settings.generations, ENDED, ended)
+        reason = jnp.where(stalled >= settings.patience, STALLED, reason)
+    reason = jnp.where(spent > settings.evaluations - settings.most_passes, SPENT, reason)
+    reason = jnp.where(state.generation >= settings.generations, GENERATION_LIMIT, reason)
     if settings.goal is not None:
-        ended = jnp.where(jnp.any(settings.goal(answers) & known) & ~is_whole, REACHED, ended)
+        reason = jnp.where(jnp.any(settings.goal(responses) & known) & ~is_whole, REACHED, reason)
     if settings.encoding.is_bits:
         masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.space, 0, ENUMERATED + 1)) - 2
-        ended = jnp.where((state.space <= settings.enumerated) & (archive.count > masks), EXHAUSTED, ended)
+        reason = jnp.where((state.space <= settings.enumerated) & (archive.count > masks), EXHAUSTED, reason)
     told = dataclasses.replace(
         state,
         population=population,
@@ -200,9 +200,9 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
         champions=state.champions.at[slot].set(champion, mode="drop"),
         best=jnp.where(is_whole, state.best, jnp.maximum(state.best, quality)),
         stalled=stalled,
-        ended=ended.astype(jnp.int32),
+        stop_reason=reason.astype(jnp.int32),
     )
-    running = state.ended == RUNNING
+    running = state.stop_reason == RUNNING
     return jax.tree.map(lambda after, before: jnp.where(running, after, before), told, state)
 
 
@@ -237,7 +237,7 @@ def run(
             return states if then is None else jax.vmap(then)(states)
 
     if generations is None:
-        return jax.lax.while_loop(lambda states: jnp.any(states.ended == RUNNING), body, states)
+        return jax.lax.while_loop(lambda states: jnp.any(states.stop_reason == RUNNING), body, states)
     # A search that has ended stays as it is, and costs no evaluation.
     return jax.lax.fori_loop(0, generations, lambda _, states: body(states), states)
 

@@ -52,8 +52,8 @@ def stochastic_universal_sampling(key: jax.Array, fitness: jax.Array, *, pressur
     size = fitness.shape[0]
     offset_key, shuffle_key = threefry.split(key)
     order = jnp.argsort(fitness, stable=True, descending=True)
-    place = jnp.arange(size, dtype=jnp.float32)
-    share = (pressure - 2 * (pressure - 1) * place / max(size - 1, 1)) / size
+    index = jnp.arange(size, dtype=jnp.float32)
+    share = (pressure - 2 * (pressure - 1) * index / max(size - 1, 1)) / size
     pointers = (jnp.arange(count, dtype=jnp.float32) + threefry.uniform(offset_key, 1)) / count
     chosen = jnp.searchsorted(jnp.cumsum(share), pointers, side="right")
     drawn = order[jnp.minimum(chosen, size - 1)].astype(jnp.int32)

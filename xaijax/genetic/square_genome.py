@@ -59,13 +59,13 @@ def draw(key: jax.Array, space: SquareSpace, *, count: int, words: int) -> jax.A
     Returns:
         `[count, words]` uint32.
     """
-    places = words - 1
-    radius, box, row, column = threefry.uniform(key, 4 * count * places).reshape(4, count, places)
+    room = words - 1
+    radius, box, row, column = threefry.uniform(key, 4 * count * room).reshape(4, count, room)
     radii = space.radii[_among(radius, space.kinds)]
     boxes = space.boxes[_among(box, space.regions)]
     rows = boxes[..., 0] + _among(row, boxes[..., 2] - boxes[..., 0] + 1)
     columns = boxes[..., 1] + _among(column, boxes[..., 3] - boxes[..., 1] + 1)
-    used = jnp.arange(places, dtype=jnp.int32)[None] < space.count
+    used = jnp.arange(room, dtype=jnp.int32)[None] < space.count
     squares = jnp.where(used, pack_squares(rows, columns, radii), jnp.uint32(0))
     stage = jnp.broadcast_to(space.stage.astype(jnp.uint32), (count, 1))
     return jnp.concatenate([stage, squares], axis=1)

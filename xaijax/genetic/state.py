@@ -14,7 +14,7 @@ from xaijax.genetic.survival import Preference, Survival, by_fitness, generation
 
 ENUMERATED = 8  # genomes of at most so many genes are not evolved, where the budget holds all their masks
 
-RUNNING, SPENT, ENDED, EXHAUSTED, STALLED, REACHED = range(6)  # why a search has ended, if it has
+RUNNING, SPENT, GENERATION_LIMIT, EXHAUSTED, STALLED, REACHED = range(6)  # why a search has ended, if it has
 
 Crossover = Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
 Mutation = Callable[[jax.Array, jax.Array, Any], jax.Array]
@@ -22,9 +22,9 @@ Guide = Callable[[jax.Array, Archive, Any, jax.Array, Any], jax.Array]
 """`guide(key, archive, space, needed, context) -> genomes [N, W]`: children that follow from all that is known; where
 `needed` is False nobody reads them."""
 
-Promise = Callable[[Archive, jax.Array, jax.Array, Any], jax.Array]
-"""`promise(archive, genomes [N, W], needed, context) -> [N]`: what is expected of genomes that were not evaluated, more
-is better; where `needed` is False nobody reads it."""
+Preselection = Callable[[Archive, jax.Array, jax.Array, Any], jax.Array]
+"""`preselection(archive, genomes [N, W], needed, context) -> [N]`: the quality expected of genomes that were not
+evaluated, more is better; where `needed` is False nobody reads it."""
 
 
 def first(fitness: jax.Array) -> jax.Array:
@@ -57,8 +57,8 @@ class Settings:
         most_passes: that a genome can take.
         designed: generations whose genomes are drawn beforehand, at least 1; see `Encoding.draw`.
         guide: makes the first children of a generation, as many as it returns; None for none.
-        promise: chooses which of a brood is evaluated; None for the first.
-        brood: children that are bred for each one that is evaluated, where there is a `promise`.
+        preselection: chooses which of a brood is evaluated; None for the first.
+        brood: children that are bred for each one that is evaluated, where there is a `preselection`.
         foldover: whether every other child is the complement of the one before it. A search that looks for small masks
             then still learns what their removal does, and its archive stays a good experiment. For bits alone.
         retries: how often a child that repeats a known genome is mutated again.
@@ -83,7 +83,7 @@ class Settings:
     most_passes: int = 1
     designed: int = 1
     guide: Guide | None = None
-    promise: Promise | None = None
+    preselection: Preselection | None = None
     brood: int = 1
     foldover: bool = False
     retries: int = 3
@@ -116,4 +116,4 @@ class SearchState:
     champions: jax.Array  # [G] int32, the archive's index of the fittest of each population
     best: jax.Array  # [] float32, highest quality so far
     stalled: jax.Array  # [] int32, generations since
-    ended: jax.Array  # [] int32, RUNNING or why it ended
+    stop_reason: jax.Array  # [] int32, RUNNING or why it ended

@@ -58,5 +58,5 @@ def _is_twin(pool: jax.Array, evaluated: jax.Array) -> jax.Array:
     """Returns `[N]` bool: whether an earlier individual that was evaluated has the same genome."""
     table = pool.reshape(len(pool), -1)
     same = jnp.all(table[:, None] == table[None], axis=2)
-    place = jnp.arange(len(pool), dtype=jnp.int32)
-    return jnp.any(same & evaluated[None] & (place[None] < place[:, None]), axis=1)
+    index = jnp.arange(len(pool), dtype=jnp.int32)
+    return jnp.any(same & evaluated[None] & (index[None] < index[:, None]), axis=1)

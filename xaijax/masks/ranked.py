@@ -5,17 +5,17 @@ import jax.numpy as jnp
 
 
 def ranks(score: jax.Array) -> jax.Array:
-    """Returns the place of each pixel, or segment, in the order of falling score, ties in raster order.
+    """Returns the rank of each pixel, or segment, in the order of falling score, ties in raster order.
 
     Args:
         score: `[H, W]` or `[S]` float32.
 
     Returns:
-        int32 of the same shape, a permutation of 0 to H W - 1; 0 is the place of the highest score.
+        int32 of the same shape, a permutation of 0 to H W - 1; 0 is the rank of the highest score.
     """
     order = jnp.argsort(score.reshape(-1), stable=True, descending=True)
-    places = jnp.arange(score.size, dtype=jnp.int32)
-    return jnp.zeros((score.size,), jnp.int32).at[order].set(places, unique_indices=True).reshape(score.shape)
+    ranks = jnp.arange(score.size, dtype=jnp.int32)
+    return jnp.zeros((score.size,), jnp.int32).at[order].set(ranks, unique_indices=True).reshape(score.shape)
 
 
 def decode(ranks: jax.Array, genome: jax.Array) -> jax.Array:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-WORD = 32  # columns in a word
+COLUMNS_PER_WORD = 32  # columns in a word
 
 Squares = tuple[jax.Array, jax.Array, jax.Array]
 """Rows and columns of the centres, and radii, in pixels: `[N]` int32 each; radius r is `2 r + 1` pixels wide."""
@@ -40,10 +40,10 @@ def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: E
     Returns:
         `[H, W]` bool, True where kept.
     """
-    words = -(-width // WORD)
-    rows, columns = _spans(squares, height, words * WORD, edge)
-    shifts = jnp.arange(WORD, dtype=jnp.uint32)[None, None]
-    bits = (columns & used[:, None]).reshape(-1, words, WORD).astype(jnp.uint32)
+    words = -(-width // COLUMNS_PER_WORD)
+    rows, columns = _spans(squares, height, words * COLUMNS_PER_WORD, edge)
+    shifts = jnp.arange(COLUMNS_PER_WORD, dtype=jnp.uint32)[None, None]
+    bits = (columns & used[:, None]).reshape(-1, words, COLUMNS_PER_WORD).astype(jnp.uint32)
     packed = jnp.sum(jnp.left_shift(bits, shifts), axis=2, dtype=jnp.uint32)
     chosen = jnp.where(rows[:, :, None], packed[:, None], jnp.uint32(0))  # [N, H, words]
     union = jax.lax.reduce(chosen, jnp.uint32(0), jax.lax.bitwise_or, (0,))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from xaijax.pairwise import running_count
 
-WORD = 32  # genes in a word of a packed genome
+GENES_PER_WORD = 32  # genes in a word of a packed genome
 
 
 def decode(segments: jax.Array, genome: jax.Array) -> jax.Array:
@@ -20,8 +20,8 @@ def decode(segments: jax.Array, genome: jax.Array) -> jax.Array:
     """
     word = jnp.broadcast_to(genome[0], segments.shape)
     for index in range(1, genome.shape[0]):
-        word = jnp.where(segments >= index * WORD, genome[index], word)
-    shift = (segments & (WORD - 1)).astype(jnp.uint32)
+        word = jnp.where(segments >= index * GENES_PER_WORD, genome[index], word)
+    shift = (segments & (GENES_PER_WORD - 1)).astype(jnp.uint32)
     return (jnp.right_shift(word, shift) & jnp.uint32(1)).astype(jnp.bool_)
 
 

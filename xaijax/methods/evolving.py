@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import LOOK, Look, Scenario, evaluate
+from xaijax.evaluation import RESPONSE_READOUT, Readout, Scenario, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
@@ -22,9 +22,9 @@ from xaijax.genetic.state import Crossover
 from xaijax.genetic.survival import Survival
 from xaijax.methods.options import check_option
 
-ENDED = {
+STATUS_OF = {
     search.SPENT: Status.SPENT,
-    search.ENDED: Status.ENDED,
+    search.GENERATION_LIMIT: Status.ENDED,
     search.EXHAUSTED: Status.EXHAUSTED,
     search.STALLED: Status.STALLED,
     search.REACHED: Status.REACHED,
@@ -43,7 +43,7 @@ class Evolution:
     @property
     def is_running(self) -> jax.Array:
         """Whether the search of any image goes on, `[]` bool."""
-        return jnp.any(self.states.ended == search.RUNNING)
+        return jnp.any(self.states.stop_reason == search.RUNNING)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,9 +137,9 @@ class EvolvingMethod:
         """See `xaijax.evaluation.Decode`."""
         raise NotImplementedError
 
-    def look(self, classifier: Classifier) -> Look:
+    def readout(self, classifier: Classifier) -> Readout:
         """What is read off a forward pass."""
-        return LOOK
+        return RESPONSE_READOUT
 
     def response(self, values: Any) -> Response:
         """Returns the responses to the masks among what was read of them."""
@@ -197,13 +197,20 @@ class EvolvingMethod:
             micro_batch: masked images a forward pass.
             generations: how many at most; None for until each search has ended.
         """
-        look = self.look(classifier)
+        readout = self.readout(classifier)
 
         def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
             scenario = self.scenario_now(dataclasses.replace(evolution, states=states))
             targets = self.asked(states, batch)
             return evaluate(
-                classifier, self.decode, scenario, genomes, states.new, targets, micro_batch=micro_batch, look=look
+                classifier,
+                self.decode,
+                scenario,
+                genomes,
+                states.new,
+                targets,
+                micro_batch=micro_batch,
+                readout=readout,
             )
 
         states = search.run(
@@ -216,7 +223,7 @@ class EvolvingMethod:
         states, genomes = jax.vmap(functools.partial(search.ask, self.settings))(evolution.states)
         return dataclasses.replace(evolution, states=states), genomes
 
-    def tell(self, evolution: Evolution, answers: Any) -> Evolution:
-        """Learns the answers `[R, P]` to what was asked, read only where `states.new`; traceable."""
-        states = jax.vmap(functools.partial(search.tell, self.settings))(evolution.states, answers)
+    def tell(self, evolution: Evolution, responses: Any) -> Evolution:
+        """Learns the responses `[R, P]` to what was asked, read only where `states.new`; traceable."""
+        states = jax.vmap(functools.partial(search.tell, self.settings))(evolution.states, responses)
         return dataclasses.replace(evolution, states=jax.vmap(self.proceed)(states))

@@ -32,8 +32,8 @@ def conclude(
 
     Args:
         works: `[]` bool, whether there is an explanation; where not, the mask is empty and the figures are NaN.
-        whole: `[]`, the answer to the whole image.
-        picked: `[]`, the answer that tells of the mask; its area is the mask's.
+        whole: `[]`, the response to the whole image.
+        picked: `[]`, the response to the mask; its area is the mask's.
         mask: `[H, W]` bool.
         score: `[H, W]` float32.
         genome: `[W]` uint32.

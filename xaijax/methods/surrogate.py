@@ -11,14 +11,14 @@ from xaijax.masks import superpixels
 PENALTY = 10.0
 """Of the ridge regression that ranks segments: masks are few against segments, and log-odds not quite a sum of them."""
 
-NEAR = 0.1
+CORRELATION_LENGTH = 0.1
 """Distance of two segments' centres, as a share of the image's longer side, over which they tend to act alike."""
 
 ALIKE = 0.5
 """Share of the prior variance of what a segment adds that it has in common with those near it."""
 
 LARGE = 0.3
-"""Share in what a segment adds of the fit to large masks, which tell what its removal takes."""
+"""Partition in what a segment adds of the fit to large masks, which tell what its removal takes."""
 
 PROXIMITY = 3.0
 """By how much more a mask of all pixels counts than an empty one. As in LIME, those near the image count most: the many
@@ -26,14 +26,14 @@ small masks that evolution leaves would otherwise outweigh those that tell what 
 
 
 @chex.dataclass(frozen=True)
-class Layout:
+class SegmentPrior:
     """The segments of one image as a surrogate sees them; leading axes for more."""
 
     sizes: jax.Array  # [S] float32, pixels, 0 past the last segment
     precision: jax.Array  # [S, S] float32, inverse of the prior correlation of what segments add
 
 
-def lay_out(segments: jax.Array, *, max_segments: int) -> Layout:
+def segment_prior(segments: jax.Array, *, max_segments: int) -> SegmentPrior:
     """Returns the layout of a label map, in whose prior near segments tend to act alike, as they often share an object.
 
     Args:
@@ -48,14 +48,16 @@ def lay_out(segments: jax.Array, *, max_segments: int) -> Layout:
     centres = superpixels.segment_centres(segments, max_segments=max_segments) / max(segments.shape)
     squared = jnp.sum((centres[:, None] - centres[None]) ** 2, axis=2)
     used = sizes > 0
-    common = jnp.where(used[:, None] & used[None], jnp.exp(-squared / (2 * NEAR**2)), 0)
+    common = jnp.where(used[:, None] & used[None], jnp.exp(-squared / (2 * CORRELATION_LENGTH**2)), 0)
     alone = jnp.where(used, 1 - ALIKE, 1)
     factor = jax.scipy.linalg.cho_factor(ALIKE * common + jnp.diag(alone), lower=True)
-    return Layout(sizes=sizes, precision=jax.scipy.linalg.cho_solve(factor, jnp.eye(max_segments, dtype=jnp.float32)))
+    return SegmentPrior(
+        sizes=sizes, precision=jax.scipy.linalg.cho_solve(factor, jnp.eye(max_segments, dtype=jnp.float32))
+    )
 
 
 def contributions(
-    genomes: jax.Array, answers: Response, known: jax.Array, layout: Layout
+    genomes: jax.Array, responses: Response, known: jax.Array, layout: SegmentPrior
 ) -> tuple[jax.Array, jax.Array]:
     """Fits what each segment adds to the log-odds, in all and for its extent.
 
@@ -65,7 +67,7 @@ def contributions(
 
     Args:
         genomes: `[E, W]` uint32, the masks that were evaluated.
-        answers: `[E]`.
+        responses: `[E]`.
         known: `[E]` bool, the masks that count.
         layout: of the image's segments.
 
@@ -74,21 +76,21 @@ def contributions(
     """
     bits = unpack(genomes, len(layout.sizes))
     penalty = PENALTY * layout.precision
-    area = jnp.where(known, answers.area, 0)
-    every = ridge(bits, answers.log_odds, jnp.where(known, 1 + PROXIMITY * area, 0), penalty=penalty)
-    large = ridge(bits, answers.log_odds, (known & (area >= 0.5)).astype(jnp.float32), penalty=penalty)
+    area = jnp.where(known, responses.area, 0)
+    every = ridge(bits, responses.log_odds, jnp.where(known, 1 + PROXIMITY * area, 0), penalty=penalty)
+    large = ridge(bits, responses.log_odds, (known & (area >= 0.5)).astype(jnp.float32), penalty=penalty)
     length = jnp.linalg.norm(large)
     scaled = jnp.where(length > 0, large * jnp.linalg.norm(every) / jnp.maximum(length, 1e-12), every)
     coefficients = (1 - LARGE) * every + LARGE * scaled
     return coefficients, superpixels.area_density(coefficients, layout.sizes)
 
 
-def predicted_log_odds(genomes: jax.Array, answers: Response, weight: jax.Array, others: jax.Array) -> jax.Array:
+def predicted_log_odds(genomes: jax.Array, responses: Response, weight: jax.Array, others: jax.Array) -> jax.Array:
     """Predicts the log-odds of masks that were not evaluated.
 
     Args:
         genomes: `[E, W]` uint32, the masks that were.
-        answers: `[E]`.
+        responses: `[E]`.
         weight: `[E]` float32, 0 for masks that do not count.
         others: `[N, W]` uint32.
 
@@ -96,9 +98,9 @@ def predicted_log_odds(genomes: jax.Array, answers: Response, weight: jax.Array,
         `[N]` float32.
     """
     bits, asked = (unpack(masks, 32 * masks.shape[1]).astype(jnp.float32) for masks in (genomes, others))
-    coefficients = ridge(bits, answers.log_odds, weight, penalty=1.0)
+    coefficients = ridge(bits, responses.log_odds, weight, penalty=1.0)
     total = jnp.maximum(jnp.sum(weight), 1e-12)
-    mean = jnp.sum(jnp.where(weight > 0, weight * answers.log_odds, 0)) / total
+    mean = jnp.sum(jnp.where(weight > 0, weight * responses.log_odds, 0)) / total
     centre = jnp.matmul(weight, bits, precision=jax.lax.Precision.HIGHEST) / total
     return mean + jnp.matmul(asked - centre[None], coefficients, precision=jax.lax.Precision.HIGHEST)
 

@@ -1,11 +1,20 @@
 """How good explanations are: a file a family of metrics.
 
-What runs the classifier is batched over images and masks in JAX; what makes figures of its answers is NumPy in float64.
+What runs the classifier is batched over images and masks in JAX; what makes figures of its outputs is NumPy in float64.
 """
 
 from xaijax.masks.overlap import overlap_above_chance
 from xaijax.metrics.complexity import entropy, sparseness
-from xaijax.metrics.confidence import MaskAnswers, ask_masks, cp_score, drop, gain, hypervolume, increase, smallest_area
+from xaijax.metrics.confidence import (
+    MaskResponses,
+    ask_masks,
+    cp_score,
+    drop,
+    gain,
+    hypervolume,
+    increase,
+    smallest_area,
+)
 from xaijax.metrics.imputation import impute
 from xaijax.metrics.irof import area_over_curve, irof_curve
 from xaijax.metrics.localisation import Overlap, energy_pointing_game, masks_of_boxes, overlap, pointing_game
@@ -36,7 +45,7 @@ __all__ = [
     "Cascade",
     "Curves",
     "Explainer",
-    "MaskAnswers",
+    "MaskResponses",
     "Overlap",
     "Summary",
     "area_over_curve",

@@ -16,8 +16,8 @@ from xaijax.metrics.ratio import ratio
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskAnswers:
-    """What the classifier answers to whole images, to what their masks keep, and to what these leave out.
+class MaskResponses:
+    """The classifier's responses to whole images, to what their masks keep, and to what these leave out.
 
     Attributes:
         original: `[B]` float32, probability of the explained class on the whole image.
@@ -44,7 +44,7 @@ def ask_masks(
     *,
     fills: Any = None,
     micro_batch: int | None = None,
-) -> MaskAnswers:
+) -> MaskResponses:
     """Asks the classifier about images, their masks and the inverse of these: three passes an image.
 
     Args:
@@ -65,7 +65,7 @@ def ask_masks(
     kept = probe(classifier, images, ~masks, [1, 2], targets, fills=fills, micro_batch=micro_batch)
     left = probe(classifier, images, masks, [1], targets, fills=fills, micro_batch=micro_batch)
     targets = np.asarray(targets)
-    return MaskAnswers(
+    return MaskResponses(
         original=kept.probability[:, 1],
         masked=kept.probability[:, 0],
         inverse=left.probability[:, 0],

@@ -50,18 +50,18 @@ def irof_curve(
     left = [
         _places_from_last(score, labels) for score, labels in zip(np.asarray(scores), np.asarray(segments), strict=True)
     ]
-    lengths = np.array([places.max() + 1 for places in left])
+    lengths = np.array([ranks.max() + 1 for ranks in left])
     counts = lengths[:, None] - np.arange(lengths.max() + 1)
     return probe(classifier, images, np.stack(left), counts, targets, fills=fills, micro_batch=micro_batch).probability
 
 
 def _places_from_last(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the place of each pixel's segment, the last to be removed being 0."""
+    """Returns the rank of each pixel's segment, the last to be removed being 0."""
     _, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     means = np.bincount(number.reshape(-1), weights=score.reshape(-1).astype(np.float64)) / sizes
-    places = np.empty(len(sizes), np.int32)
-    places[np.argsort(-means, kind="stable")] = np.arange(len(sizes) - 1, -1, -1)
-    return places[number.reshape(labels.shape)]
+    ranks = np.empty(len(sizes), np.int32)
+    ranks[np.argsort(-means, kind="stable")] = np.arange(len(sizes) - 1, -1, -1)
+    return ranks[number.reshape(labels.shape)]
 
 
 def area_over_curve(probability: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ BINS = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """How the classifier's answer changes with the pixels that are inserted or removed.
+    """How the classifier's output changes with the pixels that are inserted or removed.
 
     Attributes:
         fractions: `[T]` float64 in [0, 1], pixels inserted or removed / all pixels, rising.
@@ -64,8 +64,8 @@ def insertion_curve(
     ranks = falling_ranks(scores)
     size = ranks[0].size
     counts = pixel_counts(size, steps, fractions)
-    answers = probe(classifier, images, ranks, counts, targets, fills=fills, micro_batch=micro_batch)
-    return Curves(counts / size, answers.probability, answers.predicted == np.asarray(targets)[:, None])
+    responses = probe(classifier, images, ranks, counts, targets, fills=fills, micro_batch=micro_batch)
+    return Curves(counts / size, responses.probability, responses.predicted == np.asarray(targets)[:, None])
 
 
 def deletion_curve(
@@ -89,8 +89,10 @@ def deletion_curve(
     size = ranks[0].size
     counts = pixel_counts(size, steps, fractions)
     # The pixels that are left are the first ones in the opposite order.
-    answers = probe(classifier, images, size - 1 - ranks, size - counts, targets, fills=fills, micro_batch=micro_batch)
-    return Curves(counts / size, answers.probability, answers.predicted == np.asarray(targets)[:, None])
+    responses = probe(
+        classifier, images, size - 1 - ranks, size - counts, targets, fills=fills, micro_batch=micro_batch
+    )
+    return Curves(counts / size, responses.probability, responses.predicted == np.asarray(targets)[:, None])
 
 
 def pixel_counts(size: int, steps: int, fractions: Sequence[float] | None = None) -> np.ndarray:

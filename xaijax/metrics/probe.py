@@ -19,7 +19,7 @@ CHUNK = 256  # counts of a compiled call: metrics of fewer share one program, as
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What the classifier answers to masked images.
+    """The classifier's responses to masked images.
 
     Attributes:
         probability: `[B, P]` float32, of the explained class; NaN where it was not asked.
@@ -69,9 +69,9 @@ def probe(
     for start in range(0, counts.shape[1], CHUNK):
         chunk = counts[:, start : start + CHUNK]
         padded = np.pad(chunk, ((0, 0), (0, CHUNK - chunk.shape[1])), constant_values=-1)
-        answer = jax.device_get(_evaluate(classifier, images, fills, ranks, padded, targets, micro_batch))
-        probability.append(np.where(chunk >= 0, answer[0][:, : chunk.shape[1]], np.float32(np.nan)))
-        predicted.append(np.where(chunk >= 0, answer[1][:, : chunk.shape[1]], -1))
+        responses = jax.device_get(_evaluate(classifier, images, fills, ranks, padded, targets, micro_batch))
+        probability.append(np.where(chunk >= 0, responses[0][:, : chunk.shape[1]], np.float32(np.nan)))
+        predicted.append(np.where(chunk >= 0, responses[1][:, : chunk.shape[1]], -1))
     return Answers(np.concatenate(probability, axis=1), np.concatenate(predicted, axis=1))
 
 
@@ -109,7 +109,7 @@ def check_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
 
 
 def falling_ranks(scores: Any) -> np.ndarray:
-    """Returns the place of each pixel in the order of falling score, ties in raster order; `[B, H, W]` int32.
+    """Returns the rank of each pixel in the order of falling score, ties in raster order; `[B, H, W]` int32.
 
     Args:
         scores: `[B, H, W]` score maps, without NaN.

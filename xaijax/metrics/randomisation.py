@@ -174,5 +174,5 @@ def spearman(first: Any, second: Any) -> np.ndarray:
 
 def _mean_ranks(values: np.ndarray) -> np.ndarray:
     """Returns ranks about 0."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2 - (len(values) + 1) / 2)[place]
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2 - (len(values) + 1) / 2)[index]

@@ -1,4 +1,4 @@
-"""ROAD: what happens to the answer as pixels are removed by noisy linear imputation, which leaves no trace of the mask.
+"""ROAD: what happens to the output as pixels are removed by noisy linear imputation, which leaves no trace of the mask.
 
 References:
     Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods (2022), arXiv 2202.00449.
@@ -62,9 +62,9 @@ def road_curve(
     probability, predicted = [], []
     for index, left in enumerate(size - counts):
         fills = imputed_fills(jax.random.fold_in(key, index), images, ranks < left, noise)
-        answers = probe(classifier, images, ranks, [left], targets, fills=fills, micro_batch=micro_batch)
-        probability.append(answers.probability)
-        predicted.append(answers.predicted)
+        responses = probe(classifier, images, ranks, [left], targets, fills=fills, micro_batch=micro_batch)
+        probability.append(responses.probability)
+        predicted.append(responses.predicted)
     keeps_class = np.concatenate(predicted, axis=1) == np.asarray(targets)[:, None]
     return Curves(counts / size, np.concatenate(probability, axis=1), keeps_class)
 

@@ -47,7 +47,7 @@ SEGMENTATION = SLIC()
 
 
 @dataclasses.dataclass(frozen=True)
-class Explained:
+class ExplainedImage:
     """An image, and what a run says of it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Explained:
         mask: `[H, W]` bool.
         removes: whether the mask is of what was removed (the deletion game) rather than kept.
         target: the class explained.
-        boxes: `[N, 4]` left, top, right and bottom in pixels of the crop; None where the object's place is not known.
+        boxes: `[N, 4]` left, top, right and bottom in pixels of the crop; None where the object is not located.
     """
 
     path: str
@@ -69,7 +69,7 @@ class Explained:
     boxes: np.ndarray | None
 
 
-def measure(classifier: Classifier, batch: list[Explained], *, steps: int, fill: str) -> dict[str, np.ndarray]:
+def measure(classifier: Classifier, batch: list[ExplainedImage], *, steps: int, fill: str) -> dict[str, np.ndarray]:
     """Measures a batch of explanations.
 
     Args:
@@ -143,7 +143,7 @@ def _segment(images: jax.Array) -> jax.Array:
     return map_rows(lambda image: SEGMENTATION(to_unit_range(image)), images)
 
 
-def _localisation(batch: list[Explained], scores: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
+def _localisation(batch: list[ExplainedImage], scores: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
     is_known = np.array([item.boxes is not None for item in batch])
     boxes = [np.zeros((0, 4)) if item.boxes is None else item.boxes for item in batch]
     objects = metrics.masks_of_boxes(boxes, *masks.shape[1:])

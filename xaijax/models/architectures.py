@@ -9,7 +9,7 @@ from typing import Any
 from flax import nnx
 
 from xaijax.models import densenet, mobilenet_v1, mobilenet_v2, mobilenet_v3, resnet
-from xaijax.models.weights import Layout
+from xaijax.models.weights import WeightLayout
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -30,7 +30,7 @@ class Architecture:
     """
 
     build: Callable[..., nnx.Module]
-    layouts: Callable[[], tuple[Layout, ...]] = tuple
+    layouts: Callable[[], tuple[WeightLayout, ...]] = tuple
     num_classes: int = 1000
     input_size: tuple[int, int] = (224, 224)
     resize: int | None = 256
@@ -42,7 +42,7 @@ def _resnet(*stages: int, wide: int = 64, groups: int = 1, bottleneck: bool = Tr
     config = resnet.ResNetConfig(stages, bottleneck=bottleneck, groups=groups, group_width=wide)
     return Architecture(
         functools.partial(resnet.ResNet, config),
-        lambda: (Layout("torchvision and timm", resnet.torchvision_table(config)),),
+        lambda: (WeightLayout("torchvision and timm", resnet.torchvision_table(config)),),
     )
 
 
@@ -51,10 +51,10 @@ def _densenet(*stages: int, growth: int = 32, stem: int = 64) -> Architecture:
     return Architecture(functools.partial(densenet.DenseNet, config), functools.partial(_densenet_layouts, config))
 
 
-def _densenet_layouts(config: densenet.DenseNetConfig) -> tuple[Layout, ...]:
+def _densenet_layouts(config: densenet.DenseNetConfig) -> tuple[WeightLayout, ...]:
     return (
-        Layout("torchvision and timm", densenet.torchvision_table(config)),
-        Layout("torchvision's older files", densenet.torchvision_table(config, dot=".")),
+        WeightLayout("torchvision and timm", densenet.torchvision_table(config)),
+        WeightLayout("torchvision's older files", densenet.torchvision_table(config, dot=".")),
     )
 
 
@@ -62,7 +62,7 @@ def _mobilenet_v1(width: float) -> Architecture:
     config = mobilenet_v1.MobileNetV1Config(width)
     return Architecture(
         functools.partial(mobilenet_v1.MobileNetV1, config),
-        lambda: (Layout("timm", mobilenet_v1.timm_table(config)),),
+        lambda: (WeightLayout("timm", mobilenet_v1.timm_table(config)),),
         mean=(0.5,) * 3,
         std=(0.5,) * 3,
     )
@@ -76,8 +76,8 @@ def _mobilenet_v2(width: float, depths: tuple[int, ...] | None = None) -> Archit
     return Architecture(
         functools.partial(mobilenet_v2.MobileNetV2, config),
         lambda: (
-            Layout("torchvision", mobilenet_v2.torchvision_table(config)),
-            Layout("timm", mobilenet_v2.timm_table(config)),
+            WeightLayout("torchvision", mobilenet_v2.torchvision_table(config)),
+            WeightLayout("timm", mobilenet_v2.timm_table(config)),
         ),
     )
 
@@ -89,8 +89,8 @@ def _mobilenet_v3(stages: tuple[mobilenet_v3.Stage, ...], width: float = 1.0, mi
     return Architecture(
         functools.partial(mobilenet_v3.MobileNetV3, config),
         lambda: (
-            Layout("torchvision", mobilenet_v3.torchvision_table(config), epsilon=1e-3),
-            Layout("timm", mobilenet_v3.timm_table(config), same_epsilon=1e-3),
+            WeightLayout("torchvision", mobilenet_v3.torchvision_table(config), epsilon=1e-3),
+            WeightLayout("timm", mobilenet_v3.timm_table(config), same_epsilon=1e-3),
         ),
     )
 
@@ -111,7 +111,7 @@ def _cifar_resnet(depth: int) -> Architecture:
     )
     return Architecture(
         functools.partial(resnet.ResNet, config),
-        lambda: (Layout("the CIFAR networks", resnet.torchvision_table(config)),),
+        lambda: (WeightLayout("the CIFAR networks", resnet.torchvision_table(config)),),
         **_small(10),
     )
 

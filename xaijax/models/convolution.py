@@ -117,7 +117,7 @@ def _depthwise_forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads)
 
 
 def _depthwise_backward(stride: int, pads: Pads, saved: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # JAX's own gradient adds as many padded arrays as the kernel has places; this one is a depthwise convolution too.
+    # JAX's own gradient adds as many padded arrays as the kernel has offsets; this one is a depthwise convolution too.
     x, kernel = saved
     around = _gradient_pads(x, kernel, gradient, stride, pads)
     no_pads = ((0, 0), (0, 0))
@@ -151,7 +151,7 @@ def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pad
 
 
 def _shifts(padded: jax.Array, size: tuple[int, ...], stride: int) -> Iterator[tuple[int, int, jax.Array]]:
-    """Yields each place `(row, column)` of a window, and the pixels that lie there as the window goes over images."""
+    """Yields each offset `(row, column)` of a window, and the pixels that lie there as the window goes over images."""
     height = (padded.shape[1] - size[0]) // stride + 1
     width = (padded.shape[2] - size[1]) // stride + 1
     for row in range(size[0]):

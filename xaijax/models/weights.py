@@ -14,7 +14,7 @@ Table = dict[str, str | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class WeightLayout:
     """How the files of one source name the arrays of a network, and what else the source does its own way.
 
     Attributes:
@@ -96,12 +96,12 @@ def from_torch_layout(array: np.ndarray) -> np.ndarray:
     return array.T if array.ndim == 2 else array
 
 
-def recognise(layouts: Sequence[Layout], keys: Sequence[str]) -> Layout:
+def recognise(layouts: Sequence[WeightLayout], keys: Sequence[str]) -> WeightLayout:
     """Returns the layout that names the most of a file's keys, the first of equals."""
     return max(layouts, key=lambda layout: sum(key in layout.table for key in keys))
 
 
-def is_whole(layout: Layout, keys: Sequence[str]) -> bool:
+def is_whole(layout: WeightLayout, keys: Sequence[str]) -> bool:
     """Returns whether a file's keys are those of a layout, none missing and none left over."""
     needed = {key for key, target in layout.table.items() if target is not None}
     return needed <= set(keys) <= set(layout.table)

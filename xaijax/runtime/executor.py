@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.arguments import find_targets, image_id, split_id
+from xaijax.arguments import image_id, resolve_targets, split_id
 from xaijax.batch import Batch
 from xaijax.execution import slots
 from xaijax.execution.compiled import compiled_explain
@@ -23,26 +24,26 @@ from xaijax.runtime.job import Job, Request
 STRIDE = 4
 """Generations between two looks at which searches have ended."""
 
-SHARE = 4
-"""Of the places, one in so many must be free before the next images are begun: beginning has a cost of its own."""
+REFILL_FRACTION = 0.25
+"""Of the slots, so many must be free before the next images are begun: beginning has a cost of its own."""
 
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class Explained:
+class ExplainedBatch:
     """Images that were explained together.
 
     Attributes:
-        places: that the images have among those of the result, in their order.
-        result: rows of all places, those of one after the other; on the device, perhaps not there yet.
+        slots: that the images have among those of the result, in their order.
+        result: rows of all slots, those of one after the other; on the device, perhaps not there yet.
     """
 
-    places: Sequence[int]
+    slots: Sequence[int]
     result: Explanation
 
 
-Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], Explained]]]
+Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], ExplainedBatch]]]
 """Explains images, each with whatever goes with it, as they come; they may be yielded in another order."""
 
 
@@ -77,12 +78,12 @@ class _Arguments:
         images: Any = np.zeros((self.size, *self._shape), np.uint8)
         words = np.zeros((self.size, 2), np.uint32)
         target: Any = job.target if isinstance(job.target, str) else np.full((self.size,), job.target, np.int32)
-        for place, request in zip(chosen, requests, strict=True):
-            images[place] = request.pixels
-            words[place] = split_id(image_id(request.pixels) if request.id is None else request.id)
+        for slot, request in zip(chosen, requests, strict=True):
+            images[slot] = request.pixels
+            words[slot] = split_id(image_id(request.pixels) if request.id is None else request.id)
             if request.target is not None:
-                target[place] = request.target
-        explained, others = find_targets(target, job.against, job.classifier, images, job.micro_batch)
+                target[slot] = request.target
+        explained, others = resolve_targets(target, job.against, job.classifier, images, job.micro_batch)
         batch = Batch(
             images=images,
             targets=Targets(explained=explained, against=others),
@@ -99,12 +100,12 @@ def _batches_program(job: Job) -> Program[Any]:
     traced = traced_once(compiled_explain, none, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
     program = traced.lower(*none).compile()
 
-    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
+    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
         left = iter(items)
         while taken := list(itertools.islice(left, job.batch_size)):
             chosen = range(len(taken))
             result = program(*arguments([request for _, request in taken], chosen))
-            yield [item for item, _ in taken], Explained(chosen, result)
+            yield [item for item, _ in taken], ExplainedBatch(chosen, result)
 
     return explain_all
 
@@ -123,24 +124,24 @@ def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
     finish = traced_once(slots.finish, (none,), settings, origin=job.origin)
     jax.block_until_ready(finish(slots.replace(none, none, np.zeros(arguments.size, bool))))
 
-    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], Explained]]:
+    def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
         left, now = iter(items), none
         taken: dict[int, T] = {}
         while True:
-            free = [place for place in range(job.batch_size) if place not in taken]
+            free = [slot for slot in range(job.batch_size) if slot not in taken]
             fresh = list(itertools.islice(left, len(free)))
             if fresh:
                 chosen = free[: len(fresh)]
                 begun = begin(*arguments([request for _, request in fresh], chosen))
                 now = slots.replace(now, begun, np.isin(np.arange(arguments.size), chosen))
-                taken |= {place: item for place, (item, _) in zip(chosen, fresh, strict=True)}
+                taken |= {slot: item for slot, (item, _) in zip(chosen, fresh, strict=True)}
             if not taken:
                 return
             done: list[int] = []
-            while len(done) < min(len(taken), -(-job.batch_size // SHARE)):
+            while len(done) < min(len(taken), math.ceil(REFILL_FRACTION * job.batch_size)):
                 now, ended = advance(now, arguments.classifier)
                 told = jax.device_get(ended)
-                done = [place for place in taken if told[place]]
-            yield [taken.pop(place) for place in done], Explained(done, finish(now))
+                done = [slot for slot in taken if told[slot]]
+            yield [taken.pop(slot) for slot in done], ExplainedBatch(done, finish(now))
 
     return explain_all

@@ -17,7 +17,7 @@ processes inherit the number 0 of the batch script. The script itself has that t
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class Partition:
     """Which images of a run a process explains.
 
     Attributes:
@@ -42,20 +42,20 @@ class Share:
         return image // self.block
 
     def has(self, image: int) -> bool:
-        """Whether the process explains an image, by its place in the input."""
+        """Whether the process explains an image, by its index in the input."""
         return self.block_of(image) % self.count == self.index
 
 
-ALL = Share()
+ALL = Partition()
 """Of the only process."""
 
 
-def find_share(
+def find_partition(
     index: int | None,
     count: int | Literal["auto"] | None,
     block: int = BLOCK,
     environment: Mapping[str, str] | None = None,
-) -> Share:
+) -> Partition:
     """Returns the share that was asked for; without a count that is the whole run, whatever a scheduler says.
 
     Args:
@@ -71,14 +71,14 @@ def find_share(
     if count is None:
         if index is not None:
             raise ValueError(f"process-index is {index} but processes is not given; give both.")
-        return Share(block=block)
+        return Partition(block=block)
     if index is None or count == "auto":
         told_index, told_count = _told(environment)
         index = told_index if index is None else index
         count = told_count if count == "auto" else count
     if index is None or count is None:
         raise ValueError("no scheduler tells this process its number and how many there are; give both.")
-    return Share(index, count, block)
+    return Partition(index, count, block)
 
 
 def _told(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
@@ -86,7 +86,7 @@ def _told(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
 
     Each task of a SLURM array may start several processes. A Kubernetes Indexed Job does not tell their count.
     """
-    array = _array_place(environment)
+    array = _array_rank(environment)
     for index_name, count_name in LAUNCHERS:
         if index_name in environment and count_name in environment:
             inner, each = int(environment[index_name]), int(environment[count_name])
@@ -99,8 +99,8 @@ def _told(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
     return None, None
 
 
-def _array_place(environment: Mapping[str, str]) -> tuple[int, int] | None:
-    """Returns the place of a task in its SLURM array, and the tasks; None outside of one."""
+def _array_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """Returns the rank of a task in its SLURM array, and the tasks; None outside of one."""
     names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "MAX", "STEP")]
     if not all(name in environment for name in names):
         return None
@@ -108,6 +108,6 @@ def _array_place(environment: Mapping[str, str]) -> tuple[int, int] | None:
     if (last - first) // step + 1 != count:
         raise ValueError(
             f"the {count} tasks of the SLURM array have ids from {first} to {last} with gaps, so that none can tell "
-            f"its place; submit all of it, or ids in a row, such as --array=0-{count - 1}."
+            f"its rank; submit all of it, or ids in a row, such as --array=0-{count - 1}."
         )
     return (task - first) // step, count

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import jax
 
-from xaijax.runtime.executor import Explained, Program
+from xaijax.runtime.executor import ExplainedBatch, Program
 from xaijax.runtime.input.reader import Item, read_item
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job, Request
 from xaijax.runtime.output.journal import Journal, Row
 from xaijax.runtime.output.writer import failure_line, write_items
-from xaijax.runtime.partition import Share
-from xaijax.runtime.prefetch import Behind, ahead
-from xaijax.runtime.progress import Teller
+from xaijax.runtime.partition import Partition
+from xaijax.runtime.prefetch import WriteBehind, prefetch
+from xaijax.runtime.progress import ProgressReporter
 
 READERS = 4
 """Threads that read images; Pillow decodes and resizes without Python's lock."""
@@ -47,40 +47,43 @@ def explain_all(
     out: Path,
     journal: Journal,
     *,
-    share: Share,
+    partition: Partition,
     stop: threading.Event,
-    teller: Teller,
+    reporter: ProgressReporter,
 ) -> None:
     """Explains numbered images until there are none left, or `stop` is set; reads and writes beside the device.
 
     Args:
-        left: images by their place in the input.
+        left: images by their index in the input.
         targets: the class that each target among them names.
         explain: the compiled program of the job.
         job: what to explain and how.
         out: the folder of the run.
         journal: of the run; the lines of an image go to its block's.
-        share: tells the block of an image.
+        partition: tells the block of an image.
         stop: once set, the batches in flight are finished and written, and nothing else.
-        teller: is told of every image.
+        reporter: is told of every image.
     """
 
     def write_failure(item: Item) -> None:
-        journal.add(share.block_of(item.index), [failure_line(item, job.seed, item.error)])
-        teller.add(searched=0, failed=1, evaluations=0)
+        journal.add(partition.block_of(item.index), [failure_line(item, job.seed, item.error)])
+        reporter.add(searched=0, failed=1, evaluations=0)
 
-    def write(items: list[Item], explained: Explained) -> None:
-        rows = write_items(items, explained.places, jax.device_get(explained.result), job, out, journal)
+    def write(items: list[Item], explained: ExplainedBatch) -> None:
+        rows = write_items(items, explained.slots, jax.device_get(explained.result), job, out, journal)
         of_blocks: dict[int, list[Row]] = {}
         for item, lines in zip(items, rows, strict=True):
-            of_blocks.setdefault(share.block_of(item.index), []).extend(lines)
+            of_blocks.setdefault(partition.block_of(item.index), []).extend(lines)
         for block, lines in of_blocks.items():
             journal.add(block, lines)
         evaluations = sum(line.get("evaluations", 0) for lines in rows for line in lines)
-        teller.add(searched=len(items), failed=0, evaluations=evaluations)
+        reporter.add(searched=len(items), failed=0, evaluations=evaluations)
 
     read = functools.partial(read_item, classifier=job.classifier, targets=targets)
-    with Behind(1) as behind, contextlib.closing(ahead(read, left, workers=READERS, room=2 * job.batch_size)) as items:
+    with (
+        WriteBehind(1) as behind,
+        contextlib.closing(prefetch(read, left, workers=READERS, room=2 * job.batch_size)) as items,
+    ):
 
         def readable() -> Iterator[tuple[Item, Request]]:
             for item in items:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int, room: int) -> Generator[R]:
+def prefetch(function: Callable[[T], R], items: Iterable[T], *, workers: int, room: int) -> Generator[R]:
     """Yields `function` of every item in order, worked out in threads ahead of who reads.
 
     Args:
@@ -32,7 +32,7 @@ def ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int, room:
             pool.shutdown(cancel_futures=True)
 
 
-class Behind:
+class WriteBehind:
     """Does in one thread, in order, what it is given; whoever gives more than `room` tasks waits.
 
     What a task raises is raised at the next `do`, or at the end of the `with` block, and no later task is done.

@@ -14,7 +14,7 @@ def say(sentence: str, *, as_json: bool = False) -> None:
     print(json.dumps({"message": sentence}) if as_json else f"xaijax: {sentence}", file=sys.stderr, flush=True)
 
 
-class Teller:
+class ProgressReporter:
     """Counts what is done, and tells it on standard error.
 
     Attributes:

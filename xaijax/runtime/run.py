@@ -23,15 +23,15 @@ from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.page import write_page
 from xaijax.runtime.output.run_folder import RunFolder
 from xaijax.runtime.output.verification import Doubts, find_doubts
-from xaijax.runtime.partition import ALL, Share
+from xaijax.runtime.partition import ALL, Partition
 from xaijax.runtime.pipeline import explain_all, fitting
-from xaijax.runtime.progress import Teller, say
-from xaijax.runtime.targets import check_targets, find_targets
+from xaijax.runtime.progress import ProgressReporter, say
+from xaijax.runtime.targets import check_targets, targets_by_name
 
 TOLD = 10
 """Failures that are told one by one."""
 
-Engine = Callable[[Sequence[tuple[int, Source]], threading.Event, Teller], dict[str, Any]]
+Engine = Callable[[Sequence[tuple[int, Source]], threading.Event, ProgressReporter], dict[str, Any]]
 """Explains numbered images elsewhere, as `explain_all` does here, until none are left or the event is set; returns its
 figures for `run.json`."""
 
@@ -64,7 +64,7 @@ def run(
     job: Job,
     out: Path,
     *,
-    share: Share = ALL,
+    partition: Partition = ALL,
     engine: Engine | None = None,
     stop: threading.Event | None = None,
     retry_errors: bool = False,
@@ -80,7 +80,7 @@ def run(
         sources: of the images, in the order of the results.
         job: what to explain and how.
         out: the folder.
-        share: of this process.
+        partition: of this process.
         engine: that explains; None is this process.
         stop: once set, the batches in flight are finished and written, and nothing else.
         retry_errors: whether images that failed are tried again.
@@ -94,38 +94,40 @@ def run(
     """
     started = time.perf_counter()
     names = [source.name for source in sources]
-    targets = find_targets(sources, job)
+    targets = targets_by_name(sources, job)
     folder = RunFolder(out, job.settings, names)
     stop = stop or threading.Event()
     roofline = None
-    with working_in(out, share):
+    with working_in(out, partition):
         journal = Journal(out, rows_per_image=job.rows_per_image)
         check_targets(sources, targets, journal, out)
         with writing_to(out):
             folder.take_list(journal)
-            mine = [(index, source) for index, source in enumerate(sources) if share.has(index)]
-            sentences = _mark_again(mine, journal, out, share, retry_errors=retry_errors)
+            mine = [(index, source) for index, source in enumerate(sources) if partition.has(index)]
+            sentences = _mark_again(mine, journal, out, partition, retry_errors=retry_errors)
         left = [(index, source) for index, source in mine if not journal.is_done(source.name)]
         for sentence in (*sentences, *folder.sentences(prune=prune)):
             say(sentence, as_json=log_json)
         with fitting(job):
             explain = compile_job(job) if left and engine is None else None
         compiled = time.perf_counter()
-        with Teller(len(left), as_json=log_json) as teller:
-            elsewhere = engine(left, stop, teller) if left and engine is not None else {}
+        with ProgressReporter(len(left), as_json=log_json) as reporter:
+            elsewhere = engine(left, stop, reporter) if left and engine is not None else {}
             if explain is not None:
                 trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
                 with writing_to(out), fitting(job), trace:
-                    explain_all(left, targets, explain, job, out, journal, share=share, stop=stop, teller=teller)
-            figures = _figures(job, teller, compiled - started) | elsewhere
-        if profile is not None and explain is not None and teller.evaluations > 0:
+                    explain_all(
+                        left, targets, explain, job, out, journal, partition=partition, stop=stop, reporter=reporter
+                    )
+            figures = _figures(job, reporter, compiled - started) | elsewhere
+        if profile is not None and explain is not None and reporter.evaluations > 0:
             rate, devices = figures["evaluations_per_s"], count_devices(job.batch_size)
             roofline = measure_roofline(job.classifier, rate, micro_batch=job.micro_batch, devices=devices)
             figures["roofline"] = dataclasses.asdict(roofline)
         with writing_to(out):
             if left:
-                folder.tell(share, {"process": dataclasses.asdict(share)} | figures)
-            is_through = teller.done == len(left)
+                folder.tell(partition, {"process": dataclasses.asdict(partition)} | figures)
+            is_through = reporter.done == len(left)
             is_finished = is_through and folder.finish(journal, figures, prune=prune)
             if not is_through:
                 journal.scan()
@@ -145,7 +147,7 @@ def run(
 
 
 def _mark_again(
-    mine: Sequence[tuple[int, Source]], journal: Journal, out: Path, share: Share, *, retry_errors: bool
+    mine: Sequence[tuple[int, Source]], journal: Journal, out: Path, partition: Partition, *, retry_errors: bool
 ) -> list[str]:
     """Marks the images that are to be explained again, for all processes, and returns what is to be said of them."""
     doubts = _doubts([source for _, source in mine], journal, out)
@@ -153,7 +155,7 @@ def _mark_again(
     of_blocks: dict[int, list[str]] = {}
     for index, source in mine:
         if source.name in again or (retry_errors and journal.failed_lines(source.name)):
-            of_blocks.setdefault(share.block_of(index), []).append(source.name)
+            of_blocks.setdefault(partition.block_of(index), []).append(source.name)
     for block, paths in of_blocks.items():
         journal.mark(block, paths)
     return [*journal.sentences(), *doubts.sentences()]
@@ -168,9 +170,9 @@ def _doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubts:
             journal.scan()
 
 
-def _figures(job: Job, teller: Teller, compile_s: float) -> dict[str, Any]:
+def _figures(job: Job, reporter: ProgressReporter, compile_s: float) -> dict[str, Any]:
     """Returns what `run.json` says of how a process ran."""
-    seconds = teller.seconds
+    seconds = reporter.seconds
     return {
         "versions": package_versions(),
         "python": platform.python_version(),
@@ -178,6 +180,6 @@ def _figures(job: Job, teller: Teller, compile_s: float) -> dict[str, Any]:
         "micro_batch": job.micro_batch,
         "batch_size": job.batch_size,
         "timings": {"compile_s": compile_s, "explain_s": seconds},
-        "images_per_s": teller.images / seconds,
-        "evaluations_per_s": teller.evaluations / seconds,
+        "images_per_s": reporter.images / seconds,
+        "evaluations_per_s": reporter.evaluations / seconds,
     }

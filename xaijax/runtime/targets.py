@@ -66,7 +66,7 @@ def find_class(target: str, classifier: Classifier, *, name: str = "target") -> 
     raise ValueError(f"{name} {target!r} is not a class of this classifier; {hint}")
 
 
-def find_targets(sources: Sequence[Source], job: Job) -> dict[str, int]:
+def targets_by_name(sources: Sequence[Source], job: Job) -> dict[str, int]:
     """Returns the class that each target among the images of a list names.
 
     Raises:

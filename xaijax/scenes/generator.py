@@ -1,7 +1,7 @@
 """Scenes: small pictures of one object among clutter, with its class and true pixels; a pure function of a key.
 
-Each scene shows one object of ten classes, of any size, place, rotation, colour and texture, on a textured background
-with distractors that are of no class. How cluttered a scene is varies from plain to crowded.
+Each scene shows one object of ten classes, of any size, position, rotation, colour and texture, on a textured
+background with distractors that are of no class. How cluttered a scene is varies from plain to crowded.
 """
 
 import dataclasses
@@ -189,10 +189,10 @@ def _scene(key: jax.Array, with_object: bool, shuffle_colour: bool) -> Scene:
         lambda pixels, part: (_add_distractor(pixels, *part, clutter), None), pixels, (shapes, noises[2:])
     )
 
-    place, paints = numbers[13:19], numbers[19:].reshape(2, 19)
-    label = jnp.floor(place[0] * len(CLASSES)).astype(jnp.int32)
-    radius, angle = 10 + 12 * place[1], 2 * jnp.pi * place[2]
-    centre = 0.9 * radius + place[3:5] * (SIZE - 1.8 * radius)
+    position, paints = numbers[13:19], numbers[19:].reshape(2, 19)
+    label = jnp.floor(position[0] * len(CLASSES)).astype(jnp.int32)
+    radius, angle = 10 + 12 * position[1], 2 * jnp.pi * position[2]
+    centre = 0.9 * radius + position[3:5] * (SIZE - 1.8 * radius)
     u, v = _frame(centre, radius, angle, _SAMPLES)
     shapes_of_classes = [field(u, v) for field in _SHAPES.values()]
     shape = jnp.select([label == i for i in range(len(CLASSES))], shapes_of_classes, jnp.bool_(False))

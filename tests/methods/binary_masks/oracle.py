@@ -108,7 +108,7 @@ class Oracle:
         if name in self.known:
             return self.known[name]
         mask = paint(squares, self.height, self.width, self.edge) & allowed
-        logits, activations = self.look(np.where(mask[..., None], self.image, self.fill))
+        logits, activations = self.readout(np.where(mask[..., None], self.image, self.fill))
         apart = []
         for mine, original in zip(activations, self.activations, strict=True):
             mine, original = np.float64(mine), np.float64(original)
@@ -117,7 +117,7 @@ class Oracle:
         is_kept = is_class and probability >= self.method.keep * self.original
         inverse = (None, None, None)
         if self.method.negative_reinforcement and is_kept and not mask.all():
-            logits_left, _ = self.look(np.where(mask[..., None], self.fill, self.image))
+            logits_left, _ = self.readout(np.where(mask[..., None], self.fill, self.image))
             inverse = (
                 int(np.argmax(logits_left)) == self.target,
                 self.probability(logits_left),
@@ -260,8 +260,8 @@ class Oracle:
             for x in range(self.width):
                 differences, weights = [0.0], [0.0]
                 for group in groups:
-                    kept = [answer for mask, answer in group if mask[y, x]]
-                    left = [answer for mask, answer in group if not mask[y, x]]
+                    kept = [response for mask, response in group if mask[y, x]]
+                    left = [response for mask, response in group if not mask[y, x]]
                     if kept and left:
                         differences.append(np.mean(kept) - np.mean(left))
                         weights.append(len(kept) * len(left) / (len(kept) + len(left)))

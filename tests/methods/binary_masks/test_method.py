@@ -27,7 +27,7 @@ def statuses(result):
     return [Status(int(code)) for code in result.status]
 
 
-def answers(classifier, images, masks):
+def responses(classifier, images, masks):
     """Returns the probabilities `[B, K]` of images `[B, H, W, C]` uint8 under masks, the image mean elsewhere."""
     pixels = images / np.float32(255)
     masked = np.where(masks[..., None], pixels, pixels.mean(axis=(1, 2), keepdims=True)).astype(np.float32)
@@ -40,8 +40,8 @@ def found(toy_classifier, toy_images):
 
 
 def test_the_result_holds_to_its_status(toy_classifier, toy_images, found):
-    kept = answers(toy_classifier, toy_images, found.mask)
-    left = answers(toy_classifier, toy_images, ~found.mask)
+    kept = responses(toy_classifier, toy_images, found.mask)
+    left = responses(toy_classifier, toy_images, ~found.mask)
     for row, status in enumerate(statuses(found)):
         target = found.target[row]
         np.testing.assert_allclose(found.probability[row], kept[row, target], rtol=1e-4)

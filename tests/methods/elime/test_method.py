@@ -13,12 +13,12 @@ from xaijax.genetic.crossover import two_point, uniform
 from xaijax.genetic.encoding import BITS
 from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.pareto import crowded_preference
-from xaijax.genetic.pareto import hypervolume as covered
+from xaijax.genetic.pareto import front_hypervolume as covered
 from xaijax.genetic.selection import tournament
 from xaijax.genetic.state import first
 from xaijax.genetic.survival import by_fitness, generational
 from xaijax.methods.elime.nested_masks import nested_masks
-from xaijax.methods.elime.preselection import promise
+from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.evolving import EvolvingMethod
 from xaijax.metrics import hypervolume
 
@@ -325,7 +325,7 @@ OF_OBJECTIVE = {
         "elites": 24,  # all parents may survive, as NSGA-II has it
         "designed": 4,  # 100 evaluations
         "guide": (nested_masks, {"count": 12, "removed": False}),
-        "promise": (promise, {"game": "preservation"}),
+        "preselection": (expected_quality, {"game": "preservation"}),
         "brood": 8,
         "preference": crowded_preference,
         "quality": (covered, {"reference": (0.0, -1.0)}),
@@ -334,7 +334,7 @@ OF_OBJECTIVE = {
         "elites": 6,
         "designed": 1,
         "guide": None,
-        "promise": None,
+        "preselection": None,
         "brood": 1,
         "preference": by_fitness,
         "quality": first,
@@ -382,11 +382,17 @@ SETTINGS_OF_OPTIONS = {
     "a share guided": ({"guided": 0.4}, {"guide": (nested_masks, {"count": 10, "removed": False})}),
     "half guided of half": ({"foldover": True}, {"guide": (nested_masks, {"count": 6, "removed": False})}),
     "guided to one objective": ({"guided": 0.25, **SINGLE}, {"guide": (nested_masks, {"count": 6, "removed": False})}),
-    "no brood": ({"brood": 1}, {"brood": 1, "promise": None}),
-    "a brood of two": ({"brood": 2, **SINGLE}, {"brood": 2, "promise": (promise, {"game": "preservation"})}),
+    "no brood": ({"brood": 1}, {"brood": 1, "preselection": None}),
+    "a brood of two": (
+        {"brood": 2, **SINGLE},
+        {"brood": 2, "preselection": (expected_quality, {"game": "preservation"})},
+    ),
     "what is removed": (
         {"game": "deletion"},
-        {"guide": (nested_masks, {"count": 12, "removed": True}), "promise": (promise, {"game": "deletion"})},
+        {
+            "guide": (nested_masks, {"count": 12, "removed": True}),
+            "preselection": (expected_quality, {"game": "deletion"}),
+        },
     ),
     "flips": ({"flips": 2.5}, {"mutation": (bit_flip, {"flips": 2.5})}),
     "patience": ({"patience": 5}, {"patience": 5}),

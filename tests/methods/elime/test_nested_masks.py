@@ -10,13 +10,13 @@ from xaijax.fitness import RESPONSE, Response
 from xaijax.genetic import archive as archives
 from xaijax.genetic.bit_genome import pack, unpack
 from xaijax.methods.elime.nested_masks import nested_masks
-from xaijax.methods.surrogate import Layout, contributions
+from xaijax.methods.surrogate import SegmentPrior, contributions
 
 SEGMENTS, EVALUATED = 12, 40
 
 
 def make_archive(seed):
-    """An archive whose log-odds are a sum over segments, with an answer that is not finite, and its segments' worth."""
+    """An archive whose log-odds are a sum over segments, one of them not finite, and its segments' worth."""
     random = np.random.default_rng(seed)
     worth = random.normal(0, 2, SEGMENTS)
     bits = random.random((EVALUATED, SEGMENTS)) < 0.5
@@ -32,7 +32,7 @@ def make_archive(seed):
 
 
 def propose(key, archive, sizes, *, count, needed=True, **options):
-    layout = Layout(sizes=jnp.asarray(sizes), precision=jnp.eye(len(sizes)))
+    layout = SegmentPrior(sizes=jnp.asarray(sizes), precision=jnp.eye(len(sizes)))
     return nested_masks(key, archive, jnp.int32(SEGMENTS), jnp.bool_(needed), layout, count=count, **options)
 
 
@@ -43,7 +43,7 @@ def test_masks_keep_the_most_worth_up_to_an_area_of_each_part():
     genomes = propose(jax.random.key(0), archive, sizes, count=6)
     bits = np.asarray(unpack(genomes, 64))
     known = jnp.isfinite(archive.values.log_odds) & (jnp.arange(60) < archive.count)
-    layout = Layout(sizes=jnp.asarray(sizes), precision=jnp.eye(40))
+    layout = SegmentPrior(sizes=jnp.asarray(sizes), precision=jnp.eye(40))
     density = np.asarray(contributions(archive.genomes, archive.values, known, layout)[1])[:SEGMENTS]
     assert np.corrcoef(density, worth / np.sqrt(sizes[:SEGMENTS]))[0, 1] > 0.95
     order = np.argsort(-density)

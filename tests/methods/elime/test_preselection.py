@@ -7,12 +7,12 @@ import pytest
 
 from tests.methods.elime.test_nested_masks import SEGMENTS, make_archive
 from xaijax.genetic.bit_genome import pack
-from xaijax.methods.elime.preselection import promise
-from xaijax.methods.surrogate import Layout, predicted_log_odds
+from xaijax.methods.elime.preselection import expected_quality
+from xaijax.methods.surrogate import SegmentPrior, predicted_log_odds
 
 SIZES = np.zeros(40, np.float32)
 SIZES[:SEGMENTS] = np.random.default_rng(2).integers(5, 90, SEGMENTS)
-LAYOUT = Layout(sizes=jnp.asarray(SIZES), precision=jnp.eye(40))
+LAYOUT = SegmentPrior(sizes=jnp.asarray(SIZES), precision=jnp.eye(40))
 
 
 def candidates(count, seed=5):
@@ -42,21 +42,21 @@ def expected_by_numpy(archive, bits, game):
 
 
 @pytest.mark.parametrize("game", ["preservation", "deletion"])
-def test_masks_promise_what_they_would_add_to_the_front(game):
+def test_the_quality_expected_of_masks_is_what_they_would_add_to_the_front(game):
     archive, _ = make_archive(3)
     bits, genomes = candidates(20)
-    found = promise(archive, genomes, jnp.bool_(True), LAYOUT, game=game)
+    found = expected_quality(archive, genomes, jnp.bool_(True), LAYOUT, game=game)
     np.testing.assert_allclose(found, expected_by_numpy(archive, bits, game), rtol=1e-3, atol=1e-3)
 
 
-def test_a_batch_promises_each_image_what_it_is_promised_alone_and_nothing_where_nobody_asks():
+def test_a_batch_expects_of_each_image_what_is_expected_alone_and_nothing_where_nobody_asks():
     made = [make_archive(seed)[0] for seed in range(3)]
     genomes = jnp.stack([candidates(6, seed)[1] for seed in range(3)])
     needed = jnp.array([True, False, True])
-    together = jax.jit(jax.vmap(promise, in_axes=(0, 0, 0, None)))(
+    together = jax.jit(jax.vmap(expected_quality, in_axes=(0, 0, 0, None)))(
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *made), genomes, needed, LAYOUT
     )
-    alone = jax.jit(promise)
+    alone = jax.jit(expected_quality)
     for image in range(3):
         found = alone(made[image], genomes[image], needed[image], LAYOUT)
         np.testing.assert_array_equal(together[image], found)

@@ -12,13 +12,13 @@ import pytest
 from xaijax.runtime.layout import BLOCKS
 from xaijax.runtime.output import heartbeat
 from xaijax.runtime.output.heartbeat import FolderInUseError, working_in
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 
 WORKER = """
 import pathlib, sys, time
 from xaijax.runtime.output.heartbeat import working_in
-from xaijax.runtime.partition import Share
-with working_in(pathlib.Path(sys.argv[1]), Share(int(sys.argv[2]), int(sys.argv[3]))):
+from xaijax.runtime.partition import Partition
+with working_in(pathlib.Path(sys.argv[1]), Partition(int(sys.argv[2]), int(sys.argv[3]))):
     print("at work", flush=True)
     time.sleep(600)
 """
@@ -58,7 +58,7 @@ def elsewhere(folder, index=0, count=1, block=64, **more):
 
 
 def test_a_process_beats_while_it_works_and_leaves_nothing(tmp_path, quick):
-    with working_in(tmp_path, Share()):
+    with working_in(tmp_path, Partition()):
         (file,) = (tmp_path / BLOCKS).iterdir()
         first = json.loads(file.read_text())
         assert (first["pid"], first["share"]) == (os.getpid(), {"index": 0, "count": 1, "block": 64})
@@ -70,7 +70,7 @@ def test_a_process_beats_while_it_works_and_leaves_nothing(tmp_path, quick):
 
 
 def test_it_leaves_nothing_when_it_fails_either(tmp_path):
-    with pytest.raises(KeyboardInterrupt), working_in(tmp_path, Share()):
+    with pytest.raises(KeyboardInterrupt), working_in(tmp_path, Partition()):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
@@ -78,35 +78,35 @@ def test_it_leaves_nothing_when_it_fails_either(tmp_path):
 def test_the_second_of_two_processes_leaves_until_the_first_is_killed(tmp_path, worker):
     first = worker()
     sentence = rf"another process \(number {first.pid} on '.*'\) is explaining these images into '.*'; wait for it"
-    with pytest.raises(FolderInUseError, match=sentence), working_in(tmp_path, Share()):
+    with pytest.raises(FolderInUseError, match=sentence), working_in(tmp_path, Partition()):
         pytest.fail("two at work")
     first.kill()
     first.wait()
     assert len(list((tmp_path / BLOCKS).iterdir())) == 1  # it could not tidy up
-    with working_in(tmp_path, Share()):
+    with working_in(tmp_path, Partition()):
         pass
 
 
 def test_processes_with_shares_of_their_own_work_side_by_side(tmp_path, worker):
     worker(0, 3)
-    with working_in(tmp_path, Share(1, 3)):
+    with working_in(tmp_path, Partition(1, 3)):
         pass
-    for overlapping in (Share(0, 3), Share(1, 2), Share(0, 1), Share(1, 3, 7)):
+    for overlapping in (Partition(0, 3), Partition(1, 2), Partition(0, 1), Partition(1, 3, 7)):
         with pytest.raises(FolderInUseError), working_in(tmp_path, overlapping):
             pytest.fail("two at work")
 
 
 def test_a_process_that_was_killed_and_whose_number_is_used_again_is_dead(tmp_path):
-    with working_in(tmp_path, Share()):
+    with working_in(tmp_path, Partition()):
         about = json.loads((tmp_path / BLOCKS / "process-0.alive").read_text())
     file = elsewhere(tmp_path, **about | {"started": "7"})
-    with working_in(tmp_path, Share()):
+    with working_in(tmp_path, Partition()):
         assert json.loads(file.read_text())["started"] == about["started"]
 
 
 def test_a_process_elsewhere_that_does_not_beat_is_dead(tmp_path, quick, capsys):
     elsewhere(tmp_path)
-    with working_in(tmp_path, Share()):
+    with working_in(tmp_path, Partition()):
         pass
     assert "processes on 'far' were at work here; looking" in capsys.readouterr().err
 
@@ -123,7 +123,7 @@ def test_a_process_elsewhere_that_beats_is_left_alone(tmp_path, quick):
     thread = threading.Thread(target=beat)
     thread.start()
     try:
-        with pytest.raises(FolderInUseError, match="number 1 on 'far'"), working_in(tmp_path, Share()):
+        with pytest.raises(FolderInUseError, match="number 1 on 'far'"), working_in(tmp_path, Partition()):
             pytest.fail("two at work")
     finally:
         over.set()
@@ -134,12 +134,12 @@ def test_a_process_elsewhere_that_beats_is_left_alone(tmp_path, quick):
 def test_a_file_that_is_none_stops_nobody(tmp_path):
     file = elsewhere(tmp_path)
     file.write_bytes(b"junk")
-    with working_in(tmp_path, Share()):
+    with working_in(tmp_path, Partition()):
         assert json.loads(file.read_text())["pid"] == os.getpid()
 
 
 def test_the_finished_run_takes_the_file_away_and_it_stays_away(tmp_path, quick):
-    with working_in(tmp_path, Share()):
+    with working_in(tmp_path, Partition()):
         (tmp_path / BLOCKS / "process-0.alive").unlink()
         (tmp_path / BLOCKS).rmdir()
         time.sleep(0.1)

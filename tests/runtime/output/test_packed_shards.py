@@ -6,7 +6,7 @@ import gzip
 import numpy as np
 import pytest
 
-from xaijax.atomic_files import write_whole
+from xaijax.atomic_files import atomic_write
 from xaijax.explanation import Explanation
 from xaijax.runtime.layout import RESULTS
 from xaijax.runtime.output import packed_shards
@@ -49,7 +49,7 @@ def test_a_score_map_comes_back_to_the_bit():
 def merge(folder, rows, first=0):
     """Writes the lines of a run as its end does, an image each."""
     left = [line for lines in shelve(folder, ([row] for row in rows), first) for line in lines]
-    write_whole(folder / RESULTS, json_lines(left))
+    atomic_write(folder / RESULTS, json_lines(left))
     return left
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xaijax.atomic_files import whole_file, write_array, write_json, write_mask, write_new, write_whole
+from xaijax.atomic_files import atomic_file, atomic_write, write_array, write_json, write_mask, write_new
 from xaijax.cli.evaluate import evaluate_run
 from xaijax.cli.status import read_progress
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.output.journal import Journal, json_lines
 from xaijax.runtime.output.page import write_page
 from xaijax.runtime.output.run_folder import RunFolder
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 
 SETTINGS = {"seed": 0, "options": {}, "method": {"evaluations": 240, "crop": (1, 2)}, "model": "resnet"}
 # A name in other letters, one with a line separator, and one that is no valid UTF-8 on disk.
@@ -33,18 +33,18 @@ def names_in(folder):
 
 def test_a_file_is_replaced_whole(tmp_path):
     path = tmp_path / "deep/er/file"
-    write_whole(path, b"old")
-    write_whole(path, b"new")
+    atomic_write(path, b"old")
+    atomic_write(path, b"new")
     assert path.read_bytes() == b"new"
     assert names_in(path.parent) == ["file"]
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    write_whole(path, b"old")
+    atomic_write(path, b"old")
 
     def write_half():
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             file.write(b"half")
             raise OSError("no space left")
 
@@ -56,14 +56,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
     monkeypatch.setattr(type(path), "replace", fail)
     with pytest.raises(OSError, match="no space left"):
-        write_whole(path, b"new content")
+        atomic_write(path, b"new content")
     assert path.read_bytes() == b"old"
     assert names_in(tmp_path) == ["file"]
 
 
 def test_two_writers_of_a_file_do_not_meet(tmp_path):
-    with whole_file(tmp_path / "file") as first:
-        write_whole(tmp_path / "file", b"second")
+    with atomic_file(tmp_path / "file") as first:
+        atomic_write(tmp_path / "file", b"second")
         first.write(b"first")
     assert (tmp_path / "file").read_bytes() == b"first"
     assert names_in(tmp_path) == ["file"]
@@ -126,10 +126,10 @@ def test_a_run_is_finished_by_who_finds_all_of_it(tmp_path):
     folder, journal = folder_and_journal(tmp_path)
     _, other = folder_and_journal(tmp_path)
     journal.add(0, ROWS[:3])
-    folder.tell(Share(0, 2), {"images_per_s": 1.0})
+    folder.tell(Partition(0, 2), {"images_per_s": 1.0})
     assert not folder.finish(journal, {})
     other.add(1, ROWS[3:])
-    folder.tell(Share(1, 2), {"images_per_s": 2.0})
+    folder.tell(Partition(1, 2), {"images_per_s": 2.0})
     assert folder.finish(other, {})
     assert json.loads((tmp_path / RUN).read_text())["processes"] == [{"images_per_s": 1.0}, {"images_per_s": 2.0}]
     before = (tmp_path / RUN).read_bytes()

@@ -9,11 +9,11 @@ import pytest
 
 from xaijax import ELIME
 from xaijax.cli.make_job import make_job
-from xaijax.cli.options import Asked
+from xaijax.cli.options import RunOptions
 from xaijax.models.zoo import EMBEDDED
 from xaijax.runtime.layout import RUN
 from xaijax.runtime.output.run_folder import RunFolder
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 from xaijax.runtime.ray import engine as engines
 from xaijax.runtime.ray import worker as workers
 from xaijax.runtime.ray.engine import OnRay
@@ -32,13 +32,13 @@ def orders(weights, tmp_path, monkeypatch):
     """Orders of a driver that has begun a run, and stubs where a worker would compile."""
     monkeypatch.chdir(tmp_path)  # a worker goes where the driver is
     monkeypatch.setattr(workers, "compile_job", lambda job: "compiled")
-    asked = Asked(model="scenes-resnet", weights=str(weights))
+    asked = RunOptions(model="scenes-resnet", weights=str(weights))
     RunFolder(tmp_path / "run", make_job(asked, METHOD).settings, ["a.png"])
     return Orders(
         make_job=functools.partial(make_job, asked, METHOD),
         folder=tmp_path,
         out=tmp_path / "run",
-        share=Share(),
+        partition=Partition(),
         cpus=None,
         cache=False,
         profile=None,
@@ -73,15 +73,15 @@ def test_weights_that_change_while_they_are_read_are_refused(weights, monkeypatc
 
     monkeypatch.setitem(make_job.__globals__, "load", swap_and_load)
     with pytest.raises(ValueError, match="changed while they were read; start the command again"):
-        make_job(Asked(model="scenes-resnet", weights=str(weights)), METHOD)
+        make_job(RunOptions(model="scenes-resnet", weights=str(weights)), METHOD)
 
 
 @pytest.mark.parametrize(("resources", "platform", "micro_batch"), [({"CPU": 8}, "cpu", 32), ({"GPU": 2}, "gpu", 1024)])
 def test_the_driver_records_the_micro_batch_of_the_workers(monkeypatch, tmp_path, resources, platform, micro_batch):
     cluster = types.SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": resources}])
     monkeypatch.setattr(engines, "import_ray", lambda: cluster)
-    engine = OnRay(make_job=lambda: None, out=tmp_path, share=Share())
+    engine = OnRay(make_job=lambda: None, out=tmp_path, partition=Partition())
     assert engine.platform == platform
-    job = make_job(Asked(model="scenes-resnet"), METHOD, platform=engine.platform)
+    job = make_job(RunOptions(model="scenes-resnet"), METHOD, platform=engine.platform)
     assert job.settings["micro_batch"] == job.micro_batch == micro_batch
-    assert make_job(Asked(model="scenes-resnet"), METHOD).micro_batch == 32  # of this process
+    assert make_job(RunOptions(model="scenes-resnet"), METHOD).micro_batch == 32  # of this process

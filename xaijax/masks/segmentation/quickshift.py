@@ -12,7 +12,7 @@ from xaijax.masks.segmentation.components import number_in_order
 
 @dataclasses.dataclass(frozen=True)
 class Quickshift:
-    """Links each pixel to the nearest one of higher density in colour and place; the trees are the segments.
+    """Links each pixel to the nearest one of higher density in colour and position; the trees are the segments.
 
     With the kernel, ratio and distance of an image whose longer side is 224, it is scikit-image's `quickshift`, but for
     ties: of pixels of the same density the first in raster order is the higher one, where scikit-image adds noise. In
@@ -20,7 +20,7 @@ class Quickshift:
 
     Attributes:
         kernel: standard deviation of the Gaussian that estimates density, pixels, above 0; LIME's is 4.
-        ratio: weight of colour (CIE L*a*b*) against place, at least 0.
+        ratio: weight of colour (CIE L*a*b*) against position, at least 0.
         max_distance: longer links are cut, above 0.
 
     References:
@@ -56,7 +56,7 @@ class Quickshift:
 
 
 def _density(colours: jax.Array, kernel: float, radius: int) -> jax.Array:
-    """Returns `[H, W]`: how near, in colour and place, the pixels within `radius` are to each pixel."""
+    """Returns `[H, W]`: how near, in colour and position, the pixels within `radius` are to each pixel."""
     _, height, width = colours.shape
     # Pixels outside the image are infinitely far.
     padded = jnp.pad(colours, ((0, 0), (radius, radius), (radius, radius)), constant_values=jnp.inf)

@@ -12,14 +12,14 @@ from xaijax.masks.segmentation.components import connected_components, merge_sma
 
 @dataclasses.dataclass(frozen=True)
 class SLIC:
-    """Clusters pixels by colour and place, starting from a regular grid.
+    """Clusters pixels by colour and position, starting from a regular grid.
 
     The result follows scikit-image's `slic` with its default `enforce_connectivity`, but for components above three
     times the mean size, which are not split.
 
     Attributes:
         segments: how many to aim for, at least 1.
-        compactness: weight of place against colour, above 0; the higher, the squarer the segments.
+        compactness: weight of position against colour, above 0; the higher, the squarer the segments.
         iterations: of the clustering, at least 1.
 
     References:
@@ -59,13 +59,13 @@ class SLIC:
         stretched = (image - low) / jnp.where(high > low, high - low, 1)
         colours = rgb_to_lab(stretched) if channels == 3 else 100 * stretched
         y, x = jnp.meshgrid(jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij")
-        places = jnp.stack([y, x], axis=-1)
-        # Squared distances in this space weigh colour by 1 / compactness and place by 1 / step.
-        points = jnp.concatenate([places / step, colours / self.compactness], axis=-1)
+        positions = jnp.stack([y, x], axis=-1)
+        # Squared distances in this space weigh colour by 1 / compactness and position by 1 / step.
+        points = jnp.concatenate([positions / step, colours / self.compactness], axis=-1)
 
         row = ((jnp.arange(rows, dtype=jnp.float32) + 0.5) * height / rows).astype(jnp.int32)
         column = ((jnp.arange(columns, dtype=jnp.float32) + 0.5) * width / columns).astype(jnp.int32)
-        # As in scikit-image, the first centres are of one colour, so that the first round goes by place alone.
+        # As in scikit-image, the first centres are of one colour, so that the first round goes by position alone.
         centres = points[row[:, None], column[None, :]].reshape(rows * columns, -1).at[:, 2:].set(0.0)
         flat = points.reshape(height * width, -1)
 
@@ -82,7 +82,7 @@ def _cluster(points: jax.Array, centres: jax.Array, labels: jax.Array) -> tuple[
     """One round of k-means in which a centre reaches pixels within two steps only.
 
     Args:
-        points: `[N, D]`, the first two dimensions places in steps.
+        points: `[N, D]`, the first two dimensions positions in steps.
         centres: `[K, D]`.
         labels: `[N]` int32, kept where no centre is within reach.
 

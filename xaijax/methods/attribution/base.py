@@ -1,4 +1,4 @@
-"""What attribution methods share: masks are sampled, a score map is fitted to the answers, its highest scores are kept.
+"""What attribution methods share: masks are sampled, a score map fitted to the responses, its highest scores kept.
 
 The whole image, the samples and the masks that follow from the scores are evaluated one after the other in one loop, so
 that the classifier is compiled once. A method that differentiates through the classifier samples nothing: its fit does.
@@ -79,40 +79,40 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
         micro_batch: masked images a forward pass.
 
     Returns:
-        `Explanation` whose status says `ONE_SEGMENT` where a place was passed over.
+        `Explanation` whose status says `ONE_SEGMENT` where a slot was passed over.
     """
     scenario, batch = plan.scenario, len(plan.active)
     stages = jnp.array([WHOLE] + _samples(plan) * [SAMPLES] + plan.kept * [KEPT])
     decode = functools.partial(_decode, plan.decode)
     fit = functools.partial(_fit, plan, micro_batch=micro_batch)
 
-    def known(answers: Response, stage: jax.Array | int) -> Targets:
-        return targets.resolved(jnp.where(stage > WHOLE, answers.predicted[:, 0], -1))
+    def known(responses: Response, stage: jax.Array | int) -> Targets:
+        return targets.resolved(jnp.where(stage > WHOLE, responses.predicted[:, 0], -1))
 
     def step(stage: jax.Array, carry: tuple[Response, Attribution]) -> tuple[Response, Attribution]:
-        answers, found = carry
+        responses, found = carry
         new = (stages == stage)[None] & plan.active[:, None]
         ranked_too = dataclasses.replace(scenario, contexts=(found.ranks, scenario.contexts))
-        genomes, asked = _genomes(plan, found), known(answers, stage)
+        genomes, asked = _genomes(plan, found), known(responses, stage)
         fresh = evaluate(classifier, decode, ranked_too, genomes, new, asked, micro_batch=micro_batch)
-        answers = jax.tree.map(lambda old, value: jnp.where(new, value, old), answers, fresh)
-        return answers, jax.lax.cond(stage == SAMPLES, fit, lambda *_: found, answers, asked)
+        responses = jax.tree.map(lambda old, value: jnp.where(new, value, old), responses, fresh)
+        return responses, jax.lax.cond(stage == SAMPLES, fit, lambda *_: found, responses, asked)
 
     nothing = jax.tree.map(lambda value: jnp.zeros((batch, len(stages)), value.dtype), RESPONSE)
     shapes = jax.eval_shape(fit, nothing, targets)
     blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    answers, found = jax.lax.fori_loop(WHOLE, KEPT + 1, step, (nothing, blank))
+    responses, found = jax.lax.fori_loop(WHOLE, KEPT + 1, step, (nothing, blank))
 
     def result(row: Any) -> Explanation:
-        answers, found, genomes, context, targets, active, index = row
-        place = plan.pick(answers)
+        responses, found, genomes, context, targets, active, index = row
+        index = plan.pick(responses)
         whole, picked, genome = (
             jax.tree.map(lambda leaf, at=at: leaf[at], tree)
-            for tree, at in ((answers, 0), (answers, place), (genomes, place))
+            for tree, at in ((responses, 0), (responses, index), (genomes, index))
         )
         mask = decode((found.ranks, context), genome).astype(jnp.bool_)
-        finite = jnp.isfinite(answers.log_odds)
-        works = active & finite[0] & finite[place] & jnp.all(jnp.isfinite(found.score))
+        finite = jnp.isfinite(responses.log_odds)
+        works = active & finite[0] & finite[index] & jnp.all(jnp.isfinite(found.score))
         return conclude(
             works,
             whole,
@@ -133,7 +133,7 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
         )
 
     index = jnp.arange(batch, dtype=jnp.int32)
-    rows = (answers, found, _genomes(plan, found), scenario.contexts, known(answers, KEPT), plan.active, index)
+    rows = (responses, found, _genomes(plan, found), scenario.contexts, known(responses, KEPT), plan.active, index)
     explanation = map_rows(result, rows)
     if plan.segmented is None:
         return explanation
@@ -154,18 +154,18 @@ def group_size(micro_batch: int) -> int:
     return min(micro_batch, max(4, micro_batch // 4))
 
 
-def _fit(plan: Plan, answers: Response, targets: Targets, *, micro_batch: int) -> Attribution:
-    """Fits every active image of a batch to the answers `[B, 1 + N + Q]`."""
+def _fit(plan: Plan, responses: Response, targets: Targets, *, micro_batch: int) -> Attribution:
+    """Fits every active image of a batch to the responses `[B, 1 + N + Q]`."""
     samples = _samples(plan)
 
     def one(row: Any) -> Attribution:
-        context, genomes, answers, targets = row
-        own = jax.tree.map(lambda leaf: leaf[1 : 1 + samples], answers)
-        whole = jax.tree.map(lambda leaf: leaf[0], answers)
+        context, genomes, responses, targets = row
+        own = jax.tree.map(lambda leaf: leaf[1 : 1 + samples], responses)
+        whole = jax.tree.map(lambda leaf: leaf[0], responses)
         weight = jnp.isfinite(own.log_odds).astype(jnp.float32)
-        return plan.fit(context, Samples(genomes=genomes, answers=own, weight=weight, whole=whole, targets=targets))
+        return plan.fit(context, Samples(genomes=genomes, responses=own, weight=weight, whole=whole, targets=targets))
 
-    rows = (plan.scenario.contexts, plan.genomes, answers, targets)
+    rows = (plan.scenario.contexts, plan.genomes, responses, targets)
     if plan.fit_evaluations:
         return map_groups(one, rows, group_size(micro_batch), plan.active)
     return map_rows(one, rows, plan.active)

@@ -15,7 +15,7 @@ from xaijax.methods.attribution.top_area import rank_segments
 from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import pick_fittest
 from xaijax.methods.superpixel_based import OnSegments
-from xaijax.methods.surrogate import contributions, lay_out
+from xaijax.methods.surrogate import contributions, segment_prior
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,8 @@ class DesignedMasks(OnSegments, AttributionMethod):
         return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=self.prefixes, pick=pick)
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
-        layout = lay_out(segments, max_segments=self.max_segments)
-        coefficients, density = contributions(samples.genomes, samples.answers, samples.weight > 0, layout)
+        layout = segment_prior(segments, max_segments=self.max_segments)
+        coefficients, density = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
         ranks, pixels = rank_segments(density, segments)
         # Of the prefixes, those whose areas come next above even steps; never the whole image.
         wanted = jnp.arange(1, self.prefixes + 1, dtype=jnp.float32) * (segments.size / (self.prefixes + 1))

@@ -81,11 +81,11 @@ class ExtremalPerturbation(OnPixels, FixedArea):
             mask = paint_smooth(grid, height=height, width=width)
             masked = blend(mask[..., None], to_unit_range(image), fill)
             logits, _ = classifier.apply(classifier.params, masked[None])
-            answer = respond(
+            response = respond(
                 classifier, logits, jax.tree.map(lambda leaf: leaf[None], samples.targets), jnp.mean(mask)[None]
             )
             fine = paint_smooth(grid, height=_PIXELS * self.cells, width=_PIXELS * self.cells)
-            return weight * area_penalty(fine, self.area) - answer.log_odds[0]
+            return weight * area_penalty(fine, self.area) - response.log_odds[0]
 
         def step(number: jax.Array, carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
             grid, state = carry

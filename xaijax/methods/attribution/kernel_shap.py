@@ -63,7 +63,7 @@ class KernelSHAP(OnSegments, FixedArea):
         fresh = number < jnp.left_shift(jnp.int32(1), jnp.clip(length, 1, 30)) - 2
         exact = jnp.where(fresh, shapley_kernel(jnp.sum(bits, axis=1), length), 0)
         weight = samples.weight[1:] * jnp.where(length <= self.enumerated, exact, 1.0)
-        probability = samples.answers.probability
+        probability = samples.responses.probability
         values = shapley_values(
             bits, probability[1:], weight, length, whole=samples.whole.probability, empty=probability[0]
         )
@@ -94,8 +94,8 @@ def draw_coalitions(key: jax.Array, length: jax.Array, *, max_segments: int, cou
     size = 1 + jnp.sum(threefry.uniform(size_key, pairs)[:, None] > share[None], axis=1, dtype=jnp.int32)
     luck = threefry.uniform(member_key, pairs * max_segments).reshape(pairs, -1)
     luck = jnp.where((jnp.arange(max_segments) < length)[None], luck, 2.0)
-    place = jnp.argsort(jnp.argsort(luck, axis=1), axis=1)
-    members = pack(place < jnp.minimum(size, length - 1)[:, None])
+    rank = jnp.argsort(jnp.argsort(luck, axis=1), axis=1)
+    members = pack(rank < jnp.minimum(size, length - 1)[:, None])
     return with_complements(members, length)[:count]
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from xaijax import threefry
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.genetic.bit_genome import WORD, count_words, pack, unpack, whole
+from xaijax.genetic.bit_genome import GENES_PER_WORD, count_words, pack, unpack, whole
 from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
@@ -57,7 +57,7 @@ class LIME(OnSegments, FixedArea):
         # The whole image is a sample too, of distance 0.
         bits = jnp.concatenate([(jnp.arange(self.max_segments) < length)[None], bits])
         weight = jnp.concatenate([jnp.ones((1,), jnp.float32), weight])
-        response = jnp.concatenate([samples.whole.probability[None], samples.answers.probability])
+        response = jnp.concatenate([samples.whole.probability[None], samples.responses.probability])
         coefficients = ridge(bits, response, weight, penalty=self.penalty)
         return keep_segments(coefficients, segments, self.area)
 
@@ -67,7 +67,7 @@ def draw_halves(key: jax.Array, length: jax.Array, *, count: int, words: int) ->
 
     The first genomes do not depend on `count`.
     """
-    bits = threefry.uniform(key, count * words * WORD).reshape(count, -1) < 0.5
+    bits = threefry.uniform(key, count * words * GENES_PER_WORD).reshape(count, -1) < 0.5
     return pack(bits) & whole(length, words)[None]
 
 

@@ -54,7 +54,7 @@ class Occlusion(OnPixels, FixedArea):
         )
 
     def _fit(self, decode: Any, _: Any, samples: Samples) -> Attribution:
-        loss = jnp.where(samples.weight > 0, samples.whole.probability - samples.answers.probability, 0)
+        loss = jnp.where(samples.weight > 0, samples.whole.probability - samples.responses.probability, 0)
 
         def add(sums: tuple[jax.Array, jax.Array], row: Any) -> tuple[tuple[jax.Array, jax.Array], None]:
             corner, loss, weight = row

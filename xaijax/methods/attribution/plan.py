@@ -20,7 +20,7 @@ class Attribution:
 
     score: jax.Array  # [H, W] float32, signed contribution of each pixel
     segment_score: jax.Array | None  # [S] float32, of each segment, for a method over segments
-    ranks: jax.Array  # [H, W] int32, the place of each pixel in the order of being kept
+    ranks: jax.Array  # [H, W] int32, the rank of each pixel in the order of being kept
     counts: jax.Array  # [Q] int32, the pixels that each mask to be evaluated keeps
 
 
@@ -29,8 +29,8 @@ class Samples:
     """What was evaluated of one image."""
 
     genomes: Any  # pytree of [N, ...]
-    answers: Response  # [N], of the samples
-    weight: jax.Array  # [N] float32, 1 for the samples that count, 0 for the others (an answer was not finite)
+    responses: Response  # [N], of the samples
+    weight: jax.Array  # [N] float32, 1 for the samples that count, 0 for the others (a response was not finite)
     whole: Response  # [], of the whole image
     targets: Targets  # [], the class explained
 
@@ -39,12 +39,12 @@ Fit = Callable[[Any, Samples], Attribution]
 """`fit(context, samples)`, for one image."""
 
 Pick = Callable[[Response], jax.Array]
-"""`pick(answers[1 + N + Q])` returns which mask is the result: of the whole image, then the samples, then the kept."""
+"""`pick(responses[1 + N + Q])` returns which mask is the result: of the whole image, the samples, then the kept."""
 
 
-def last(answers: Response) -> jax.Array:
+def last(responses: Response) -> jax.Array:
     """Picks the last mask."""
-    return jnp.int32(answers.area.shape[0] - 1)
+    return jnp.int32(responses.area.shape[0] - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Plan:
         genomes: pytree of `[B, N, ...]`, the samples.
         decode: genome to mask.
         fit: samples to scores, and to masks of the highest ones.
-        active: `[B]` bool, False for places to pass over: without an image, or with a single segment.
+        active: `[B]` bool, False for slots to pass over: without an image, or with a single segment.
         kept: Q, masks to evaluate after the fit.
         fit_evaluations: what the fit itself costs where it runs the classifier; it then takes images in groups.
         pick: which mask is the result.

@@ -15,7 +15,7 @@ from xaijax.methods.attribution.top_area import rank_segments
 from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import pick_fittest
 from xaijax.methods.superpixel_based import OnSegments
-from xaijax.methods.surrogate import contributions, lay_out
+from xaijax.methods.surrogate import contributions, segment_prior
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,8 @@ class RandomSearch(OnSegments, AttributionMethod):
         return Plan.of_segments(segmented, keys, draw, self._fit, active=batch.active, kept=0, pick=pick)
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
-        layout = lay_out(segments, max_segments=self.max_segments)
-        coefficients, density = contributions(samples.genomes, samples.answers, samples.weight > 0, layout)
+        layout = segment_prior(segments, max_segments=self.max_segments)
+        coefficients, density = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
         return Attribution(
             score=density[segments],
             segment_score=coefficients,

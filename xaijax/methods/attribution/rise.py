@@ -1,4 +1,4 @@
-"""RISE: the mean of random smooth masks, weighted by what the classifier answers to them."""
+"""RISE: the mean of random smooth masks, weighted by the classifier's responses."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ class Cells:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RISE(OnPixels, FixedArea):
-    """Keeps each cell of a coarse grid with a probability, smooths the grid, shifts it, and averages by the answers.
+    """Keeps each cell of a coarse grid with a probability, smooths the grid, shifts it, and averages by the responses.
 
     The options of `OnPixels` and `FixedArea` come first.
 
@@ -68,7 +68,7 @@ class RISE(OnPixels, FixedArea):
         )
 
     def _fit(self, decode: Any, _: Any, samples: Samples) -> Attribution:
-        weight = samples.weight * jnp.where(samples.weight > 0, samples.answers.probability, 0)
+        weight = samples.weight * jnp.where(samples.weight > 0, samples.responses.probability, 0)
         total = jnp.maximum(jnp.sum(samples.weight), 1) * self.keep
         chunks = cut_groups((weight, samples.genomes), _CHUNK)
 

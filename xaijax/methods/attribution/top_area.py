@@ -27,9 +27,9 @@ def rank_segments(order: jax.Array, segments: jax.Array) -> tuple[jax.Array, jax
         pixels come last.
     """
     sizes = jnp.zeros(order.shape, jnp.int32).at[segments.reshape(-1)].add(1)
-    place = ranked.ranks(jnp.where(sizes > 0, order, -jnp.inf))
-    pixels = jnp.cumsum(jnp.zeros_like(sizes).at[place].set(sizes), dtype=jnp.int32)
-    return ranked.ranks(-place[segments].astype(jnp.float32)), pixels
+    rank = ranked.ranks(jnp.where(sizes > 0, order, -jnp.inf))
+    pixels = jnp.cumsum(jnp.zeros_like(sizes).at[rank].set(sizes), dtype=jnp.int32)
+    return ranked.ranks(-rank[segments].astype(jnp.float32)), pixels
 
 
 def keep_segments(segment_score: jax.Array, segments: jax.Array, area: float) -> Attribution:

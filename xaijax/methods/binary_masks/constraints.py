@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import BothSides, Look, mask_side
+from xaijax.evaluation import BothSides, Readout, mask_side
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
 from xaijax.sequential import map_groups
 
@@ -57,16 +57,16 @@ BOTH_SIDES = BothSides(**_BOTH)
 """The shapes of the recognition of a mask and of its inverse."""
 
 
-def recognition_look(taps: tuple[str, ...], *, keep: float, inverse: bool) -> Look:
-    """Returns what to look at: the mask, and where it keeps the class, its inverse too if `inverse`.
+def recognition_readout(taps: tuple[str, ...], *, keep: float, inverse: bool) -> Readout:
+    """Returns what is read off: the mask, and where it keeps the class, its inverse too if `inverse`.
 
     Args:
         taps: whose activations are compared; none compares the probability.
         keep: share of the whole image's probability that is enough, 0 to 1.
-        inverse: whether to look at inverses.
+        inverse: whether inverses are evaluated.
     """
     read = functools.partial(recognise, keep=keep)
-    return Look(read=read, values=RECOGNITION, taps=taps, again=is_kept_mask if inverse else None)
+    return Readout(read=read, values=RECOGNITION, taps=taps, needs_inverse=is_kept_mask if inverse else None)
 
 
 def is_kept_mask(recognition: Recognition) -> jax.Array:
@@ -84,7 +84,7 @@ def recognise(
     *,
     keep: float,
 ) -> Recognition:
-    """Reads what is to be known of masked images `[N]` off a forward pass; see `xaijax.evaluation.Look`."""
+    """Reads what is to be known of masked images `[N]` off a forward pass; see `xaijax.evaluation.Readout`."""
     response = respond(classifier, logits, targets, areas)
     explained = targets.resolved(response.predicted).explained
     is_class = (response.predicted == explained) & jnp.isfinite(response.log_odds)
@@ -129,14 +129,14 @@ def originals(classifier: Classifier, images: jax.Array, taps: tuple[str, ...], 
         `Original` `[B]`, its log-odds zeros.
     """
 
-    def look(image: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    def read(image: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         _, activations = classifier.apply(classifier.params, to_unit_range(image)[None], taps)
         values = {name: value[0] for name, value in activations.items()}
         one = {name: jnp.float32(1) for name in values}
         powers = {name: jnp.mean(jnp.square(value.astype(jnp.float32))) for name, value in values.items()}
         return values, {name: jnp.maximum(power, 1e-12) for name, power in powers.items()} if relative else one
 
-    activations, power = map_groups(look, images, GROUP) if taps else ({}, {})
+    activations, power = map_groups(read, images, GROUP) if taps else ({}, {})
     return Original(activations=activations, power=power, log_odds=jnp.zeros((len(images),), jnp.float32))
 
 

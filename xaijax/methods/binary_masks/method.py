@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import BothSides, Look, Scenario, mask_side
+from xaijax.evaluation import BothSides, Readout, Scenario, mask_side
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
@@ -24,7 +24,7 @@ from xaijax.methods.binary_masks.constraints import (
     feasible_first,
     matrix_confidence,
     originals,
-    recognition_look,
+    recognition_readout,
     tier,
 )
 from xaijax.methods.binary_masks.pixel_scores import pixel_evidence
@@ -41,7 +41,7 @@ from xaijax.methods.binary_masks.stages import (
     stage_space,
     wider_radii,
 )
-from xaijax.methods.evolving import ENDED, Evolution, EvolvingMethod
+from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
 from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front
 from xaijax.methods.pixel_based import OnPixels
@@ -134,9 +134,9 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         bounds = [stage.generations and stage.generations * (1 + self.restarts) for stage in self.stages]
         return population, self.generations or (sum(b for b in bounds if b) if all(bounds) else fitting)
 
-    def look(self, classifier: Classifier) -> Look:
-        """See `EvolvingMethod.look`."""
-        return recognition_look(self._taps(classifier), keep=self.keep, inverse=self.negative_reinforcement)
+    def readout(self, classifier: Classifier) -> Readout:
+        """See `EvolvingMethod.readout`."""
+        return recognition_readout(self._taps(classifier), keep=self.keep, inverse=self.negative_reinforcement)
 
     def response(self, values: Any) -> Response:
         """See `EvolvingMethod.response`."""
@@ -144,7 +144,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         return told
 
     def scenario_now(self, evolution: Evolution) -> Scenario:
-        """See `EvolvingMethod.scenario_now`: what may be kept, and the answers to the originals, are the states'."""
+        """See `EvolvingMethod.scenario_now`: what may be kept, and the responses to the originals, are the states'."""
         states, known = evolution.states, evolution.scenario.references
         log_odds = self.response(states.archive.values).log_odds[:, 0]
         return dataclasses.replace(
@@ -191,16 +191,18 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         none_kept = ~jnp.any(of_stage & (tier(state.archive.values) > 0))
         settings = self.settings
         over, rounds, counted = stage_progress(settings, self.stages, state, none_kept, restarts=self.restarts)
-        ended = jnp.where((stage == last) & over & (state.ended == search.RUNNING), search.ENDED, state.ended)
+        reason = jnp.where(
+            (stage == last) & over & (state.stop_reason == search.RUNNING), search.GENERATION_LIMIT, state.stop_reason
+        )
         height, width = state.context.allowed.shape[1:]
         radii = wider_radii(self.stages, height, width, stage, self.widening * rounds.astype(jnp.float32))
         here = dataclasses.replace(
             state,
-            ended=ended,
+            stop_reason=reason,
             space=dataclasses.replace(state.space, radii=radii),
             context=dataclasses.replace(state.context, counted=counted),
         )
-        goes_on = (state.ended == search.RUNNING) | (state.ended == search.STALLED)
+        goes_on = (state.stop_reason == search.RUNNING) | (state.stop_reason == search.STALLED)
         enters = over & goes_on & (stage < last) & (state.generation > 1)
         kept = jnp.where(none_kept, state.context.allowed[stage], self.decode(state.context, state.population[0]))
         there = enter_next(settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])
@@ -239,7 +241,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
             targets=targets,
             image_index=index,
             evaluations=state.spent,
-            holds={code: state.ended == ended for ended, code in ENDED.items()}
+            holds={code: state.stop_reason == ended for ended, code in STATUS_OF.items()}
             | {
                 Status.NOT_FINITE: known[0] & ~finite[0],
                 Status.NO_MASK: finite[0] & ~works,

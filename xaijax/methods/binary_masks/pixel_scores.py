@@ -1,4 +1,4 @@
-"""What pixels speak for, from masks of any shape: the answers where they are kept against those where they are not."""
+"""What pixels speak for, from masks of any shape: responses where they are kept against those where they are not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ def pixel_evidence(
         decode: genome to mask `[H, W]` bool, of one image.
         genomes: `[E, W]` uint32, the masks that were evaluated.
         values: `[E]`, see `both_responses`.
-        known: `[E]` bool, which of them count; an answer that is not finite never does.
+        known: `[E]` bool, which of them count; a response that is not finite never does.
         group: `[E]` int32 in [0, groups).
         groups: how many there are.
 

@@ -26,18 +26,18 @@ from xaijax.genetic.archive import is_known
 from xaijax.genetic.bit_genome import complement, count_words
 from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.mutation import bit_flip
-from xaijax.genetic.pareto import crowded_preference, hypervolume
+from xaijax.genetic.pareto import crowded_preference, front_hypervolume
 from xaijax.genetic.state import Mutation
 from xaijax.masks import superpixels
 from xaijax.methods.elime.nested_masks import nested_masks
-from xaijax.methods.elime.preselection import promise
+from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.elime.warm_start import start_genomes
-from xaijax.methods.evolving import ENDED, Evolution, EvolvingMethod
+from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
 from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
 from xaijax.methods.superpixel_based import OnSegments
-from xaijax.methods.surrogate import Layout, contributions, lay_out
+from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
 from xaijax.sequential import map_rows
 
 DESIGNED = 100
@@ -131,7 +131,7 @@ class ELIME(OnSegments, EvolvingMethod):
             goal=goal,
             designed=max(1, round(designed * min((self.evaluations - 1) / population, generations))),
             guide=functools.partial(nested_masks, count=guides, removed=self.game == "deletion") if guides else None,
-            promise=functools.partial(promise, game=self.game) if brood > 1 else None,
+            preselection=functools.partial(expected_quality, game=self.game) if brood > 1 else None,
             brood=brood,
             foldover=self.foldover,
         )
@@ -141,7 +141,7 @@ class ELIME(OnSegments, EvolvingMethod):
             settings,
             elites=population if self.elites is None else settings.elites,
             preference=crowded_preference,
-            quality=functools.partial(hypervolume, reference=(0.0, -1.0)),
+            quality=functools.partial(front_hypervolume, reference=(0.0, -1.0)),
         )
 
     def decode(self, context: jax.Array, genome: jax.Array) -> jax.Array:
@@ -166,7 +166,7 @@ class ELIME(OnSegments, EvolvingMethod):
             active: jax.Array,
             start: jax.Array | None,
             segments: jax.Array,
-            layout: Layout,
+            layout: SegmentPrior,
         ) -> Any:
             genomes = None
             if start is not None:
@@ -176,7 +176,7 @@ class ELIME(OnSegments, EvolvingMethod):
             return search.init(settings, key, length, active, RESPONSE, start=genomes, context=layout)
 
         start = batch.of_rows(batch.start)
-        layouts = map_rows(functools.partial(lay_out, max_segments=self.max_segments), segmented.segments)
+        layouts = map_rows(functools.partial(segment_prior, max_segments=self.max_segments), segmented.segments)
         states = jax.vmap(init)(keys, segmented.length, active, start, segmented.segments, layouts)
         return Evolution(states=states, scenario=segmented.scenario, merged=segmented.merged)
 
@@ -199,7 +199,7 @@ class ELIME(OnSegments, EvolvingMethod):
             least = self._enough(archive.values.probability[0])
             if self.target_probability is not None:
                 reached = jnp.maximum(least, self.target_probability)
-                least = jnp.where(state.ended == search.REACHED, reached, least)
+                least = jnp.where(state.stop_reason == search.REACHED, reached, least)
             best, is_kept = pick_smallest(seen, masks, least)
             weaker = {Status.NOT_KEPT: works & ~is_kept}
         else:
@@ -221,7 +221,7 @@ class ELIME(OnSegments, EvolvingMethod):
             targets=targets,
             image_index=index,
             evaluations=state.spent,
-            holds={code: several & (state.ended == ended) for ended, code in ENDED.items()}
+            holds={code: several & (state.stop_reason == ended) for ended, code in STATUS_OF.items()}
             | {
                 Status.ONE_SEGMENT: ~several,
                 Status.MERGED: merged,

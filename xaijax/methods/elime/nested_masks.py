@@ -7,7 +7,7 @@ from xaijax import threefry
 from xaijax.fitness import Response, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.bit_genome import complement, pack
-from xaijax.methods.surrogate import Layout, contributions
+from xaijax.methods.surrogate import SegmentPrior, contributions
 from xaijax.pairwise import falling_ranks
 from xaijax.sequential import sequential_vmap
 
@@ -20,7 +20,7 @@ def nested_masks(
     archive: Archive,
     length: jax.Array,
     needed: jax.Array,
-    layout: Layout,
+    layout: SegmentPrior,
     *,
     count: int,
     removed: bool = False,
@@ -43,20 +43,20 @@ def nested_masks(
         what suffices.
     """
 
-    def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, layout: Layout) -> jax.Array:
+    def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, layout: SegmentPrior) -> jax.Array:
         finite = is_known(archive) & jnp.isfinite(archive.values.log_odds)
         _, density = contributions(archive.genomes, archive.values, finite, layout)
         sizes = layout.sizes
         is_worth = (sizes > 0) & (density > -jnp.inf)  # nor is NaN
-        place = falling_ranks(jnp.where(is_worth, density, -jnp.inf))
-        within = place[None] <= place[:, None]
+        rank = falling_ranks(jnp.where(is_worth, density, -jnp.inf))
+        within = rank[None] <= rank[:, None]
         areas = jnp.sum(jnp.where(within, sizes[None], 0), axis=1) / jnp.maximum(jnp.sum(sizes), 1)
         wanted = (jnp.arange(count, dtype=jnp.float32) + threefry.uniform(key, count)) / count
         enough = _nearly_best_area(in_game("deletion" if removed else "preservation", archive.values), finite)
         wanted = jnp.where(jnp.arange(count) % 2 == 0, wanted * enough, wanted)
         smaller = jnp.sum(areas[None] < wanted[:, None], axis=1, dtype=jnp.int32)
         last = jnp.clip(smaller, 0, jnp.maximum(length - 2, 0))
-        genomes = pack(place[None] <= last[:, None])
+        genomes = pack(rank[None] <= last[:, None])
         return jnp.pad(genomes, ((0, 0), (0, archive.genomes.shape[1] - genomes.shape[1])))
 
     masks = sequential_vmap(ranked_masks)(needed, key, archive, length, layout)

@@ -6,15 +6,15 @@ import jax.numpy as jnp
 from xaijax.fitness import Game, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.bit_genome import unpack
-from xaijax.methods.surrogate import Layout, predicted_log_odds
+from xaijax.methods.surrogate import SegmentPrior, predicted_log_odds
 from xaijax.sequential import sequential_vmap
 
-NEAR = 2.0
+LENGTH_SCALE = 2.0
 """Log-odds below the best mask that is no larger, at which a mask counts 1/e in what is expected of others."""
 
 
-def promise(
-    archive: Archive, genomes: jax.Array, needed: jax.Array, layout: Layout, *, game: Game = "preservation"
+def expected_quality(
+    archive: Archive, genomes: jax.Array, needed: jax.Array, layout: SegmentPrior, *, game: Game = "preservation"
 ) -> jax.Array:
     """Predicts by how much masks of one image would raise the front; see `xaijax.genetic.state.Promise`.
 
@@ -40,7 +40,7 @@ def promise(
         seen = in_game(game, archive.values)
         finite = is_known(archive) & jnp.isfinite(seen.log_odds)
         gap = jnp.where(finite, _best_within(seen.area, seen.log_odds, finite, seen.area) - seen.log_odds, jnp.inf)
-        predicted = predicted_log_odds(archive.genomes, archive.values, jnp.exp(-gap / NEAR), genomes)
+        predicted = predicted_log_odds(archive.genomes, archive.values, jnp.exp(-gap / LENGTH_SCALE), genomes)
         bits = unpack(genomes, len(sizes)).astype(jnp.float32)
         area = jnp.matmul(bits, sizes, precision=jax.lax.Precision.HIGHEST) / jnp.maximum(jnp.sum(sizes), 1)
         if game == "deletion":

@@ -29,6 +29,6 @@ def start_genomes(start: jax.Array, segments: jax.Array, *, count: int, max_segm
         return pack(means >= 0.5)
     length = jnp.max(segments) + 1
     present = jnp.arange(max_segments) < length
-    place = ranks(jnp.where(present, means[0], -jnp.inf))
+    rank = ranks(jnp.where(present, means[0], -jnp.inf))
     steps = jnp.arange(count, dtype=jnp.int32) * jnp.maximum(length - 2, 0) // max(count - 1, 1)
-    return pack((place[None] <= steps[:, None]) & present[None])
+    return pack((rank[None] <= steps[:, None]) & present[None])

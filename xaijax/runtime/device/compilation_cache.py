@@ -29,10 +29,10 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
         processor with other instructions has another folder: what was compiled for one may not run on another.
     """
     base = folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaijax"
-    place = base / hashlib.blake2b(_machine().encode(), digest_size=8).hexdigest()
+    own = base / hashlib.blake2b(_machine().encode(), digest_size=8).hexdigest()
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
-        for each in (base, place):
+        for each in (base, own):
             if not make_private(each):
                 say(
                     f"{str(each)!r} belongs to somebody else, or others may write into it, so that no compiled program "
@@ -41,13 +41,13 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
                 return None
     except OSError:
         return None
-    if not os.access(place, os.W_OK):
+    if not os.access(own, os.W_OK):
         return None
-    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_compilation_cache_dir", str(own))
     jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-    return place
+    return own
 
 
 def make_private(folder: Path) -> bool:

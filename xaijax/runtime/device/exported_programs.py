@@ -19,7 +19,7 @@ import jax
 from jax import export
 
 import xaijax
-from xaijax.atomic_files import write_whole
+from xaijax.atomic_files import atomic_write
 from xaijax.runtime.device.compilation_cache import make_private
 from xaijax.runtime.device.versions import package_versions
 
@@ -184,7 +184,7 @@ def _read(path: Path) -> tuple[bytes, Any] | None:
 
 def _write(path: Path, program: bytes, described: Any) -> None:
     content = json.dumps(described).encode() + b"\n" + program
-    write_whole(path, hashlib.blake2b(content, digest_size=DIGEST).digest() + content)
+    atomic_write(path, hashlib.blake2b(content, digest_size=DIGEST).digest() + content)
     files = sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime)
     for file in files[:-MOST_FILES]:
         file.unlink(missing_ok=True)

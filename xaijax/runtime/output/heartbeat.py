@@ -18,7 +18,7 @@ from typing import Any
 
 from xaijax.atomic_files import WRITER, drop_empty, write_new, writing_to
 from xaijax.runtime.layout import ALIVE, BLOCKS
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 from xaijax.runtime.progress import say
 
 BEAT_S = 4.0
@@ -35,25 +35,25 @@ class FolderInUseError(ValueError):
 
 
 @contextlib.contextmanager
-def working_in(folder: Path, share: Share) -> Iterator[None]:
+def working_in(folder: Path, partition: Partition) -> Iterator[None]:
     """Beats while the block lasts.
 
     Args:
         folder: of the run.
-        share: of this process; processes with other shares of the same run may work beside it.
+        partition: of this process; processes with other shares of the same run may work beside it.
 
     Raises:
         FolderInUseError: another living process has images of this share.
     """
-    file = folder / BLOCKS / f"process-{share.index}{ALIVE}"
-    about = {"share": dataclasses.asdict(share), "writer": WRITER, **_process()}
+    file = folder / BLOCKS / f"process-{partition.index}{ALIVE}"
+    about = {"share": dataclasses.asdict(partition), "writer": WRITER, **_process()}
     with writing_to(folder):
         file.parent.mkdir(exist_ok=True)
-        _leave_to_the_living(folder, share, file)
+        _leave_to_the_living(folder, partition, file)
         if not write_new(file, _content(about, 0)):  # two have begun at once
             raise FolderInUseError(_sentence(folder, _read(file) or {}))
         for other, theirs in _others(folder).items():
-            if other != file and _overlaps(theirs, share):  # begun since
+            if other != file and _overlaps(theirs, partition):  # begun since
                 file.unlink(missing_ok=True)
                 raise FolderInUseError(_sentence(folder, theirs))
     over = threading.Event()
@@ -81,7 +81,7 @@ def _others(folder: Path) -> dict[Path, dict[str, Any]]:
     return {file: about for file in files if (about := _read(file)) is not None}
 
 
-def _leave_to_the_living(folder: Path, share: Share, own: Path) -> None:
+def _leave_to_the_living(folder: Path, partition: Partition, own: Path) -> None:
     """Looks at who is or was at work, and deletes the files of the dead.
 
     Raises:
@@ -95,7 +95,7 @@ def _leave_to_the_living(folder: Path, share: Share, own: Path) -> None:
         is_gone = _is_gone(about)
         if is_gone:
             file.unlink(missing_ok=True)
-        elif _overlaps(about, share):
+        elif _overlaps(about, partition):
             if is_gone is not None:
                 raise FolderInUseError(_sentence(folder, about))
             unknown[file] = about
@@ -119,12 +119,12 @@ def _sentence(folder: Path, about: dict[str, Any]) -> str:
     return f"another process{who} is explaining these images into {str(folder)!r}; wait for it, or stop it first."
 
 
-def _overlaps(about: dict[str, Any], share: Share) -> bool:
+def _overlaps(about: dict[str, Any], partition: Partition) -> bool:
     """Whether a process has images of a share; of the same cut into shares each has its own."""
     theirs = about.get("share")
-    cut = {"count": share.count, "block": share.block}
+    cut = {"count": partition.count, "block": partition.block}
     if isinstance(theirs, dict) and cut.items() <= theirs.items():
-        return theirs.get("index") == share.index
+        return theirs.get("index") == partition.index
     return True
 
 

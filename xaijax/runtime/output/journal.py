@@ -98,7 +98,7 @@ class MovedError(OSError):
     """A file is not the one any more whose lines were read."""
 
 
-class Place(NamedTuple):
+class Line(NamedTuple):
     """Where a line lies."""
 
     file: int
@@ -114,7 +114,7 @@ class _Image:
     identity: Identity
     file: int
     written: int
-    places: dict[int | None, Place]
+    lines: dict[int | None, Line]
     is_again: bool = False
 
 
@@ -171,7 +171,7 @@ class Journal:
         """Makes images count as not explained, durably and for all processes, until later lines say what they are."""
         self.add(block, [{"path": path, AGAIN: True} for path in paths])
         for path in paths:
-            self._images[path].places.clear()
+            self._images[path].lines.clear()
 
     def scan_block(self, block: int) -> None:
         """Reads the journal of a block again, to which a process that died since may have written."""
@@ -204,18 +204,18 @@ class Journal:
         is_same = AGAIN not in row and image.identity.is_same(identity)
         if is_earlier and (image.is_again or not is_same):
             return
-        places = image.places
+        lines = image.lines
         if not is_same:
-            places.clear()
+            lines.clear()
         if AGAIN in row:
             image.file, image.written, image.is_again = file, written, True
             return
         if not is_failure_of_image(row):
-            places.pop(None, None)
-            places[row.get("target")] = Place(file, offset, "error" in row, row.get("shard", -1))
-        elif len(places) < self._rows_per_image:
-            places.clear()
-            places[None] = Place(file, offset, True)
+            lines.pop(None, None)
+            lines[row.get("target")] = Line(file, offset, "error" in row, row.get("shard", -1))
+        elif len(lines) < self._rows_per_image:
+            lines.clear()
+            lines[None] = Line(file, offset, True)
         else:
             return  # an explanation stands, whatever became of its image
         if not is_earlier:
@@ -226,16 +226,16 @@ class Journal:
     @property
     def paths(self) -> Iterator[str]:
         """The images that there are lines of."""
-        return (path for path, image in self._images.items() if image.places)
+        return (path for path, image in self._images.items() if image.lines)
 
-    def _places(self, path: str) -> Mapping[int | None, Place]:
+    def _lines(self, path: str) -> Mapping[int | None, Line]:
         image = self._images.get(path)
-        return {} if image is None else image.places
+        return {} if image is None else image.lines
 
     @property
     def shards(self) -> set[int]:
         """Numbers of the shards that lines refer to, but for those that a later line of the same image replaces."""
-        found = {place.shard for image in self._images.values() for place in image.places.values()}
+        found = {line.shard for image in self._images.values() for line in image.lines.values()}
         return found - {-1}
 
     def identity(self, path: str) -> Identity:
@@ -244,12 +244,12 @@ class Journal:
 
     def is_done(self, path: str) -> bool:
         """Whether all the lines of an image are there."""
-        places = self._places(path)
-        return None in places or len(places) >= self._rows_per_image
+        lines = self._lines(path)
+        return None in lines or len(lines) >= self._rows_per_image
 
     def targets(self, path: str) -> set[int]:
         """Returns the classes of an image that there are lines of."""
-        return {target for target in self._places(path) if target is not None}
+        return {target for target in self._lines(path) if target is not None}
 
     def rows(self, paths: Iterable[str]) -> Iterator[list[Row]]:
         """Yields the lines of each image, in the order in which they were written.
@@ -262,7 +262,7 @@ class Journal:
         try:
             for path in paths:
                 found = []
-                for file, offset, *_ in sorted(self._places(path).values()):
+                for file, offset, *_ in sorted(self._lines(path).values()):
                     if file != number or opened is None:
                         if opened is not None:
                             opened.close()
@@ -280,11 +280,11 @@ class Journal:
 
     def is_explained(self, path: str) -> bool:
         """Whether an image has a line without an error."""
-        return any(not place.failed for place in self._places(path).values())
+        return any(not line.failed for line in self._lines(path).values())
 
     def failed_lines(self, path: str) -> int:
         """Returns how many lines of an image say an error."""
-        return sum(place.failed for place in self._places(path).values())
+        return sum(line.failed for line in self._lines(path).values())
 
     def failures(self, paths: Sequence[str], most: int) -> list[tuple[str, str]]:
         """Returns path and reason of the first lines that say an error, `most` of them at most."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xaijax.atomic_files import write_whole
+from xaijax.atomic_files import atomic_write
 from xaijax.explanation import Explanation
 from xaijax.runtime.layout import PACKED
 from xaijax.runtime.output.journal import Row, read_results
@@ -25,7 +25,7 @@ SHARD = 1000
 _SHARD = re.compile(r"(\d{6,})\.jsonl\.gz")
 
 
-def pack(result: Explanation, place: int) -> Row:
+def pack(result: Explanation, index: int) -> Row:
     """Returns what is packed of one row of an explanation, as JSON can hold it.
 
     Returns:
@@ -36,12 +36,12 @@ def pack(result: Explanation, place: int) -> Row:
     References:
         https://github.com/cocodataset/cocoapi, `maskApi`.
     """
-    mask = np.asarray(result.mask[place])
+    mask = np.asarray(result.mask[index])
     values, counts = _runs(mask)
     leading = [0] if len(values) and values[0] else []
     packed: Row = {"mask": {"size": list(mask.shape), "counts": leading + counts.tolist()}}
     if result.segments is not None:
-        segments, score = np.asarray(result.segments[place]), np.asarray(result.score[place])
+        segments, score = np.asarray(result.segments[index]), np.asarray(result.score[index])
         labels, lengths = _runs(segments)
         used, first = np.unique(segments, return_index=True)
         scores = np.zeros(used.max() + 1, np.float32)
@@ -123,7 +123,7 @@ def _shelve(folder: Path, images: list[list[Row]], number: int) -> list[list[Row
         return images
     text = "".join(json.dumps(line) + "\n" for line in lines)
     content = gzip.compress(text.encode(), compresslevel=6, mtime=0)
-    write_whole(shard_path(folder, number), content, durable=True)
+    atomic_write(shard_path(folder, number), content, durable=True)
 
     def shelved(row: Row) -> Row:
         if "packed" not in row:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xaijax.atomic_files import write_whole
+from xaijax.atomic_files import atomic_write
 from xaijax.report.page import render_page
 from xaijax.runtime.layout import PAGE
 from xaijax.runtime.output.journal import Row, read_results
@@ -24,5 +24,5 @@ def write_page(folder: Path) -> Path:
     model = str(read_record(folder)["settings"].get("model", "the classifier"))
     page = render_page(model, read_results(folder), picture)
     # A path may hold bytes that are no UTF-8.
-    write_whole(folder / PAGE, page.encode(errors="backslashreplace"))
+    atomic_write(folder / PAGE, page.encode(errors="backslashreplace"))
     return folder / PAGE

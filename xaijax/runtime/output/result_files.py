@@ -32,17 +32,17 @@ Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
 
 
-def result_row(result: Explanation, place: int, classifier: Classifier) -> dict[str, Any]:
+def result_row(result: Explanation, index: int, classifier: Classifier) -> dict[str, Any]:
     """Returns the figures of one row of an explanation, as `results.jsonl` has them."""
-    target = int(result.target[place])
+    target = int(result.target[index])
     numbers = {
-        name: round(float(getattr(result, name)[place]), 6)
+        name: round(float(getattr(result, name)[index]), 6)
         for name in ("original_probability", "probability", "area", "cp_score")
     }
-    counts = {name: int(getattr(result, name)[place]) for name in ("evaluations", "generations")}
-    status = Status(int(result.status[place])).message
+    counts = {name: int(getattr(result, name)[index]) for name in ("evaluations", "generations")}
+    status = Status(int(result.status[index])).message
     named = {"target": target, "label": classifier.label(target)}
-    against = int(result.against[place])
+    against = int(result.against[index])
     if against >= 0:
         named |= {"against": against, "against_label": classifier.label(against)}
     return {**named, **numbers, **counts, "status": status}
@@ -76,7 +76,7 @@ def write_files(
     stem: str,
     pixels: np.ndarray,
     result: Explanation,
-    place: int,
+    index: int,
     row: dict[str, Any],
     save: Sequence[Save],
     photograph: Callable[[], Image.Image] | None = None,
@@ -88,12 +88,12 @@ def write_files(
         stem: of the files' names.
         pixels: `[H, W, C]` uint8, the crop that was explained.
         result: of several images.
-        place: row of the result.
+        index: row of the result.
         row: its line.
         save: what to write.
         photograph: reads the image again, as it is on disk; None where it is on none.
     """
-    mask, score = np.asarray(result.mask[place]), np.asarray(result.score[place])
+    mask, score = np.asarray(result.mask[index]), np.asarray(result.score[index])
     paths = files_of(out, stem)
     written = {kind: paths[kind] for kind in paths if kind in save and (kind != "full-size" or photograph is not None)}
     if "masks" in save:
@@ -146,7 +146,7 @@ def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str,
 
 
 def file_stem(index: int, name: str) -> str:
-    """Returns the name of an image's files: its place in the input, and its own name, as far as file systems go."""
+    """Returns the name of an image's files: its index in the input, and its own name, as far as file systems go."""
     encoded = name.encode(errors="surrogateescape")
     if len(encoded) > LONGEST:
         name = encoded[:LONGEST].decode(errors="ignore")

@@ -16,14 +16,14 @@ from typing import Any
 
 import filelock
 
-from xaijax.atomic_files import drop_empty, is_part, json_text, whole_file, write_json, write_new, writing_to
+from xaijax.atomic_files import atomic_file, drop_empty, is_part, json_text, write_json, write_new, writing_to
 from xaijax.runtime.layout import ALIVE, BLOCKS, RESULTS, RUN, SAVED
 from xaijax.runtime.output.heartbeat import living_writers
 from xaijax.runtime.output.journal import Journal, json_lines
 from xaijax.runtime.output.packed_shards import drop_shards, shelve
 from xaijax.runtime.output.record import FORMAT, KEYS, OF_BLOCKS, check_base, check_is_free, check_settings, read_record
 from xaijax.runtime.output.result_files import files_of
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 
 
 class RunFolder:
@@ -92,10 +92,10 @@ class RunFolder:
             count = f"{len(self.unlisted)} explained image(s) that are not listed now"
             yield f"{count} go." if prune else f"{count} stay in {str(self.path)!r}; --prune drops them."
 
-    def tell(self, share: Share, figures: Mapping[str, Any]) -> None:
+    def tell(self, partition: Partition, figures: Mapping[str, Any]) -> None:
         """Writes what a process has to say of itself, until the run is finished."""
         with contextlib.suppress(FileNotFoundError):  # another process has finished the run
-            write_json(self.path / BLOCKS / f"process-{share.index}.json", figures)
+            write_json(self.path / BLOCKS / f"process-{partition.index}.json", figures)
 
     def finish(self, journal: Journal, figures: Mapping[str, Any], *, prune: bool = False) -> bool:
         """Writes `results.jsonl` in the order of the input, and `run.json`, and drops the journals.
@@ -154,7 +154,7 @@ class RunFolder:
         stems: set[str] = set()
         pruned = [row["files"] for rows in journal.rows(unlisted if prune else ()) for row in rows if "files" in row]
         first = max(journal.shards, default=-1) + 1
-        with whole_file(self.path / RESULTS, durable=True) as results:
+        with atomic_file(self.path / RESULTS, durable=True) as results:
             for rows in shelve(self.path, journal.rows(kept), first):
                 results.write(json_lines(rows))
                 shards.update(row["shard"] for row in rows if "shard" in row)

@@ -11,7 +11,7 @@ from xaijax.runtime.layout import PACKED
 from xaijax.runtime.output.journal import Journal, Row
 from xaijax.runtime.output.packed_shards import shard_path
 from xaijax.runtime.output.result_files import files_of
-from xaijax.runtime.prefetch import ahead
+from xaijax.runtime.prefetch import prefetch
 
 READERS = 4
 """Threads that look at images; on a file system of a network that is mostly waiting."""
@@ -70,7 +70,7 @@ def find_doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubt
     def has_changed(source: Source) -> bool:
         return _has_changed(source, journal.identity(source.name))
 
-    looks = ahead(has_changed, sources, workers=READERS, room=64)
+    looks = prefetch(has_changed, sources, workers=READERS, room=64)
     rows = journal.rows(source.name for source in sources)
     with contextlib.closing(looks):
         for source, is_changed, lines in zip(sources, looks, rows, strict=True):

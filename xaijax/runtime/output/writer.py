@@ -21,13 +21,13 @@ from xaijax.runtime.output.result_files import file_stem, kept_box, result_row, 
 
 
 def write_items(
-    items: list[Item], places: Sequence[int], result: Explanation, job: Job, out: Path, journal: Journal
+    items: list[Item], slots: Sequence[int], result: Explanation, job: Job, out: Path, journal: Journal
 ) -> list[list[dict[str, Any]]]:
     """Writes the files of images that were explained, durably.
 
     Args:
         items: the images.
-        places: of each, among those of the result.
+        slots: of each, among those of the result.
         result: of a batch, in the host's memory.
         job: what was asked.
         out: the folder of the run.
@@ -39,11 +39,11 @@ def write_items(
     rows = []
     written: list[Path] = []
     each = job.rows_per_image
-    for place, item in zip(places, items, strict=True):
+    for slot, item in zip(slots, items, strict=True):
         assert item.request is not None
         lines: list[dict[str, Any]] = []
         rows.append(lines)
-        for row in range(place * each, (place + 1) * each):
+        for row in range(slot * each, (slot + 1) * each):
             found = result_row(result, row, job.classifier)
             if getattr(job.method, "game", "preservation") == "deletion":
                 found["game"] = "deletion"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from xaijax.runtime.job import Job
-from xaijax.runtime.partition import Share
-from xaijax.runtime.progress import Teller
+from xaijax.runtime.partition import Partition
+from xaijax.runtime.progress import ProgressReporter
 from xaijax.runtime.ray.cluster import Pool, find_pool, import_ray
 from xaijax.runtime.ray.worker import TRIES, Numbered, Orders, Watch, Worker
 
@@ -33,7 +33,7 @@ class OnRay:
     Attributes:
         make_job: what each actor explains and how; it travels, so it holds options and no arrays.
         out: folder of the run.
-        share: the size of a block.
+        partition: the size of a block.
         workers: actors; None is as many as the cluster has room for, also when it grows or shrinks.
         cache: whether compiled programs are kept in the user's cache folder of each node.
         profile: folder for a trace of each block by JAX's profiler.
@@ -44,7 +44,7 @@ class OnRay:
 
     make_job: Callable[[], Job]
     out: Path
-    share: Share
+    partition: Partition
     workers: int | None = None
     cache: bool = True
     profile: Path | None = None
@@ -61,7 +61,7 @@ class OnRay:
     def _pool(self, ray: Any) -> Pool:
         return find_pool([node["Resources"] for node in ray.nodes() if node["Alive"]], self.workers)
 
-    def __call__(self, left: Numbered, stop: threading.Event, teller: Teller) -> dict[str, Any]:
+    def __call__(self, left: Numbered, stop: threading.Event, reporter: ProgressReporter) -> dict[str, Any]:
         """Explains numbered images until there are none left, or `stop` is set; the caller is connected to a cluster.
 
         Raises:
@@ -69,12 +69,12 @@ class OnRay:
         """
         ray = import_ray()
         try:
-            return self._explain(ray, left, stop, teller)
+            return self._explain(ray, left, stop, reporter)
         except ray.exceptions.RayError as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ValueError(f"the Ray cluster gave up ({reason}); the same command goes on.") from error
 
-    def _explain(self, ray: Any, left: Numbered, stop: threading.Event, teller: Teller) -> dict[str, Any]:
+    def _explain(self, ray: Any, left: Numbered, stop: threading.Event, reporter: ProgressReporter) -> dict[str, Any]:
         pool = self._pool(ray)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -84,7 +84,7 @@ class OnRay:
             make_job=self.make_job,
             folder=Path.cwd(),
             out=self.out,
-            share=self.share,
+            partition=self.partition,
             cpus=pool.cpus,
             cache=self.cache,
             profile=self.profile,
@@ -92,17 +92,17 @@ class OnRay:
         )
         blocks = [
             {"block": block, "images": json.dumps([(index, dataclasses.asdict(source)) for index, source in images])}
-            for block, images in itertools.groupby(left, key=lambda numbered: self.share.block_of(numbered[0]))
+            for block, images in itertools.groupby(left, key=lambda numbered: self.partition.block_of(numbered[0]))
         ]
-        told = _Told()
+        told = WorkerStats()
         rows = contextlib.closing(_rows(ray, blocks, orders, pool, is_fixed=self.workers is not None))
         with _telling(stop, lambda: ray.get(watch.stop.remote())) as listening, rows as each:
             for row in each:
-                told.add(row, teller)
+                told.add(row, reporter)
                 if listening and len(told.stopped) >= listening[0]:
                     break
         told.check()
-        return told.figures(teller.seconds)
+        return told.figures(reporter.seconds)
 
 
 def _rows(
@@ -126,7 +126,7 @@ def _rows(
     yield from explained.iter_rows()
 
 
-class _Told:
+class WorkerStats:
     """What the workers of a run have told.
 
     Attributes:
@@ -139,7 +139,7 @@ class _Told:
         self._given_up: list[list[str]] = []
         self._same: dict[str, Any] = {}
 
-    def add(self, row: Mapping[str, str], teller: Teller) -> None:
+    def add(self, row: Mapping[str, str], reporter: ProgressReporter) -> None:
         """Adds what was told of a block.
 
         Raises:
@@ -162,7 +162,7 @@ class _Told:
         self._same = {name: told[name] for name in ("micro_batch", "batch_size")}
         counts = {name: told[name] for name in ("searched", "failed", "evaluations")}
         if any(counts.values()):
-            teller.add(**counts)
+            reporter.add(**counts)
 
     def check(self) -> None:
         """Says which images nobody survived.
@@ -192,20 +192,20 @@ class _Told:
 
 @contextlib.contextmanager
 def _telling(stop: threading.Event, tell: Callable[[], int]) -> Iterator[list[int]]:
-    """Tells the workers once `stop` is set, while the block lasts; what they answer is then in the list."""
-    answer: list[int] = []
+    """Tells the workers once `stop` is set, while the block lasts; what they reply is then in the list."""
+    reply: list[int] = []
     over = threading.Event()
 
     def wait() -> None:
         while not over.is_set():
             if stop.wait(LOOK_S):
-                answer.append(tell())
+                reply.append(tell())
                 return
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     try:
-        yield answer
+        yield reply
     finally:
         over.set()
         thread.join()

@@ -26,10 +26,10 @@ from xaijax.runtime.job import Job
 from xaijax.runtime.layout import RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import check_settings, read_record
-from xaijax.runtime.partition import Share
+from xaijax.runtime.partition import Partition
 from xaijax.runtime.pipeline import explain_all, fitting
-from xaijax.runtime.progress import Teller
-from xaijax.runtime.targets import find_targets
+from xaijax.runtime.progress import ProgressReporter
+from xaijax.runtime.targets import targets_by_name
 
 TRIES = 5
 """Times that a block is begun with the same images left; whatever kills its workers is most likely one of them."""
@@ -69,7 +69,7 @@ class Orders:
         make_job: reads the weights from their path, and describes what to explain and how.
         folder: where relative paths begin.
         out: folder of the run.
-        share: tells the block of an image.
+        partition: tells the block of an image.
         cpus: cores that a worker may use; None is all of them.
         cache: whether compiled programs are kept in the user's cache folder of each node.
         profile: folder for a trace of each block by JAX's profiler.
@@ -79,7 +79,7 @@ class Orders:
     make_job: Callable[[], Job]
     folder: Path
     out: Path
-    share: Share
+    partition: Partition
     cpus: int | None
     cache: bool
     profile: Path | None
@@ -113,7 +113,7 @@ class Worker:
         """Explains what is left of a block.
 
         Args:
-            row: `block`, its number, and `images`, as JSON, with their places in the input.
+            row: `block`, its number, and `images`, as JSON, with their indices in the input.
 
         Returns:
             `told`, in JSON: what came of the block, or the `error` for which the run has to end.
@@ -137,9 +137,9 @@ class Worker:
         done = [source.name for _, source in images if journal.is_done(source.name)]
         if left and ray.get(orders.watch.begin.remote(block, len(left))) > TRIES:
             return {"given_up": [left[0][1].name, left[-1][1].name]}
-        targets = find_targets([source for _, source in left], job)
+        targets = targets_by_name([source for _, source in left], job)
         trace = contextlib.nullcontext() if orders.profile is None else jax.profiler.trace(str(orders.profile))
-        with Teller(len(left)) as teller, writing_to(orders.out), fitting(job), trace:
+        with ProgressReporter(len(left)) as reporter, writing_to(orders.out), fitting(job), trace:
             explain_all(
                 left,
                 targets,
@@ -147,17 +147,17 @@ class Worker:
                 job,
                 orders.out,
                 journal,
-                share=orders.share,
+                partition=orders.partition,
                 stop=self._stop,
-                teller=teller,
+                reporter=reporter,
             )
         found = sum(journal.is_explained(name) for name in done)
         before = sum(line.get("evaluations", 0) for lines in journal.rows(done) for line in lines)
         return {
-            "searched": found + teller.images,
-            "failed": len(done) - found + teller.failed,
-            "evaluations": before + teller.evaluations,
-            "explain_s": teller.seconds,
+            "searched": found + reporter.images,
+            "failed": len(done) - found + reporter.failed,
+            "evaluations": before + reporter.evaluations,
+            "explain_s": reporter.seconds,
             **loaded.figures,
         }
 
