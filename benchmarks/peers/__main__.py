@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 
 import xaijax
+from benchmarks.common.record import RESULTS
 from benchmarks.peers.claims import run_many_times
 from benchmarks.peers.contest import Subject, timed
 from benchmarks.peers.figures import Figures
@@ -31,7 +32,6 @@ from benchmarks.peers.packages import peers
 from benchmarks.peers.protocol import Protocol
 from benchmarks.peers.report import write_report
 from benchmarks.peers.subjects import subjects as read_subjects
-from benchmarks.record import RESULTS
 
 PARITY = {"cpu": 1e-3, "cuda": 5e-2}
 """How far the logits of both sides may differ; on a GPU convolutions may round their inputs."""

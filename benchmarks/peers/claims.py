@@ -9,13 +9,13 @@ import jax
 import numpy as np
 
 import xaijax
+from benchmarks.common.record import told
 from benchmarks.peers.contest import Subject
 from benchmarks.peers.figures import less, mean_of
 from benchmarks.peers.journal import Journal, Row
 from benchmarks.peers.judge import SHARE
 from benchmarks.peers.options import Options
 from benchmarks.peers.own import BINARY_MASKS
-from benchmarks.record import told
 
 
 def run_many_times(

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.record import told
 from benchmarks.peers.journal import Row
 from benchmarks.peers.own import ELIME
-from benchmarks.record import told
 
 METRICS = {
     "insertion": ("insertion AUC (more is better)", 1),

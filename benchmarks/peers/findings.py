@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.record import plain_options
 from benchmarks.peers.claims import cp_scores, figures_of_runs
 from benchmarks.peers.contest import Contestant, Subject
 from benchmarks.peers.figures import Figures
@@ -13,7 +14,6 @@ from benchmarks.peers.goals import goals
 from benchmarks.peers.journal import Journal, Row
 from benchmarks.peers.options import Options
 from benchmarks.peers.protocol import quality
-from benchmarks.record import plain_options
 
 PACKAGES = ("torch", "lime", "shap", "captum", "grad-cam", "scikit-learn")
 

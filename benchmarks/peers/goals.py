@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.record import told
 from benchmarks.peers.figures import METRICS, TOO_FEW, Figures, Values, less, mean_of, verdict
 from benchmarks.peers.own import ELIME
 from benchmarks.peers.packages import BY_GRADIENT
-from benchmarks.record import told
 
 TIMES_FASTER = {"mobilenet_v2": 20.0, "resnet18": 8.0}
 """Than `lime`, at the first budget."""

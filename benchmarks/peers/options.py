@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any, Literal
 
-from benchmarks.photographs import PhotographOptions
-from benchmarks.record import plain_options
+from benchmarks.common.photographs import PhotographOptions
+from benchmarks.common.record import plain_options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmarks.originals import torch_model
+from benchmarks.common.originals import torch_model
 
 BATCHES = {"cpu": (1, 4, 8, 16, 32), "cuda": (16, 32, 64, 128, 256)}
 """That are tried, of each platform."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.record import RESULTS, machine, write_record
 from benchmarks.peers.figures import METRICS, Figures
 from benchmarks.peers.plots import draw
-from benchmarks.record import RESULTS, machine, write_record
 
 INTRODUCTION = """\
 Every method explains the class that the classifier predicts, of the same photographs (224 x 224, uint8), with the same

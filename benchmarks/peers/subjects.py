@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 import xaijax
+from benchmarks.common.photographs import choose_photographs, read_photographs
 from benchmarks.peers.contest import Subject
 from benchmarks.peers.options import Options
-from benchmarks.photographs import choose_photographs, read_photographs
 from xaijax.classifier import to_unit_range
 from xaijax.masks.fills import make_plain_fills
 from xaijax.metrics import masks_of_boxes

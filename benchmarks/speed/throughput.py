@@ -1,10 +1,10 @@
 """What the kernel's rate depends on: images, batch, evaluations, micro-batch, model, type and devices, one at a time.
 
-    python -m benchmarks.throughput PHOTOGRAPHS... --weights FILE
-    python -m benchmarks.throughput PHOTOGRAPHS... --models mobilenet_v2 resnet50 --weights FILE FILE --devices 2 1
+    python -m benchmarks.speed.throughput IMAGES... --weights FILE
+    python -m benchmarks.speed.throughput IMAGES... --models mobilenet_v2 resnet50 --weights FILE FILE --devices 2 1
 
 The first value of each axis is where the others are measured. Every setting has a process of its own, as the devices of
-a CPU are fixed before JAX starts; `benchmarks.kernel` is what it runs.
+a CPU are fixed before JAX starts; `benchmarks.speed.kernel` is what it runs.
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from benchmarks import kernel
-from benchmarks.photographs import command_line
-from benchmarks.processes import ProcessError, run_module
-from benchmarks.record import plain_options, write_record
+from benchmarks.common.photographs import command_line
+from benchmarks.common.record import plain_options, write_record
+from benchmarks.speed import kernel
+from benchmarks.speed.processes import ProcessError, run_module
 from xaijax.classifier import Dtype
 
 
@@ -91,7 +91,7 @@ def main(options: Options) -> None:
     for axis, setting in settings(options):
         asked = {"axis": axis, "dtype": setting.dtype, "micro_batch": setting.micro_batch, "devices": setting.devices}
         try:
-            found = json.loads(run_module("benchmarks.kernel", command_line(setting)).splitlines()[-1])
+            found = json.loads(run_module("benchmarks.speed.kernel", command_line(setting)).splitlines()[-1])
         except ProcessError as error:  # too large for the device, for example: the other settings stand
             found = {"error": str(error)}
         rows.append(asked | found)

@@ -1,11 +1,11 @@
 """The kernel at one setting: the compiled search of whole batches, against bare forward passes in the same process.
 
-    python -m benchmarks.kernel PHOTOGRAPHS... --weights FILE --batch 8 --devices 2
+    python -m benchmarks.speed.kernel PHOTOGRAPHS... --weights FILE --batch 8 --devices 2
 
 Prints a line of JSON. Images are read and the search compiled before the clock starts; of its results only the
-evaluations are looked at. `benchmarks.throughput` runs it over many settings, `benchmarks.whole_run` holds the whole
-command against it. The order is A B B A, several times over. Arithmetic is what XLA counts of a forward pass, times the
-evaluations; the matrix products that it is held against run on the same devices.
+evaluations are looked at. `benchmarks.speed.throughput` runs it over many settings, `benchmarks.speed.whole_run` holds
+the whole command against it. The order is A B B A, several times over. Arithmetic is what XLA counts of a forward pass,
+times the evaluations; the matrix products that it is held against run on the same devices.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
 from xaijax.arguments import name_images
 from xaijax.batch import Batch
 from xaijax.classifier import Dtype

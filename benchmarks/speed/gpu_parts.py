@@ -1,4 +1,4 @@
-"""The parts of `benchmarks.gpu`: each measures one thing, and returns its figures."""
+"""The parts of `benchmarks.speed.gpu`: each measures one thing, and returns its figures."""
 
 import dataclasses
 import functools
@@ -14,12 +14,13 @@ import numpy as np
 from flax import nnx
 
 import xaijax
-from benchmarks import forward, genomes, overhead
-from benchmarks.gpu_lab import Lab
-from benchmarks.idle import idle_figures
-from benchmarks.kernel import arithmetic, peak_bytes, time_kernel
-from benchmarks.photographs import choose_photographs, command_line, read_photographs
-from benchmarks.processes import run_module
+from benchmarks.common.photographs import choose_photographs, command_line, read_photographs
+from benchmarks.quality import genomes
+from benchmarks.speed import forward, overhead
+from benchmarks.speed.gpu_lab import Lab
+from benchmarks.speed.idle import idle_figures
+from benchmarks.speed.kernel import arithmetic, peak_bytes, time_kernel
+from benchmarks.speed.processes import run_module
 from xaijax.classifier import Dtype, to_unit_range
 from xaijax.masks.segmentation import SEGMENTATIONS
 from xaijax.models.architectures import architecture
@@ -69,7 +70,7 @@ def agreement(lab: Lab) -> dict[str, Any]:
         if options.reference is None:
             asked = genomes.Options(images=paths, count=len(paths), evaluations=options.evaluations[0], **common)
             arguments = [*command_line(dataclasses.replace(asked, out=file))]
-            run_module("benchmarks.genomes", arguments, seconds=max(lab.left, 1), JAX_PLATFORMS="cpu")
+            run_module("benchmarks.quality.genomes", arguments, seconds=max(lab.left, 1), JAX_PLATFORMS="cpu")
         reference = dict(np.load(file))
     found = {options.dtype: genomes.fields(lab.kernel.explain(images))}
     if options.dtype != "float32" and lab.left > 0:

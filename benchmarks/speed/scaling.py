@@ -1,6 +1,6 @@
 """Whether a run gives the same on any number of devices and processes, and what each process does of it.
 
-    python -m benchmarks.scaling PHOTOGRAPHS... --weights FILE --count 16
+    python -m benchmarks.speed.scaling PHOTOGRAPHS... --weights FILE --count 16
 
 `xaijax explain` runs on 1, 2, 4 and 8 devices that a CPU simulates, and as 1, 2 and 4 processes with a common folder,
 started at once. All are held against the one of one device: lines of `results.jsonl`, and the files of masks and score
@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from benchmarks.photographs import choose_photographs, weights_option
-from benchmarks.processes import run_explain
-from benchmarks.record import plain_options, write_record
+from benchmarks.common.photographs import choose_photographs, weights_option
+from benchmarks.common.record import plain_options, write_record
+from benchmarks.speed.processes import run_explain
 from xaijax.runtime.partition import Partition
 
 SIMULATED = "--xla_force_host_platform_device_count"

@@ -1,6 +1,6 @@
 """Seconds from the start of `xaijax explain` on one photograph to its end: compiled anew, from the cache, without one.
 
-    python -m benchmarks.start_up PHOTOGRAPH --weights FILE
+    python -m benchmarks.speed.start_up PHOTOGRAPH --weights FILE
 
 Each start is a process of its own, in turn: with an empty cache, a second time with what the first left there, and with
 `--no-cache`. The second start should end within 8 s. Compilation and search are the command's own figures; the import
@@ -17,9 +17,9 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from benchmarks.photographs import weights_option
-from benchmarks.processes import run_explain, run_module
-from benchmarks.record import plain_options, write_record
+from benchmarks.common.photographs import weights_option
+from benchmarks.common.record import plain_options, write_record
+from benchmarks.speed.processes import run_explain, run_module
 
 MOST_SECONDS = 8.0
 """The bar of the second start."""

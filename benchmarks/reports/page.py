@@ -1,4 +1,4 @@
-"""One page of what `benchmarks/results` holds of the runtime: `python -m benchmarks.page`; needs matplotlib.
+"""One page of what `benchmarks/results` holds of the runtime: `python -m benchmarks.reports.page`; needs matplotlib.
 
 It reads the records of throughput, whole_run, scaling, start_up and gpu, and writes `benchmarks/results/index.html`,
 which needs no other file.
@@ -13,8 +13,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from benchmarks.plots import DRAWERS, Record
-from benchmarks.record import RESULTS
+from benchmarks.common.record import RESULTS
+from benchmarks.reports.plots import DRAWERS, Record
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1a202c; }

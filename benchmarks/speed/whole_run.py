@@ -1,10 +1,10 @@
 """The whole command against its kernel, over thousands of images: the share of the rate that is left, and the memory.
 
-    python -m benchmarks.whole_run PHOTOGRAPHS... --weights FILE --scenes 2000
+    python -m benchmarks.speed.whole_run PHOTOGRAPHS... --weights FILE --scenes 2000
 
 `xaijax explain` runs over generated scenes and the photographs, evenly mixed, in a process of its own, as a user starts
-it: photographs last would show what larger files need, not what many images need. Before and
-after it `benchmarks.kernel` explains some of the same images at the same batch and devices, in processes alike. The
+it: photographs last would show what larger files need, not what many images need. Before and after it
+`benchmarks.speed.kernel` explains some of the same images at the same batch and devices, in processes alike. The
 command should reach 0.85 of the kernel's rate; its memory over the second half of the images should be at most 1.05
 times what it was over the first, where compilation does not count.
 """
@@ -18,10 +18,10 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from benchmarks import kernel
-from benchmarks.photographs import command_line, weights_option
-from benchmarks.processes import Sample, Watched, run_module, watch_explain
-from benchmarks.record import plain_options, write_record
+from benchmarks.common.photographs import command_line, weights_option
+from benchmarks.common.record import plain_options, write_record
+from benchmarks.speed import kernel
+from benchmarks.speed.processes import Sample, Watched, run_module, watch_explain
 from xaijax.runtime.input.sources import find_sources
 from xaijax.runtime.layout import Save
 
@@ -97,7 +97,7 @@ def run_kernel(inputs: list[Path], options: Options) -> dict[str, Any]:
         seed=options.seed,
         rounds=1,
     )
-    return json.loads(run_module("benchmarks.kernel", command_line(setting)).splitlines()[-1])
+    return json.loads(run_module("benchmarks.speed.kernel", command_line(setting)).splitlines()[-1])
 
 
 def memory_figures(samples: list[Sample], images: int) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def rate_figures(record: dict[str, Any], kernels: list[dict[str, Any]]) -> dict[
 def main(options: Options) -> None:
     with tempfile.TemporaryDirectory() as place:
         scenes, out = Path(place) / "scenes", Path(place) / "run"
-        run_module("benchmarks.scene_files", [scenes, "--count", options.scenes, "--seed", options.seed])
+        run_module("benchmarks.common.scene_files", [scenes, "--count", options.scenes, "--seed", options.seed])
         inputs = [scenes, *options.images]
         photographs = [Path(source.name) for source in find_sources(options.images)] if options.images else []
         listed = Path(place) / "images.txt"

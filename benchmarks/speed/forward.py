@@ -1,4 +1,4 @@
-"""Times the forward pass of the ports against PyTorch in one run: `python -m benchmarks.forward`.
+"""Times the forward pass of the ports against PyTorch in one run: `python -m benchmarks.speed.forward`.
 
 Needs torch, torchvision's model files, and the `bench` extra. Both sides get the same random weights and images; each
 network is timed A, B, B, A, the halves joined, after the compilation, which is timed apart. On CPU PyTorch runs
@@ -19,8 +19,8 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.originals import torch_model
-from benchmarks.record import write_record
+from benchmarks.common.originals import torch_model
+from benchmarks.common.record import write_record
 
 
 @dataclasses.dataclass(frozen=True)

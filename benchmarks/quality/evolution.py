@@ -1,7 +1,7 @@
 """What evolution finds: the front against plain NSGA-II's, the default mask, the published objective, and many seeds.
 
-    python -m benchmarks.evolution IMAGES... --weights FILE
-    python -m benchmarks.evolution IMAGES... --model resnet18 --weights FILE --count 12 --parts front pick
+    python -m benchmarks.quality.evolution IMAGES... --weights FILE
+    python -m benchmarks.quality.evolution IMAGES... --model resnet18 --weights FILE --count 12 --parts front pick
 
 Images, segments and fill are equal in each comparison; each mean over images comes with its bootstrap interval. The
 record is written after each part, and keeps parts that were measured before with the same options, each with its own
@@ -18,9 +18,9 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.gap import gap_figures
-from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import machine, plain_options, read_record, told, write_record
+from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.common.record import machine, plain_options, read_record, told, write_record
+from benchmarks.quality.gap import gap_figures
 from xaijax import ELIME, Explanation
 from xaijax.metrics import hypervolume
 

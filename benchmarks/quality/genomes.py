@@ -1,8 +1,8 @@
 """What a search finds, to be held against the same search elsewhere: float32 on a CPU, bfloat16 on a GPU.
 
-    JAX_PLATFORMS=cpu python -m benchmarks.genomes PHOTOGRAPHS... --model resnet50 --weights FILE --out reference.npz
+    JAX_PLATFORMS=cpu python -m benchmarks.quality.genomes PHOTOGRAPHS... --weights FILE --out reference.npz
 
-`benchmarks.gpu` reads the file, or makes it.
+`benchmarks.speed.gpu` reads the file, or makes it.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
 from xaijax.classifier import Dtype
 from xaijax.metrics import overlap
 from xaijax.runtime.device.cpu_devices import use_all_cores

@@ -1,7 +1,7 @@
 """The time of a method over the time of as many bare forward passes at the same micro-batch.
 
-    python -m benchmarks.overhead --weights mobilenet_v2.safetensors IMAGES...
-    python -m benchmarks.overhead --weights mobilenet_v2.safetensors --methods lime rise --count 16 IMAGES...
+    python -m benchmarks.speed.overhead --weights mobilenet_v2.safetensors IMAGES...
+    python -m benchmarks.speed.overhead --weights mobilenet_v2.safetensors --methods lime rise --count 16 IMAGES...
 
 The bare passes run in one compiled loop, as the method's do: called one by one from Python they are slower still.
 Segmentation is left out (a grid costs nothing), compilation too. The order is A B B A, several times over. Each ratio
@@ -18,8 +18,8 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.photographs import choose_photographs, read_photographs
-from benchmarks.record import write_record
+from benchmarks.common.photographs import choose_photographs, read_photographs
+from benchmarks.common.record import write_record
 from xaijax.evaluation import micro_batch_size
 from xaijax.methods.registry import METHODS
 from xaijax.runtime.device.roofline import bare_passes

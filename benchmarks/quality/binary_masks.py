@@ -1,8 +1,8 @@
 """What Evolving Binary Masks finds, beside other methods, with the same fill: on photographs, arrays, or scenes.
 
-    python -m benchmarks.binary_masks IMAGES... --model mobilenet_v3_small --weights FILE --padding same
-    python -m benchmarks.binary_masks cifar10.npz --model resnet56_cifar --weights FILE
-    python -m benchmarks.binary_masks --model scenes-resnet
+    python -m benchmarks.quality.binary_masks IMAGES... --model mobilenet_v3_small --weights FILE --padding same
+    python -m benchmarks.quality.binary_masks cifar10.npz --model resnet56_cifar --weights FILE
+    python -m benchmarks.quality.binary_masks --model scenes-resnet
 
 An `.npz` holds uint8 `images`; without any images scenes are generated. The smallest area with 0.9 of the probability
 is that of the pixels of highest score, in 64 steps; each mean over images comes with its bootstrap interval.
@@ -18,8 +18,8 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import machine, plain_options, read_record, told, write_record
+from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.common.record import machine, plain_options, read_record, told, write_record
 from xaijax import ELIME, LIME, BinaryMasks, GradCAM
 from xaijax.classifier import to_unit_range
 from xaijax.genetic import search

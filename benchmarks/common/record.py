@@ -15,7 +15,7 @@ import numpy as np
 from xaijax.metrics import summarise
 from xaijax.runtime.device.versions import package_versions
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def machine() -> dict[str, Any]:

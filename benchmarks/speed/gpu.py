@@ -1,10 +1,11 @@
-"""All that is worth knowing of one GPU, within minutes: `python -m benchmarks.gpu PHOTOGRAPHS... --weights FILE`.
+"""All that is worth knowing of one GPU, within minutes: `python -m benchmarks.speed.gpu PHOTOGRAPHS... --weights FILE`.
 
-    python -m benchmarks.gpu PHOTOGRAPHS... --weights FILE --reference reference.npz      made by benchmarks.genomes
-    python -m benchmarks.gpu PHOTOGRAPHS... --model mobilenet_v2 --weights FILE --platform cpu --small
+    python -m benchmarks.speed.gpu PHOTOGRAPHS... --weights FILE --reference reference.npz
+    python -m benchmarks.speed.gpu PHOTOGRAPHS... --model mobilenet_v2 --weights FILE --platform cpu --small
 
-The parts (`benchmarks.gpu_parts`) come in the order of their worth, and the record is written after each. Once the time
-is spent the rest is left out with a note; a part that fails costs no other its figures.
+`benchmarks.quality.genomes` makes the reference. The parts (`benchmarks.speed.gpu_parts`) come in the order of their
+worth, and the record is written after each. Once the time is spent the rest is left out with a note; a part that fails
+costs no other its figures.
 """
 
 import dataclasses
@@ -15,9 +16,9 @@ from typing import Any
 import jax
 import tyro
 
-from benchmarks.gpu_lab import Lab, Options
-from benchmarks.gpu_parts import PARTS
-from benchmarks.record import plain_options, write_record
+from benchmarks.common.record import plain_options, write_record
+from benchmarks.speed.gpu_lab import Lab, Options
+from benchmarks.speed.gpu_parts import PARTS
 
 
 def made_small(options: Options) -> Options:

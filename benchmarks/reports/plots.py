@@ -6,8 +6,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from benchmarks.start_up import MOST_SECONDS, PARTS
-from benchmarks.whole_run import LEAST_SHARE, MOST_GROWTH
+from benchmarks.speed.start_up import MOST_SECONDS, PARTS
+from benchmarks.speed.whole_run import LEAST_SHARE, MOST_GROWTH
 
 Record = dict[str, Any]
 Drawn = tuple[Figure, list[str]]

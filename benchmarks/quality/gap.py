@@ -1,7 +1,7 @@
 """How far E-LIME raises the probability, and how well its masks meet true objects.
 
-    python -m benchmarks.gap                                                      on generated scenes
-    python -m benchmarks.gap --model mobilenet_v2 --weights FILE IMAGES...        on photographs
+    python -m benchmarks.quality.gap                                                      on generated scenes
+    python -m benchmarks.quality.gap --model mobilenet_v2 --weights FILE IMAGES...        on photographs
 
 The gap closed is (p - p0) / (1 - p0): the share of the way from the probability on the whole image to certainty. A row
 without a mask that beats the whole image counts with the gap that its best mask has, negative where it lost.
@@ -16,8 +16,8 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.photographs import choose_photographs, read_photographs
-from benchmarks.record import write_record
+from benchmarks.common.photographs import choose_photographs, read_photographs
+from benchmarks.common.record import write_record
 from xaijax.cli.demo import METHOD
 from xaijax.metrics import overlap, summarise
 from xaijax.scenes.generator import generate

@@ -1,7 +1,7 @@
 """Quality against evaluations: every method at every budget, on the same images, segments and fill.
 
-    python -m benchmarks.budget_curve IMAGES... --weights FILE
-    python -m benchmarks.budget_curve IMAGES... --weights FILE --count 100 --methods elime lime
+    python -m benchmarks.quality.budget_curve IMAGES... --weights FILE
+    python -m benchmarks.quality.budget_curve IMAGES... --weights FILE --count 100 --methods elime lime
 
 Each row that is measured goes to a journal at once, so that the same command goes on where it was stopped. On CPU two
 processes of one core each (`taskset -c 0`, `-c 1`), each with half of the `--methods`, write to one journal and take
@@ -26,9 +26,9 @@ import numpy as np
 import tyro
 
 import xaijax
-from benchmarks.budget_report import write_report
-from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
-from benchmarks.record import RESULTS, plain_options
+from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.common.record import RESULTS, plain_options
+from benchmarks.reports.budget_report import write_report
 from xaijax.arguments import split_id
 from xaijax.batch import Batch, image_keys
 from xaijax.evaluation import micro_batch_size

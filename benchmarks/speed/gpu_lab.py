@@ -1,4 +1,4 @@
-"""What the parts of `benchmarks.gpu` share: the options, and what is loaded and compiled once."""
+"""What the parts of `benchmarks.speed.gpu` share: the options, and what is loaded and compiled once."""
 
 import dataclasses
 import functools
@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 import xaijax
-from benchmarks.kernel import Kernel, compile_kernel
-from benchmarks.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
+from benchmarks.speed.kernel import Kernel, compile_kernel
 from xaijax.classifier import Dtype
 from xaijax.runtime.device.roofline import matrix_product_rate
 
@@ -26,7 +26,7 @@ class Options(PhotographOptions):
         models: whose forward passes are timed, with random weights.
         forward_batch: images of those; None is the search's micro-batch.
         compared: images that are held against float32 on a CPU, at most a batch.
-        reference: file of `benchmarks.genomes` with as many images; None makes it here, on this machine's CPU.
+        reference: file of `benchmarks.quality.genomes` with as many images; None makes it here, on this machine's CPU.
         seconds: for all parts; nothing begins after them.
         parts: what is measured; none for all.
         platform: where; None is JAX's choice.

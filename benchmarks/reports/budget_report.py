@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import RESULTS, write_record
+from benchmarks.common.record import RESULTS, write_record
 from xaijax.metrics import summarise
 
 METRICS = {

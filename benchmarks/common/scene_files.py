@@ -1,4 +1,4 @@
-"""Scenes as image files, as many as a long run needs: `python -m benchmarks.scene_files FOLDER --count 2000`."""
+"""Scenes as image files, as many as a long run needs: `python -m benchmarks.common.scene_files FOLDER --count 2000`."""
 
 import dataclasses
 from pathlib import Path
