@@ -5,6 +5,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from xaijax import threefry
 from xaijax.fitness import Targets
@@ -35,6 +36,50 @@ class Batch:
     def of_rows(self, tree: Any) -> Any:
         """Returns a pytree of `[B, ...]` as `[R, ...]`: what belongs to each row's image."""
         return tree if self.source is None else jax.tree.map(lambda leaf: leaf[self.source], tree)
+
+
+def make_batch(
+    words: np.ndarray,
+    images: Any,
+    targets: Targets,
+    *,
+    active: np.ndarray | None = None,
+    repeats: int = 1,
+    labels: Any = None,
+    background: Any = None,
+    start: Any = None,
+) -> tuple[np.ndarray, Batch]:
+    """Makes the batch of B images with K classes each, and the words of its R = B K `repeats` rows, in host memory.
+
+    Args:
+        words: `[B, 2]` uint32, the halves of the images' ids.
+        images: see `Batch`, as the last three.
+        targets: `[B K]`, the classes of the first image first.
+        active: `[B K]` bool; None for all.
+        repeats: seeds per row, all of a row one after the other.
+        labels: `[B, H, W]`, or None.
+        background: `[B, H, W, C]`, or None.
+        start: `[B, H, W]` or `[B, M, H, W]`, or None.
+
+    Returns:
+        The words `[R, 2]`, or `[R, 3]` with the number of the repeat; and the batch.
+    """
+    count, requested = len(images), len(targets.explained)
+    source: Any = np.repeat(np.arange(count, dtype=np.int32), requested // count * repeats)
+    words = words[source]
+    if repeats > 1:
+        numbers = np.tile(np.arange(repeats, dtype=np.uint32), requested)
+        words = np.concatenate([words, numbers[:, None]], axis=1)
+    active = np.ones((requested,), bool) if active is None else active
+    return words, Batch(
+        images=images,
+        targets=jax.tree.map(lambda leaf: np.repeat(leaf, repeats), targets),
+        active=jnp.asarray(np.repeat(active, repeats)),
+        source=None if len(source) == count else source,
+        labels=labels,
+        background=background,
+        start=start,
+    )
 
 
 def image_keys(key: jax.Array, words: jax.Array) -> jax.Array:

@@ -3,8 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from xaijax.arguments import (
     check_background,
@@ -15,7 +13,7 @@ from xaijax.arguments import (
     name_images,
     resolve_targets,
 )
-from xaijax.batch import Batch
+from xaijax.batch import make_batch
 from xaijax.classifier import Classifier
 from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method, explain_batch
@@ -102,24 +100,21 @@ def explain(
         )
     if segments is not None and isinstance(method, OnPixels):
         raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
-    rows: Any = np.repeat(np.arange(count, dtype=np.int32), explained.size // count * repeats)
-    words = name_images(images, ids)[rows]
-    if repeats > 1:
-        words = np.concatenate([words, np.tile(np.arange(repeats, dtype=np.uint32), explained.size)[:, None]], axis=1)
-    batch = Batch(
-        images=images,
-        targets=jax.tree.map(lambda leaf: np.repeat(leaf, repeats), Targets(explained=explained, against=others)),
-        active=jnp.ones((len(rows),), jnp.bool_),
-        source=None if len(rows) == count else rows,
+    words, batch = make_batch(
+        name_images(images, ids),
+        images,
+        Targets(explained=explained, against=others),
+        repeats=repeats,
         labels=None if segments is None else check_segments(segments, count, *shape[:2]),
         background=None if background is None else check_background(background, images.shape),
         start=None if start is None else check_start(start, count, *shape[:2]),
     )
-    in_steps = report is not None or classifier.is_black_box
-    devices = 1 if in_steps else count_devices(count)
+    devices = 1 if classifier.is_black_box else count_devices(count)
     padded, batch = pad_images(words, batch, batch_size(count, devices))
-    if in_steps:
-        result = search_in_steps(key, padded, classifier, batch, method, micro_batch, report, rows=len(words))
+    if report is not None or classifier.is_black_box:
+        result = search_in_steps(
+            key, padded, classifier, batch, method, micro_batch, report, devices=devices, rows=len(words)
+        )
     else:
         result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, micro_batch, devices))
     if len(padded) > len(words):

@@ -20,7 +20,7 @@ def explain_in_places(classifier, images, method, *, places, target=-1):
     for items, explained in compile_job(job)((place, Request(image)) for place, image in enumerate(images)):
         rounds.append(items)
         result = jax.device_get(explained.result)
-        for item, place in zip(items, explained.places, strict=True):
+        for item, place in zip(items, explained.slots, strict=True):
             found[item] = jax.tree.map(lambda leaf, place=place: leaf[place * each : (place + 1) * each], result)
     assert sorted(found) == list(range(len(images)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(found[item] for item in sorted(found))), rounds
