@@ -77,7 +77,7 @@ def test_one_class_against_another_is_its_share_of_the_two(activation):
 
 
 def test_logits_of_another_number_of_classes_are_refused():
-    with pytest.raises(ValueError, match="returned 4 logits an image but num_classes is 5"):
+    with pytest.raises(ValueError, match="returned 4 logits per image but num_classes is 5"):
         respond_to(classifier("softmax", 5), LOGITS, TARGETS, AREAS)
 
 
