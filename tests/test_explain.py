@@ -252,6 +252,6 @@ def test_a_classifier_that_returns_nan_fails_only_its_image(toy_classifier, toy_
     others = np.delete(np.arange(8), 2)
     assert_same_rows(result, others, fine, others)
     assert Status(int(result.status[2])).is_failure
-    assert "NaN" in Status(int(result.status[2])).message
+    assert "NaN" in result.status_message(2)
     assert np.isnan(result.probability[2])
     assert not np.any(result.mask[2])
