@@ -17,8 +17,8 @@ from PIL import Image
 from xaijax.atomic_files import write_array, write_mask, write_picture
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation
+from xaijax.report.captions import figures, shown, title
 from xaijax.report.pictures import full_size_overlay, panel
-from xaijax.report.words import figures, shown, title
 from xaijax.runtime.layout import SUFFIXES, Save
 from xaijax.runtime.output.packed_shards import read_shard, unpack
 
