@@ -23,7 +23,7 @@ from xaijax.models.zoo import load
 from xaijax.report.table import text_table
 from xaijax.runtime.device.versions import package_versions
 from xaijax.runtime.input.decode import UnreadableImageError
-from xaijax.runtime.input.sources import find_source
+from xaijax.runtime.input.listing import find_source
 from xaijax.runtime.layout import METRICS, PACKED
 from xaijax.runtime.output.journal import Row, read_results
 from xaijax.runtime.output.record import read_record

@@ -24,7 +24,7 @@ from xaijax.models.zoo import is_embedded, names
 from xaijax.runtime.device.compilation_cache import keep_compiled
 from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.executor import compile_job
-from xaijax.runtime.input.sources import find_sources
+from xaijax.runtime.input.listing import find_sources
 from xaijax.runtime.output.heartbeat import FolderInUseError
 from xaijax.runtime.output.page import write_page
 from xaijax.runtime.partition import Partition, find_partition
