@@ -15,9 +15,9 @@ from xaijax.methods.elime.method import ELIME
 from xaijax.metrics import overlap
 from xaijax.report.table import text_table
 from xaijax.runtime.input.sources import Source
-from xaijax.runtime.output.journal import read_results
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import read_arrays
+from xaijax.runtime.output.result_lines import read_results
 from xaijax.runtime.output.run_folder import RunFolder
 from xaijax.runtime.run import run
 from xaijax.scenes.generator import Scene, generate

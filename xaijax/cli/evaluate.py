@@ -25,9 +25,9 @@ from xaijax.runtime.device.versions import package_versions
 from xaijax.runtime.input.decode import UnreadableImageError
 from xaijax.runtime.input.listing import find_source
 from xaijax.runtime.layout import METRICS, PACKED
-from xaijax.runtime.output.journal import Row, read_results
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import read_arrays
+from xaijax.runtime.output.result_lines import Row, read_results
 
 LOAD_OPTIONS = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
 

@@ -10,8 +10,8 @@ from xaijax.atomic_files import atomic_write
 from xaijax.explanation import Explanation
 from xaijax.runtime.layout import RESULTS
 from xaijax.runtime.output import packed_shards
-from xaijax.runtime.output.journal import json_lines
 from xaijax.runtime.output.packed_shards import drop_shards, pack, read_packed, read_shard, shelve, unpack
+from xaijax.runtime.output.result_lines import json_lines
 
 
 def explanation(mask, segments=None, scores=None):

@@ -17,7 +17,7 @@ import numpy as np
 from xaijax.atomic_files import atomic_write
 from xaijax.explanation import Explanation
 from xaijax.runtime.layout import PACKED
-from xaijax.runtime.output.journal import Row, read_results
+from xaijax.runtime.output.result_lines import Row, read_results
 
 SHARD = 1000
 """Images a shard."""

@@ -19,10 +19,11 @@ import filelock
 from xaijax.atomic_files import atomic_file, drop_empty, is_part, json_text, write_json, write_new, writing_to
 from xaijax.runtime.layout import ALIVE, BLOCKS, RESULTS, RUN, SAVED
 from xaijax.runtime.output.heartbeat import living_writers
-from xaijax.runtime.output.journal import Journal, json_lines
+from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.packed_shards import drop_shards, shelve
 from xaijax.runtime.output.record import FORMAT, KEYS, OF_BLOCKS, check_base, check_is_free, check_settings, read_record
 from xaijax.runtime.output.result_files import files_of
+from xaijax.runtime.output.result_lines import json_lines
 from xaijax.runtime.partition import Partition
 
 
@@ -92,7 +93,7 @@ class RunFolder:
             count = f"{len(self.unlisted)} explained image(s) that are not listed now"
             yield f"{count} go." if prune else f"{count} stay in {str(self.path)!r}; --prune drops them."
 
-    def tell(self, partition: Partition, figures: Mapping[str, Any]) -> None:
+    def write_figures(self, partition: Partition, figures: Mapping[str, Any]) -> None:
         """Writes what a process has to say of itself, until the run is finished."""
         with contextlib.suppress(FileNotFoundError):  # another process has finished the run
             write_json(self.path / BLOCKS / f"process-{partition.index}.json", figures)
