@@ -23,6 +23,6 @@ def write_page(folder: Path) -> Path:
 
     model = str(read_record(folder)["settings"].get("model", "the classifier"))
     page = render_page(model, read_results(folder), picture)
-    # A path may hold bytes that are no UTF-8.
+    # A path may hold bytes that are not UTF-8.
     atomic_write(folder / PAGE, page.encode(errors="backslashreplace"))
     return folder / PAGE
