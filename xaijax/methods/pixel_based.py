@@ -11,7 +11,7 @@ from xaijax.masks.fills import Fill, check_fill, make_plain_fills
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OnPixels:
+class PixelBased:
     """Options of every method without superpixels.
 
     Attributes:
@@ -26,7 +26,7 @@ class OnPixels:
             raise ValueError("fill 'segment-mean' needs segments, which this method has not; choose blur.")
 
     def scenario(self, classifier: Classifier, batch: Batch) -> Scenario:
-        """Makes the fills of a batch, image by image as `OnSegments.segment` does; no contexts."""
+        """Makes the fills of a batch, image by image as `SuperpixelBased.segment` does; no contexts."""
         with jax.named_scope("fill"):
             fills = batch.background
             if fills is None:

@@ -33,7 +33,7 @@ class Segmented:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OnSegments:
+class SuperpixelBased:
     """Options of every method over superpixels.
 
     Attributes:

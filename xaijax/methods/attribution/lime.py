@@ -15,15 +15,15 @@ from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_segments
 from xaijax.methods.options import check_option
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import ridge
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LIME(OnSegments, FixedArea):
+class LIME(SuperpixelBased, FixedArea):
     """Keeps each superpixel with probability 1/2, and fits the probability by a ridge regression on what was kept.
 
-    The options of `OnSegments` and `FixedArea` come first.
+    The options of `SuperpixelBased` and `FixedArea` come first.
 
     Attributes:
         kernel_width: of the weight of a sample, which falls with its cosine distance from the whole image; above 0.
@@ -38,7 +38,7 @@ class LIME(OnSegments, FixedArea):
     penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
+        SuperpixelBased.__post_init__(self)
         FixedArea.__post_init__(self)
         check_option("kernel_width", self.kernel_width > 0, self.kernel_width, "above 0")
         check_option("penalty", self.penalty > 0, self.penalty, "above 0")

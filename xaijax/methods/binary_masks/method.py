@@ -44,17 +44,17 @@ from xaijax.methods.binary_masks.stages import (
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
 from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
 from xaijax.sequential import map_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BinaryMasks(OnPixels, EvolvingMethod):
+class BinaryMasks(PixelBased, EvolvingMethod):
     """Evolves squares to keep, stage by stage, so that the inner activations change least and the class is kept.
 
     The fitness asks first that the masked image keeps the class, then that its inverse loses it, then that the
-    activations at the taps stay near the original's. The options of `EvolvingMethod` and `OnPixels` come first.
+    activations at the taps stay near the original's. The options of `EvolvingMethod` and `PixelBased` come first.
 
     Attributes:
         stages: from coarse to fine; each keeps to what the fittest mask of the one before kept.
@@ -96,7 +96,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
     widening: float = 0.5
 
     def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
+        PixelBased.__post_init__(self)
         EvolvingMethod.__post_init__(self)
         check_option("stages", len(self.stages) >= 1, self.stages, "one or more")
         check_option("keep", 0 <= self.keep <= 1, self.keep, "0 to 1")

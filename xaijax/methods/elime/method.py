@@ -36,7 +36,7 @@ from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
 from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
 from xaijax.sequential import map_rows
 
@@ -45,10 +45,10 @@ DESIGNED = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ELIME(OnSegments, EvolvingMethod):
+class ELIME(SuperpixelBased, EvolvingMethod):
     """Evolves bits over superpixels; the fitness is the probability of the explained class on the masked image.
 
-    The options of `EvolvingMethod` and `OnSegments` come first.
+    The options of `EvolvingMethod` and `SuperpixelBased` come first.
 
     Attributes:
         objective: "pareto" evolves the front of probability and area by NSGA-II, and the result is its smallest mask
@@ -84,7 +84,7 @@ class ELIME(OnSegments, EvolvingMethod):
     flips: float = 1.0
 
     def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
+        SuperpixelBased.__post_init__(self)
         EvolvingMethod.__post_init__(self)
         known = self.objective in ("probability", "pareto")
         check_option("objective", known, self.objective, "'probability' or 'pareto'")
