@@ -12,7 +12,7 @@ from xaijax.genetic.bit_genome import count_words, varied_density
 from xaijax.methods.attribution.base import AttributionMethod
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import rank_segments
-from xaijax.methods.options import check_option
+from xaijax.methods.options import check_option, option
 from xaijax.methods.pareto_front import pick_fittest
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import contributions, segment_prior
@@ -34,12 +34,10 @@ class DesignedMasks(SuperpixelBased, AttributionMethod):
 
     evaluations: int = 240
     prefixes: int = 20
-    area_weight: float = 0.0
+    area_weight: float = option(0.0, at_least=0)
 
     def __post_init__(self) -> None:
-        SuperpixelBased.__post_init__(self)
-        AttributionMethod.__post_init__(self)
-        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        super().__post_init__()
         fits = 1 <= self.prefixes <= self.evaluations - 5
         check_option("prefixes", fits, self.prefixes, "at least 1 and 5 below evaluations")
 

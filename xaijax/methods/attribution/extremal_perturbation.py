@@ -16,7 +16,7 @@ from xaijax.fitness import respond
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
+from xaijax.methods.options import option
 from xaijax.methods.pixel_based import PixelBased
 
 _TEMPERATURE = 0.05  # of the smooth maximum
@@ -46,16 +46,9 @@ class ExtremalPerturbation(PixelBased, FixedArea):
     """
 
     evaluations: int = 300
-    learning_rate: float = 0.05
-    cells: int = 12
-    penalty: float = 100.0
-
-    def __post_init__(self) -> None:
-        PixelBased.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("learning_rate", self.learning_rate > 0, self.learning_rate, "above 0")
-        check_option("cells", self.cells >= 2, self.cells, "at least 2")
-        check_option("penalty", self.penalty > 0, self.penalty, "above 0")
+    learning_rate: float = option(0.05, above=0)
+    cells: int = option(12, at_least=2)
+    penalty: float = option(100.0, above=0)
 
     @property
     def steps(self) -> int:

@@ -13,7 +13,7 @@ from xaijax.fitness import class_logits
 from xaijax.methods.attribution.base import Planned
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
+from xaijax.methods.options import option
 from xaijax.methods.pixel_based import PixelBased
 
 
@@ -36,11 +36,7 @@ class GradCAM(PixelBased, Planned):
     """
 
     tap: str | None = None
-    area: float = 0.3
-
-    def __post_init__(self) -> None:
-        PixelBased.__post_init__(self)
-        check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
+    area: float = option(0.3, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""

@@ -33,10 +33,6 @@ class KernelSHAP(SuperpixelBased, FixedArea):
 
     fill: Fill = "segment-mean"
 
-    def __post_init__(self) -> None:
-        SuperpixelBased.__post_init__(self)
-        FixedArea.__post_init__(self)
-
     @property
     def enumerated(self) -> int:
         """Segments of the largest image whose coalitions are all evaluated."""

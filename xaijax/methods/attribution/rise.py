@@ -15,7 +15,7 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
+from xaijax.methods.options import option
 from xaijax.methods.pixel_based import PixelBased
 from xaijax.sequential import cut_groups
 
@@ -46,14 +46,8 @@ class RISE(PixelBased, FixedArea):
     """
 
     fill: Fill = "dataset-mean"
-    cells: int = 8
-    keep: float = 0.5
-
-    def __post_init__(self) -> None:
-        PixelBased.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("cells", self.cells >= 2, self.cells, "at least 2")
-        check_option("keep", 0 < self.keep < 1, self.keep, "above 0 and below 1")
+    cells: int = option(8, at_least=2)
+    keep: float = option(0.5, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""

@@ -42,7 +42,7 @@ from xaijax.methods.binary_masks.stages import (
     wider_radii,
 )
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
-from xaijax.methods.options import check_option
+from xaijax.methods.options import check_option, option
 from xaijax.methods.pareto_front import FRONT, make_front
 from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
@@ -84,31 +84,20 @@ class BinaryMasks(PixelBased, EvolvingMethod):
     tournament_size: int = 4
     stages: tuple[Stage, ...] = (GROSS, FINE)
     negative_reinforcement: bool = True
-    keep: float = 0.5
+    keep: float = option(0.5, at_least=0, at_most=1)
     taps: tuple[str, ...] | None = None
     relative: bool = True
     fitness: Literal["feasible"] | Callable[..., jax.Array] = "feasible"
     mutation: Literal["redraw"] | Mutation = "redraw"
-    redrawn: int = 1
+    redrawn: int = option(1, at_least=1)
     score: Literal["evidence", "matrix"] = "evidence"
     edge: Literal["clamped", "reflected"] = "clamped"
-    restarts: int = 2
-    widening: float = 0.5
+    restarts: int = option(2, at_least=0)
+    widening: float = option(0.5, at_least=0)
 
     def __post_init__(self) -> None:
-        PixelBased.__post_init__(self)
-        EvolvingMethod.__post_init__(self)
+        super().__post_init__()
         check_option("stages", len(self.stages) >= 1, self.stages, "one or more")
-        check_option("keep", 0 <= self.keep <= 1, self.keep, "0 to 1")
-        known = callable(self.fitness) or self.fitness == "feasible"
-        check_option("fitness", known, self.fitness, "'feasible' or a function")
-        known = callable(self.mutation) or self.mutation == "redraw"
-        check_option("mutation", known, self.mutation, "'redraw' or a function")
-        check_option("redrawn", self.redrawn >= 1, self.redrawn, "at least 1")
-        check_option("score", self.score in ("evidence", "matrix"), self.score, "'evidence' or 'matrix'")
-        check_option("edge", self.edge in EDGES, self.edge, "'clamped' or 'reflected'")
-        check_option("restarts", self.restarts >= 0, self.restarts, "at least 0")
-        check_option("widening", self.widening >= 0, self.widening, "at least 0")
 
     @property
     def settings(self) -> search.Settings:
