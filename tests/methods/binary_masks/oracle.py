@@ -108,7 +108,7 @@ class Oracle:
         if name in self.known:
             return self.known[name]
         mask = paint(squares, self.height, self.width, self.edge) & allowed
-        logits, activations = self.readout(np.where(mask[..., None], self.image, self.fill))
+        logits, activations = self.look(np.where(mask[..., None], self.image, self.fill))
         apart = []
         for mine, original in zip(activations, self.activations, strict=True):
             mine, original = np.float64(mine), np.float64(original)
@@ -117,7 +117,7 @@ class Oracle:
         is_kept = is_class and probability >= self.method.keep * self.original
         inverse = (None, None, None)
         if self.method.negative_reinforcement and is_kept and not mask.all():
-            logits_left, _ = self.readout(np.where(mask[..., None], self.fill, self.image))
+            logits_left, _ = self.look(np.where(mask[..., None], self.fill, self.image))
             inverse = (
                 int(np.argmax(logits_left)) == self.target,
                 self.probability(logits_left),
