@@ -238,6 +238,32 @@ def test_bad_arguments_get_a_sentence(toy_classifier, name):
         explain(KEY, toy_classifier, np.zeros((2, 16, 16, 3), np.uint8), **{"method": METHOD, **arguments})
 
 
+class Own:
+    """A method of a user's own, which states nothing about what it takes."""
+
+    def explain(self, keys, classifier, batch, *, micro_batch):
+        return METHOD.explain(keys, classifier, batch, micro_batch=micro_batch)
+
+
+class OwnWithStart(Own):
+    takes_start = True
+    takes_segments = False
+
+
+def test_a_method_of_ones_own_takes_what_it_states(toy_classifier, toy_images):
+    maps, heat = np.asarray(Grid(3, 3)(toy_images[0])), np.linspace(0, 1, 8 * 256).reshape(8, 16, 16)
+    result = explain(KEY, toy_classifier, toy_images, segments=maps, method=Own())
+    np.testing.assert_array_equal(result.segments, np.broadcast_to(maps, (8, 16, 16)))
+    with pytest.raises(ValueError, match="Own does not search over segments, so it has no start"):
+        explain(KEY, toy_classifier, toy_images, start=heat, method=Own())
+    with pytest.raises(ValueError, match="Own does not search in generations"):
+        explain(KEY, toy_classifier, toy_images, report=print, method=Own())
+    started = explain(KEY, toy_classifier, toy_images, start=heat, method=OwnWithStart())
+    assert np.all(np.isfinite(started.probability))
+    with pytest.raises(ValueError, match="OwnWithStart works on pixels and takes no segments"):
+        explain(KEY, toy_classifier, toy_images, segments=maps, method=OwnWithStart())
+
+
 def test_a_classifier_that_returns_nan_fails_only_its_image(toy_classifier, toy_images):
     def sometimes_nan(params, images):
         logits = mean_logits(params, images)

@@ -26,7 +26,6 @@ from xaijax.execution.sharding import batch_size, count_devices, pad_images
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.methods.elime.method import ELIME
-from xaijax.methods.pixel_based import PixelBased
 
 
 def explain(
@@ -96,11 +95,11 @@ def explain(
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
     explained, others = resolve_targets(targets, against, classifier, images, micro_batch)
     check_contrast(explained, others)
-    if start is not None and not isinstance(method, ELIME):
+    if start is not None and not getattr(method, "takes_start", False):
         raise ValueError(
             f"{type(method).__name__} does not search over segments, so it has no start; leave it out, or choose ELIME."
         )
-    if segments is not None and isinstance(method, PixelBased):
+    if segments is not None and not getattr(method, "takes_segments", True):
         raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
     rows: Any = np.repeat(np.arange(count, dtype=np.int32), explained.size // count * repeats)
     words = name_images(images, ids)[rows]

@@ -11,6 +11,7 @@ import numpy as np
 from xaijax.batch import Batch, image_keys
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.evaluation import BothSides, Readout, Scenario, blend
+from xaijax.execution.compiled import searches_in_generations
 from xaijax.execution.program_store import call_compiled
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
@@ -64,7 +65,7 @@ def search_in_steps(
     Raises:
         ValueError: the method does not search.
     """
-    if not isinstance(method, EvolvingMethod):
+    if not searches_in_generations(method):
         raise ValueError(
             f"{type(method).__name__} does not search in generations, so it can neither report them nor ask a black "
             "box; choose ELIME or BinaryMasks."

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import chex
 import jax
@@ -64,6 +64,8 @@ class EvolvingMethod(Options):
         patience: generations without gain after which the search ends, at least 1; None for never.
         target_probability: ends the search once a mask reaches it, above 0; None for never.
     """
+
+    searches_in_generations: ClassVar[bool] = True
 
     evaluations: int = option(240, at_least=4)
     population: int | None = option(None, at_least=2)

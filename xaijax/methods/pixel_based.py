@@ -1,6 +1,7 @@
 """What methods without superpixels share: their options, and an image's fill."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 
@@ -18,6 +19,8 @@ class PixelBased(Options):
     Attributes:
         fill: what stands where the mask is 0: black, dataset-mean, image-mean, blur, or "#rrggbb".
     """
+
+    takes_segments: ClassVar[bool] = False
 
     fill: Fill = option("blur", need="a name or a colour")
 

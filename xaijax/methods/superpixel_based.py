@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import chex
 import jax
@@ -42,6 +42,8 @@ class SuperpixelBased(Options):
         max_segments: segments that a genome has room for, at least 2; a finer map is merged (`Status.MERGED`).
         fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
     """
+
+    takes_segments: ClassVar[bool] = True
 
     segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "quickshift"
     max_segments: int = option(128, at_least=2)

@@ -13,7 +13,7 @@ import numpy as np
 from xaijax.arguments import image_id, resolve_targets, split_id
 from xaijax.batch import Batch
 from xaijax.execution import slots
-from xaijax.execution.compiled import compiled_explain
+from xaijax.execution.compiled import compiled_explain, searches_in_generations
 from xaijax.execution.sharding import count_devices, on_all_devices
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
@@ -49,7 +49,7 @@ Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], Explai
 
 def compile_job(job: Job) -> Program[Any]:
     """Compiles the search of a whole batch, or of one whose images end and begin on their own."""
-    if isinstance(job.method, EvolvingMethod):
+    if searches_in_generations(job.method):
         return _places_program(job, job.method)
     return _batches_program(job)
 

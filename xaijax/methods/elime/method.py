@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +71,8 @@ class ELIME(SuperpixelBased, EvolvingMethod):
     References:
         arXiv 2211.15143.
     """
+
+    takes_start: ClassVar[bool] = True
 
     objective: Literal["pareto", "probability"] = option("pareto", need="'probability' or 'pareto'")
     game: Game = "preservation"
