@@ -21,7 +21,7 @@ REQUIREMENT = "requirement"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """What an option must hold beside its type; None where there is no such bound.
+    """What an option must hold besides its type; a bound that is None does not apply.
 
     Attributes:
         at_least: the lowest number.
@@ -66,7 +66,7 @@ def option(
 ) -> T:
     """Returns a dataclass field with a default and a `Requirement`.
 
-    A subclass that declares the field again with another default alone keeps the requirement.
+    A subclass that declares the field again with nothing but another default keeps the requirement.
     """
     requirement = Requirement(at_least=at_least, above=above, at_most=at_most, below=below, need=need)
     field: Any = dataclasses.field(default=default, metadata={REQUIREMENT: requirement})
@@ -88,7 +88,7 @@ class Options:
 
 
 def check_option(name: str, holds: bool, value: object, need: str) -> None:
-    """Raises ValueError where an option does not hold what it needs."""
+    """Raises a ValueError that names the option, its value and what it must be, unless `holds`."""
     if not holds:
         raise ValueError(f"{name} is {value!r} but must be {need}.")
 

@@ -1,4 +1,4 @@
-"""What methods without superpixels share: their options, and an image's fill."""
+"""The base of methods without superpixels: their options, and the fills of a batch."""
 
 import dataclasses
 from typing import ClassVar
@@ -17,7 +17,7 @@ class PixelBased(Options):
     """Options of every method without superpixels.
 
     Attributes:
-        fill: what stands where the mask is 0: black, dataset-mean, image-mean, blur, or "#rrggbb".
+        fill: what replaces the pixels where the mask is 0: black, dataset-mean, image-mean, blur, or "#rrggbb".
     """
 
     takes_segments: ClassVar[bool] = False
@@ -31,7 +31,7 @@ class PixelBased(Options):
             raise ValueError("fill 'segment-mean' needs segments, which this method has not; choose blur.")
 
     def scenario(self, classifier: Classifier, batch: Batch) -> Scenario:
-        """Makes the fills of a batch, image by image as `SuperpixelBased.segment` does; no contexts."""
+        """Makes the fills of a batch, one by one as `SuperpixelBased.segment` does; the contexts are empty."""
         with jax.named_scope("fill"):
             fills = batch.background
             if fills is None:

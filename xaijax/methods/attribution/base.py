@@ -1,7 +1,8 @@
-"""What attribution methods share: masks are sampled, a score map fitted to the responses, its highest scores kept.
+"""The base of attribution methods: sample masks, fit a score map to the responses, keep its highest scores.
 
 The whole image, the samples and the masks that follow from the scores are evaluated one after the other in one loop, so
-that the classifier is compiled once. A method that differentiates through the classifier samples nothing: its fit does.
+that the classifier is compiled once. A method that differentiates through the classifier takes no samples; its fit runs
+the classifier.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ class Planned(Options):
     """A method that explains a batch by a plan."""
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """Says what to sample and what to fit; traceable. See `explain` for the arguments."""
+        """Returns what to sample and how to fit it; traceable. The arguments are those of `explain`."""
         raise NotImplementedError
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
@@ -42,10 +43,10 @@ class Planned(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttributionMethod(Planned):
-    """Options of every attribution method whose evaluations can be chosen.
+    """An attribution method whose number of evaluations can be chosen.
 
     Attributes:
-        evaluations: forward passes an image, the whole image's and the last mask's included; at least 8.
+        evaluations: forward passes per image, including those on the whole image and on the last mask; at least 8.
     """
 
     evaluations: int = option(1000, at_least=8)
@@ -66,13 +67,13 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
     """Explains a batch by a plan; traceable.
 
     Args:
-        plan: of the method.
+        plan: the plan.
         classifier: any.
-        targets: `[B]`, the classes explained.
-        micro_batch: masked images a forward pass.
+        targets: `[B]`, the classes to explain.
+        micro_batch: masked images per forward pass.
 
     Returns:
-        `Explanation` whose status says `ONE_SEGMENT` where a slot was passed over.
+        `Explanation`; slots that were skipped have the status `ONE_SEGMENT`.
     """
     scenario, batch = plan.scenario, len(plan.active)
     stages = jnp.array([WHOLE] + _samples(plan) * [SAMPLES] + plan.kept * [KEPT])
@@ -141,8 +142,8 @@ def _samples(plan: Plan) -> int:
 def group_size(micro_batch: int) -> int:
     """Returns how many images a fit that differentiates through the classifier takes at once.
 
-    A quarter of a micro-batch, as a backward pass holds the activations of every layer, but at least 4 where the
-    micro-batch has as many. It does not depend on the number of images, so neither do an image's last bits.
+    This is a quarter of a micro-batch, because a backward pass holds the activations of every layer, but at least 4 if
+    the micro-batch is that large. It does not depend on the number of images, so neither do an image's last bits.
     """
     return min(micro_batch, max(4, micro_batch // 4))
 
@@ -165,7 +166,7 @@ def _fit(plan: Plan, responses: Response, targets: Targets, *, micro_batch: int)
 
 
 def _genomes(plan: Plan, found: Attribution) -> Any:
-    """Returns, of each mask, how many of the first pixels it keeps, -1 for a sample, and the sample's genome."""
+    """Returns of each mask how many of the first-ranked pixels it keeps (-1 for a sample), and the sample's genome."""
     batch, height, width = plan.scenario.images.shape[:3]
     whole = jnp.full((batch, 1), height * width, jnp.int32)
     counts = jnp.concatenate([whole, jnp.full((batch, _samples(plan)), -1, jnp.int32), found.counts], axis=1)

@@ -1,4 +1,4 @@
-"""Designed masks: a good experiment and its nested prefixes, without evolution. The control that a search must beat."""
+"""Designed masks: complementary pairs, then nested masks, without evolution. The control that a search must beat."""
 
 import dataclasses
 import functools
@@ -22,14 +22,14 @@ from xaijax.methods.surrogate import contributions, segment_prior
 class DesignedMasks(SuperpixelBased, AttributionMethod):
     """Evaluates complementary pairs of varied density, ranks the segments, and evaluates prefixes of the ranking.
 
-    The ranking is by a ridge regression on log-odds, divided by the root of the segment's area. The fittest mask of all
-    that were evaluated is the result.
+    A segment is ranked by its coefficient in a ridge regression on log-odds, divided by the square root of its area.
+    The result is the fittest of all evaluated masks.
 
-    The options of `SuperpixelBased` and `AttributionMethod` come first.
+    It also has the options of `SuperpixelBased` and `AttributionMethod`.
 
     Attributes:
-        prefixes: nested masks to evaluate, evenly spread over area; at least 1.
-        area_weight: see `ELIME`.
+        prefixes: nested masks to evaluate, evenly spread over area; at least 1 and at most `evaluations` - 5.
+        area_weight: weight of the area in the fitness, which is probability minus weighted area; at least 0.
     """
 
     evaluations: int = 240
@@ -53,7 +53,7 @@ class DesignedMasks(SuperpixelBased, AttributionMethod):
         layout = segment_prior(segments, max_segments=self.max_segments)
         coefficients, density = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
         ranks, pixels = rank_segments(density, segments)
-        # Of the prefixes, those whose areas come next above even steps; never the whole image.
+        # The prefixes whose areas come next above evenly spaced ones; never the whole image.
         wanted = jnp.arange(1, self.prefixes + 1, dtype=jnp.float32) * (segments.size / (self.prefixes + 1))
         last = jnp.max(segments) - 1
         chosen = jnp.searchsorted(pixels.astype(jnp.float32), wanted).astype(jnp.int32)

@@ -21,13 +21,13 @@ from xaijax.methods.pixel_based import PixelBased
 class GradCAM(PixelBased, Planned):
     """Weights a tap's channels by the mean gradient of the explained class's logit, adds them, and rectifies.
 
-    The logit is that before the softmax or sigmoid; one sigmoid logit counts half, for "yes" and against "no". The map
-    is resized to the image bilinearly. Where it is zero, the mask takes pixels in the order of the sum before it was
-    rectified. It costs 5 evaluations: the whole image, a gradient (a forward pass, and a backward pass of about twice
-    its cost), and the mask. The options of `PixelBased` come first.
+    The logit is the one before the softmax or sigmoid; half of a single sigmoid logit counts for "yes", and half
+    against "no". The map is resized to the image bilinearly. Where it is zero, the mask takes pixels in the order of
+    the sum before it was rectified. It costs 5 evaluations: the whole image, a gradient (a forward pass, and a backward
+    pass of about twice its cost), and the mask. It also has the options of `PixelBased`.
 
     Attributes:
-        tap: name of the activation, one of the classifier's `taps`; None takes the last that has height and width.
+        tap: name of the activation, one of the classifier's `taps`; None takes the last one with height and width.
         area: share of the pixels that the mask keeps, above 0 and below 1.
 
     References:
@@ -71,8 +71,8 @@ def find_tap(name: str | None, classifier: Classifier, image_shape: tuple[int, .
     """Finds the activation that Grad-CAM weights.
 
     Args:
-        name: of the tap; None for the last that has height and width.
-        classifier: whose taps they are.
+        name: of the tap; None takes the last one with height and width.
+        classifier: the classifier with the taps.
         image_shape: `(H, W, C)`.
 
     Returns:

@@ -21,13 +21,13 @@ from xaijax.methods.surrogate import ridge
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LIME(SuperpixelBased, FixedArea):
-    """Keeps each superpixel with probability 1/2, and fits the probability by a ridge regression on what was kept.
+    """Keeps each superpixel with probability 1/2, and fits the class probability by a ridge regression on the bits.
 
-    The options of `SuperpixelBased` and `FixedArea` come first.
+    It also has the options of `SuperpixelBased` and `FixedArea`.
 
     Attributes:
-        kernel_width: of the weight of a sample, which falls with its cosine distance from the whole image; above 0.
-        penalty: of the ridge regression, above 0.
+        kernel_width: width of the kernel that weights samples by their cosine distance from the whole image, above 0.
+        penalty: penalty of the ridge regression, above 0.
 
     References:
         Ribeiro, Singh and Guestrin, "Why Should I Trust You?" (2016), arXiv 1602.04938.
@@ -48,7 +48,7 @@ class LIME(SuperpixelBased, FixedArea):
         length = jnp.max(segments) + 1
         kept = jnp.sum(bits, axis=1).astype(jnp.float32)
         weight = samples.weight * proximity(kept, length.astype(jnp.float32), width=self.kernel_width)
-        # The whole image is a sample too, of distance 0.
+        # The whole image is also a sample, at distance 0.
         bits = jnp.concatenate([(jnp.arange(self.max_segments) < length)[None], bits])
         weight = jnp.concatenate([jnp.ones((1,), jnp.float32), weight])
         response = jnp.concatenate([samples.whole.probability[None], samples.responses.probability])
@@ -68,7 +68,7 @@ def draw_halves(key: jax.Array, length: jax.Array, *, count: int, words: int) ->
 def proximity(kept: jax.Array, length: jax.Array, *, width: float) -> jax.Array:
     """Returns the weight of samples that keep `kept` of `length` segments, in [0, 1].
 
-    It is the root of exp(-d^2 / width^2), d being the cosine distance between the sample's bits and all ones.
+    It is the square root of exp(-d^2 / width^2), where d is the cosine distance between the sample's bits and all ones.
     """
     distance = 1 - jnp.sqrt(kept / length)
     return jnp.sqrt(jnp.exp(-(distance**2) / width**2))

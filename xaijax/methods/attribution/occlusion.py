@@ -1,4 +1,4 @@
-"""Occlusion: a window slides over the image, and the probability that it costs is what its pixels are worth."""
+"""Occlusion: slides a window over the image, and scores its pixels by the probability that is lost."""
 
 import dataclasses
 import functools
@@ -20,13 +20,13 @@ from xaijax.methods.pixel_based import PixelBased
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Occlusion(PixelBased, FixedArea):
-    """Fills a square window at evenly spaced positions; a pixel's score is the mean loss of the windows over it.
+    """Fills a square window at evenly spaced positions; a pixel's score is the mean loss of the windows that cover it.
 
-    The positions are as many in each direction as the evaluations hold. The options of `PixelBased` and `FixedArea`
-    come first.
+    There are equally many positions in each direction, as many as the evaluations allow. It also has the options of
+    `PixelBased` and `FixedArea`.
 
     Attributes:
-        window: side, as a share of the image's shorter side, above 0 and below 1.
+        window: side of the window, as a share of the image's shorter side; above 0 and below 1.
 
     References:
         Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2013), arXiv 1311.2901.
@@ -63,7 +63,7 @@ class Occlusion(PixelBased, FixedArea):
 
 
 def window_corners(height: int, width: int, side: int, *, most: int) -> np.ndarray:
-    """Returns upper left corners `[N, 2]` int32, N at most `most`, evenly spaced from border to border."""
+    """Returns the upper left corners `[N, 2]` int32 of at most `most` windows, evenly spaced from border to border."""
     each = math.isqrt(most)
     rows, columns = (
         np.unique(np.round(np.linspace(0, size - side, min(each, size - side + 1))).astype(np.int32))

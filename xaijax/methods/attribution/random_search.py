@@ -1,4 +1,4 @@
-"""Random search: what E-LIME finds without evolution, at the same evaluations. A control."""
+"""Random search: E-LIME without evolution, for the same number of evaluations. A control."""
 
 import dataclasses
 import functools
@@ -20,12 +20,12 @@ from xaijax.methods.surrogate import contributions, segment_prior
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RandomSearch(SuperpixelBased, AttributionMethod):
-    """Evaluates random masks of varied density, as E-LIME's first population, and returns the fittest.
+    """Evaluates random masks of varied density, like those of E-LIME's first population, and returns the fittest.
 
-    The options of `SuperpixelBased` and `AttributionMethod` come first.
+    It also has the options of `SuperpixelBased` and `AttributionMethod`.
 
     Attributes:
-        area_weight: see `ELIME`.
+        area_weight: weight of the area in the fitness, which is probability minus weighted area; at least 0.
     """
 
     evaluations: int = 240

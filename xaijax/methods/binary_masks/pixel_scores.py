@@ -1,4 +1,4 @@
-"""What pixels speak for, from masks of any shape: responses where they are kept against those where they are not."""
+"""Pixel scores from masks of any shape: responses to masks that keep a pixel against those to masks that do not."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +11,14 @@ from xaijax.fitness import Response
 from xaijax.sequential import cut_groups
 
 CHUNK = 32
-"""Masks that are painted at once."""
+"""Masks painted at once."""
 
 
 def both_responses(values: Any) -> tuple[Response, Response, jax.Array]:
-    """Returns the responses to masks and to their inverses, and whether an inverse was looked at: `[E]` each.
+    """Returns the responses to masks and to their inverses, and whether the inverse was evaluated: `[E]` each.
 
     Args:
-        values: what was read of masks, with a field `response`, or `BothSides` of it.
+        values: the measurements of masks, with a field `response`, or `BothSides` of such measurements.
     """
     if isinstance(values, BothSides):
         return values.mask.response, values.inverse.response, values.is_inverted
@@ -36,21 +36,21 @@ def pixel_evidence(
 ) -> jax.Array:
     """Returns how much higher the log-odds are where a pixel is kept than where it is not, like compared with like.
 
-    The masks of a group are compared with each other, and so are their inverses; a mask whose inverse was looked at is
-    also compared with that one. The mean over all comparisons weighs each by n1 n0 / (n1 + n0), where n1 of its masks
-    keep the pixel and n0 do not. Without groups a pixel that only the masks of a late group leave out would have for it
-    that these lose the class less often.
+    The masks of a group are compared with each other, and so are their inverses; a mask whose inverse was evaluated is
+    also compared with that inverse. The result is the mean over all comparisons, each weighted by n1 n0 / (n1 + n0),
+    where n1 of its masks keep the pixel and n0 do not. Without groups, the score of a pixel that only the masks of a
+    late group leave out would also reflect that these masks lose the class less often.
 
     Args:
-        decode: genome to mask `[H, W]` bool, of one image.
-        genomes: `[E, W]` uint32, the masks that were evaluated.
+        decode: turns a genome into a mask `[H, W]` bool of the image.
+        genomes: `[E, W]` uint32, the evaluated masks.
         values: `[E]`, see `both_responses`.
-        known: `[E]` bool, which of them count; a response that is not finite never does.
-        group: `[E]` int32 in [0, groups).
-        groups: how many there are.
+        known: `[E]` bool, which masks count; one whose response is not finite never does.
+        group: `[E]` int32 in [0, groups), the group of each mask.
+        groups: number of groups.
 
     Returns:
-        `[H, W]` float32, in log-odds; 0 where all or none keep the pixel.
+        `[H, W]` float32, in log-odds; 0 where all masks or none keep the pixel.
 
     References:
         Mantel and Haenszel, Statistical Aspects of the Analysis of Data from Retrospective Studies of Disease (1959),

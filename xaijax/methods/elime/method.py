@@ -41,32 +41,32 @@ from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
 from xaijax.sequential import map_rows
 
 DESIGNED = 100
-"""Evaluations after which an experiment teaches less than evolution does."""
+"""Evaluations after which further designed masks teach less than evolution does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ELIME(SuperpixelBased, EvolvingMethod):
     """Evolves bits over superpixels; the fitness is the probability of the explained class on the masked image.
 
-    The options of `EvolvingMethod` and `SuperpixelBased` come first.
+    It also has the options of `EvolvingMethod` and `SuperpixelBased`.
 
     Attributes:
-        objective: "pareto" evolves the front of probability and area by NSGA-II, and the result is its smallest mask
-            that keeps enough; "probability" maximises probability minus `area_weight` times area, as published.
-        game: "preservation" looks for a mask that keeps the class though all else is removed; "deletion" for one whose
-            removal takes the class away: the inverse search, whose probability is that of losing the class.
-        area_weight: at least 0; what a mask of all pixels loses against an empty one, for "probability".
-        keep: share of the whole image's probability that is enough, above 0 and at most 1, for "pareto"; in the
-            deletion game the share to be lost.
-        designed: share of the evaluations that goes to complementary pairs of varied density before any child is bred,
-            0 to 1 and at least one population; None takes half, at most 100 evaluations, for "pareto", else 0.
+        objective: "pareto" evolves the front of probability and area by NSGA-II and returns its smallest mask that
+            keeps enough probability; "probability" maximises probability minus `area_weight` times area, as published.
+        game: "preservation" finds a mask that keeps the class although all else is removed; "deletion" finds one whose
+            removal loses the class, and its probability is that of losing it.
+        area_weight: penalty on the area of a mask for the objective "probability", at least 0.
+        keep: share of the whole image's probability that a mask must keep for the objective "pareto", or must lose in
+            the game "deletion"; above 0 and at most 1.
+        designed: share of the evaluations spent on complementary pairs of varied density before any child is bred, 0 to
+            1 and at least one population; None takes half, at most 100 evaluations, for "pareto" and 0 otherwise.
         guided: share of the children that are nested masks of the score map so far, 0 to 1; None takes half for
-            "pareto", else 0.
-        brood: children that are bred for each one that is evaluated, at least 1, of which a surrogate of the classifier
-            expects most; None breeds 8 for "pareto", else 1.
-        foldover: whether every other child is the complement of the one before it, at the cost of the front.
-        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip`, its options bound.
-        flips: genes that bit-flip mutation flips in a child, on average; above 0.
+            "pareto" and 0 otherwise.
+        brood: children bred for each one that is evaluated, at least 1, the most promising by a surrogate of the
+            classifier; None breeds 8 for "pareto" and 1 otherwise.
+        foldover: whether every other child is the complement of the one before it, which makes the front worse.
+        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip` with its options bound.
+        flips: mean number of genes that bit-flip mutation flips in a child, above 0.
 
     References:
         arXiv 2211.15143.
@@ -94,7 +94,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
 
     @property
     def settings(self) -> search.Settings:
-        """The search that the options describe."""
+        """The settings of the search that the options describe."""
         population, generations = self.sizes
         pareto = self.objective == "pareto"
         designed, guided, brood = self.designed, self.guided, self.brood
@@ -134,7 +134,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         )
 
     def decode(self, context: jax.Array, genome: jax.Array) -> jax.Array:
-        """See `xaijax.masks.superpixels.decode`; the context is the segments."""
+        """See `xaijax.masks.superpixels.decode`; the context is the label map."""
         return superpixels.decode(context, genome)
 
     def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
@@ -227,11 +227,11 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         )
 
     def _in_game(self, genomes: jax.Array, length: jax.Array) -> jax.Array:
-        """Turns genomes `[N, W]` of what is kept into those of the mask that the game is about, and back."""
+        """Turns genomes `[N, W]` of kept segments into those of the mask that the game looks for, and back."""
         return genomes if self.game == "preservation" else complement(genomes, length)
 
     def _enough(self, original: jax.Array) -> jax.Array:
-        """Returns the probability, as the game has it, that is enough where the whole image has `original`."""
+        """Returns the probability, in the sense of the game, that is enough if the whole image has `original`."""
         share = jnp.float32(self.keep)
         return share * original if self.game == "preservation" else 1 - (1 - share) * original
 
