@@ -47,9 +47,9 @@ def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_
     reverse = explain(KEY, toy_classifier, toy_images[::-1], segments=maps[::-1], method=method)
     assert len(set(np.asarray(batch.segments).max(axis=(1, 2)))) > 3
     assert_same_rows(reverse, np.arange(8), batch, np.arange(8)[::-1])
-    for place in (0, 3, 7):
-        alone = explain(KEY, toy_classifier, toy_images[place : place + 1], segments=maps[place], method=method)
-        assert_same_rows(alone, [0], batch, [place])
+    for index in (0, 3, 7):
+        alone = explain(KEY, toy_classifier, toy_images[index : index + 1], segments=maps[index], method=method)
+        assert_same_rows(alone, [0], batch, [index])
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_segments_from_the_device_are_the_same_alone_and_in_a_batch(toy_classifi
     assert_same_rows(alone, [0], batch, [5])
 
 
-def test_places_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
+def test_slots_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
     ids = np.arange(16, dtype=np.uint32).reshape(8, 2)
     targets = Targets.of(np.full(8, -1, np.int32))
 
