@@ -63,8 +63,8 @@ def explain(
             "runner-up" for the most probable class beside the target. The probability is then the target's share of
             the two.
         ids: `[B]` integers of up to 64 bits that name the images; None names them by their pixels (`image_id`).
-        segments: `[B, H, W]` or `[H, W]` integers of any values, one label map per image or one for all, in place of the
-            method's own segmentation.
+        segments: `[B, H, W]` or `[H, W]` integers of any values, one label map per image or one for all, in place of
+            the method's own segmentation.
         background: `[B, H, W, C]` or `[H, W, C]`, as `images`: what stands where a mask is 0, in place of the method's
             fill.
         start: where a search over segments starts: `[B, H, W]` finite numbers, a heat map whose hottest segments are
@@ -73,8 +73,9 @@ def explain(
         repeats: seeds per row, all in one batch; with more than one, the result is that of the first seed, with the
             `Stability` over all.
         report: called with a `Progress` after every generation; with None the whole search is one compiled program.
-        micro_batch: masked images per forward pass, at least 1; None takes that of `micro_batch_size`. At one size a result is
-            the same to the bit on CPU; at another, the classifier's last bits may differ, and with them the search.
+        micro_batch: masked images per forward pass, at least 1; None takes that of `micro_batch_size`. At one size a
+            result is the same to the bit on CPU; at another, the classifier's last bits may differ, and with them the
+            search.
 
     Returns:
         An `Explanation` of B rows, or of B K, in the order of the images.
