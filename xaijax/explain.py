@@ -24,7 +24,7 @@ from xaijax.execution.sharding import batch_size, count_devices, pad_images
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.methods.elime.method import ELIME
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
 
 
 def explain(
@@ -98,7 +98,7 @@ def explain(
         raise ValueError(
             f"{type(method).__name__} does not search over segments, so it has no start; leave it out, or choose ELIME."
         )
-    if segments is not None and isinstance(method, OnPixels):
+    if segments is not None and isinstance(method, PixelBased):
         raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
     words, batch = make_batch(
         name_images(images, ids),

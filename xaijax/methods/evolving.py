@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Collection
 from typing import Any, Literal
 
 import chex
@@ -16,11 +15,10 @@ from xaijax.evaluation import RESPONSE_READOUT, Readout, Scenario, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
-from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
 from xaijax.genetic.state import Crossover
 from xaijax.genetic.survival import Survival
-from xaijax.methods.options import check_option
+from xaijax.methods.options import Options, check_option, option
 
 STATUS_OF = {
     search.SPENT: Status.SPENT,
@@ -47,7 +45,7 @@ class Evolution:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvolvingMethod:
+class EvolvingMethod(Options):
     """A method that searches: `begin`, `advance` (or `ask` and `tell` in turn) until nothing is running, `finish`.
 
     Attributes:
@@ -67,39 +65,30 @@ class EvolvingMethod:
         target_probability: ends the search once a mask reaches it, above 0; None for never.
     """
 
-    evaluations: int = 240
-    population: int | None = None
-    generations: int | None = None
-    selection: Literal["tournament", "universal"] | Selection = "tournament"
-    tournament_size: int = 3
-    pressure: float = 1.8
-    crossover: Literal["uniform", "one-point", "two-point"] | Crossover = "uniform"
-    survival: Literal["generational", "mu+lambda"] | Survival = "generational"
+    evaluations: int = option(240, at_least=4)
+    population: int | None = option(None, at_least=2)
+    generations: int | None = option(None, at_least=1)
+    selection: Literal["tournament", "universal"] | Selection = option(
+        "tournament", need="one of tournament, universal"
+    )
+    tournament_size: int = option(3, at_least=1)
+    pressure: float = option(1.8, at_least=1, at_most=2)
+    crossover: Literal["uniform", "one-point", "two-point"] | Crossover = option(
+        "uniform", need="one of uniform, one-point, two-point"
+    )
+    survival: Literal["generational", "mu+lambda"] | Survival = option(
+        "generational", need="one of generational, mu+lambda"
+    )
     elites: int | None = None
-    patience: int | None = None
-    target_probability: float | None = None
+    patience: int | None = option(None, at_least=1)
+    target_probability: float | None = option(None, above=0, at_most=1)
 
     def __post_init__(self) -> None:
-        def one_of(name: str, names: Collection[str]) -> None:
-            value = getattr(self, name)
-            check_option(name, callable(value) or value in names, value, "one of " + ", ".join(names))
-
-        one_of("selection", ("tournament", "universal"))
-        one_of("crossover", CROSSOVERS)
-        check_option("pressure", 1 <= self.pressure <= 2, self.pressure, "1 to 2")
-        one_of("survival", ("generational", "mu+lambda"))
-        check_option("patience", self.patience is None or self.patience >= 1, self.patience, "at least 1")
-        target = self.target_probability
-        check_option("target_probability", target is None or 0 < target <= 1, target, "above 0 and at most 1")
-        check_option("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
-        check_option("population", self.population is None or self.population >= 2, self.population, "at least 2")
+        super().__post_init__()
         fits = self.population is None or self.population < self.evaluations
         check_option("population", fits, self.population, f"below evaluations ({self.evaluations})")
-        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
-        check_option("tournament_size", self.tournament_size >= 1, self.tournament_size, "at least 1")
-        check_option(
-            "elites", self.elites is None or 0 <= self.elites <= self.sizes[0], self.elites, "0 to the population"
-        )
+        fits = self.elites is None or 0 <= self.elites <= self.sizes[0]
+        check_option("elites", fits, self.elites, "0 to the population")
 
     @property
     def sizes(self) -> tuple[int, int]:

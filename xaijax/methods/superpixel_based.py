@@ -14,7 +14,7 @@ from xaijax.evaluation import Scenario
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
-from xaijax.methods.options import check_option
+from xaijax.methods.options import Options, option
 from xaijax.sequential import map_rows
 
 
@@ -33,7 +33,7 @@ class Segmented:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OnSegments:
+class SuperpixelBased(Options):
     """Options of every method over superpixels.
 
     Attributes:
@@ -44,13 +44,13 @@ class OnSegments:
     """
 
     segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "quickshift"
-    max_segments: int = 128
-    fill: Fill = "blur"
+    max_segments: int = option(128, at_least=2)
+    fill: Fill = option("blur", need="a name or a colour")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_fill(self.fill)
         make_segmentation(self.segmentation)
-        check_option("max_segments", self.max_segments >= 2, self.max_segments, "at least 2")
 
     def segment(self, classifier: Classifier, batch: Batch) -> Segmented:
         """Segments the images of a batch and makes their fills, for each of its rows.

@@ -19,7 +19,7 @@ from xaijax.fitness import RESPONSE, Response, Targets
 from xaijax.genetic.bit_genome import pack
 from xaijax.masks import ranked
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
-from xaijax.methods.options import check_option
+from xaijax.methods.options import Options, option
 from xaijax.methods.result import conclude
 from xaijax.sequential import map_groups, map_rows
 
@@ -27,7 +27,7 @@ WHOLE, SAMPLES, KEPT = range(3)  # the stages of an attribution
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Planned:
+class Planned(Options):
     """A method that explains a batch by a plan."""
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
@@ -48,10 +48,7 @@ class AttributionMethod(Planned):
         evaluations: forward passes an image, the whole image's and the last mask's included; at least 8.
     """
 
-    evaluations: int = 1000
-
-    def __post_init__(self) -> None:
-        check_option("evaluations", self.evaluations >= 8, self.evaluations, "at least 8")
+    evaluations: int = option(1000, at_least=8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,11 +59,7 @@ class FixedArea(AttributionMethod):
         area: share of the pixels that the mask keeps, above 0 and below 1.
     """
 
-    area: float = 0.3
-
-    def __post_init__(self) -> None:
-        AttributionMethod.__post_init__(self)
-        check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
+    area: float = option(0.3, above=0, below=1)
 
 
 def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_batch: int) -> Explanation:

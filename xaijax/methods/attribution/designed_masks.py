@@ -12,20 +12,20 @@ from xaijax.genetic.bit_genome import count_words, varied_density
 from xaijax.methods.attribution.base import AttributionMethod
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import rank_segments
-from xaijax.methods.options import check_option
+from xaijax.methods.options import check_option, option
 from xaijax.methods.pareto_front import pick_fittest
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import contributions, segment_prior
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DesignedMasks(OnSegments, AttributionMethod):
+class DesignedMasks(SuperpixelBased, AttributionMethod):
     """Evaluates complementary pairs of varied density, ranks the segments, and evaluates prefixes of the ranking.
 
     The ranking is by a ridge regression on log-odds, divided by the root of the segment's area. The fittest mask of all
     that were evaluated is the result.
 
-    The options of `OnSegments` and `AttributionMethod` come first.
+    The options of `SuperpixelBased` and `AttributionMethod` come first.
 
     Attributes:
         prefixes: nested masks to evaluate, evenly spread over area; at least 1.
@@ -34,12 +34,10 @@ class DesignedMasks(OnSegments, AttributionMethod):
 
     evaluations: int = 240
     prefixes: int = 20
-    area_weight: float = 0.0
+    area_weight: float = option(0.0, at_least=0)
 
     def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        AttributionMethod.__post_init__(self)
-        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        super().__post_init__()
         fits = 1 <= self.prefixes <= self.evaluations - 5
         check_option("prefixes", fits, self.prefixes, "at least 1 and 5 below evaluations")
 

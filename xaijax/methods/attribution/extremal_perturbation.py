@@ -16,8 +16,8 @@ from xaijax.fitness import respond
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.options import option
+from xaijax.methods.pixel_based import PixelBased
 
 _TEMPERATURE = 0.05  # of the smooth maximum
 _PIXELS = 4  # a cell in each direction where the area is measured: the mask is too smooth for more to matter
@@ -25,12 +25,12 @@ _RAMP = 3.0  # the penalty starts at a third of its weight and ends at three tim
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExtremalPerturbation(OnPixels, FixedArea):
+class ExtremalPerturbation(PixelBased, FixedArea):
     """Raises the class's log-odds over a smooth mask by Adam, with a penalty that draws the mask to 0 and 1 and `area`.
 
     The score map is the smooth mask. A step is a forward pass and a backward pass of about twice its cost: it counts as
     3 evaluations, so that there are `(evaluations - 2) // 3` steps; what is left over is not spent. The options of
-    `OnPixels` and `FixedArea` come first.
+    `PixelBased` and `FixedArea` come first.
 
     Unlike in the paper the optimiser is Adam, and what is raised are log-odds, which do not saturate.
 
@@ -46,16 +46,9 @@ class ExtremalPerturbation(OnPixels, FixedArea):
     """
 
     evaluations: int = 300
-    learning_rate: float = 0.05
-    cells: int = 12
-    penalty: float = 100.0
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("learning_rate", self.learning_rate > 0, self.learning_rate, "above 0")
-        check_option("cells", self.cells >= 2, self.cells, "at least 2")
-        check_option("penalty", self.penalty > 0, self.penalty, "above 0")
+    learning_rate: float = option(0.05, above=0)
+    cells: int = option(12, at_least=2)
+    penalty: float = option(100.0, above=0)
 
     @property
     def steps(self) -> int:

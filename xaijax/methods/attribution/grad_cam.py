@@ -13,18 +13,18 @@ from xaijax.fitness import class_logits
 from xaijax.methods.attribution.base import Planned
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.options import option
+from xaijax.methods.pixel_based import PixelBased
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GradCAM(OnPixels, Planned):
+class GradCAM(PixelBased, Planned):
     """Weights a tap's channels by the mean gradient of the explained class's logit, adds them, and rectifies.
 
     The logit is that before the softmax or sigmoid; one sigmoid logit counts half, for "yes" and against "no". The map
     is resized to the image bilinearly. Where it is zero, the mask takes pixels in the order of the sum before it was
     rectified. It costs 5 evaluations: the whole image, a gradient (a forward pass, and a backward pass of about twice
-    its cost), and the mask. The options of `OnPixels` come first.
+    its cost), and the mask. The options of `PixelBased` come first.
 
     Attributes:
         tap: name of the activation, one of the classifier's `taps`; None takes the last that has height and width.
@@ -36,11 +36,7 @@ class GradCAM(OnPixels, Planned):
     """
 
     tap: str | None = None
-    area: float = 0.3
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
+    area: float = option(0.3, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""

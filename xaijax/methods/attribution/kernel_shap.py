@@ -13,18 +13,18 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_segments
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KernelSHAP(OnSegments, FixedArea):
+class KernelSHAP(SuperpixelBased, FixedArea):
     """Estimates how much each superpixel adds to the probability, on average over all orders of adding them.
 
     Coalitions are drawn in complementary pairs, their sizes by the Shapley kernel; where all coalitions fit into the
     evaluations they are enumerated, and the values are exact. The values add up to the probability of the whole image
     less that of the fill.
 
-    The options of `OnSegments` and `FixedArea` come first.
+    The options of `SuperpixelBased` and `FixedArea` come first.
 
     References:
         Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (2017), arXiv 1705.07874.
@@ -32,10 +32,6 @@ class KernelSHAP(OnSegments, FixedArea):
     """
 
     fill: Fill = "segment-mean"
-
-    def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        FixedArea.__post_init__(self)
 
     @property
     def enumerated(self) -> int:

@@ -14,16 +14,16 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_segments
-from xaijax.methods.options import check_option
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.options import option
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import ridge
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LIME(OnSegments, FixedArea):
+class LIME(SuperpixelBased, FixedArea):
     """Keeps each superpixel with probability 1/2, and fits the probability by a ridge regression on what was kept.
 
-    The options of `OnSegments` and `FixedArea` come first.
+    The options of `SuperpixelBased` and `FixedArea` come first.
 
     Attributes:
         kernel_width: of the weight of a sample, which falls with its cosine distance from the whole image; above 0.
@@ -34,14 +34,8 @@ class LIME(OnSegments, FixedArea):
     """
 
     fill: Fill = "segment-mean"
-    kernel_width: float = 0.25
-    penalty: float = 1.0
-
-    def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("kernel_width", self.kernel_width > 0, self.kernel_width, "above 0")
-        check_option("penalty", self.penalty > 0, self.penalty, "above 0")
+    kernel_width: float = option(0.25, above=0)
+    penalty: float = option(1.0, above=0)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""

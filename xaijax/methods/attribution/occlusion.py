@@ -14,16 +14,16 @@ from xaijax.classifier import Classifier
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.options import option
+from xaijax.methods.pixel_based import PixelBased
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Occlusion(OnPixels, FixedArea):
+class Occlusion(PixelBased, FixedArea):
     """Fills a square window at evenly spaced positions; a pixel's score is the mean loss of the windows over it.
 
-    The positions are as many in each direction as the evaluations hold. The options of `OnPixels` and `FixedArea` come
-    first.
+    The positions are as many in each direction as the evaluations hold. The options of `PixelBased` and `FixedArea`
+    come first.
 
     Attributes:
         window: side, as a share of the image's shorter side, above 0 and below 1.
@@ -32,12 +32,7 @@ class Occlusion(OnPixels, FixedArea):
         Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2013), arXiv 1311.2901.
     """
 
-    window: float = 0.2
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("window", 0 < self.window < 1, self.window, "above 0 and below 1")
+    window: float = option(0.2, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""

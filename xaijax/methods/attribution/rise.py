@@ -15,8 +15,8 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.options import option
+from xaijax.methods.pixel_based import PixelBased
 from xaijax.sequential import cut_groups
 
 _CHUNK = 32  # masks painted at a time when their weighted mean is taken
@@ -31,10 +31,10 @@ class Cells:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RISE(OnPixels, FixedArea):
+class RISE(PixelBased, FixedArea):
     """Keeps each cell of a coarse grid with a probability, smooths the grid, shifts it, and averages by the responses.
 
-    The options of `OnPixels` and `FixedArea` come first.
+    The options of `PixelBased` and `FixedArea` come first.
 
     Attributes:
         cells: of the grid, in each direction; at least 2.
@@ -46,14 +46,8 @@ class RISE(OnPixels, FixedArea):
     """
 
     fill: Fill = "dataset-mean"
-    cells: int = 8
-    keep: float = 0.5
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("cells", self.cells >= 2, self.cells, "at least 2")
-        check_option("keep", 0 < self.keep < 1, self.keep, "above 0 and below 1")
+    cells: int = option(8, at_least=2)
+    keep: float = option(0.5, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""

@@ -41,19 +41,19 @@ from xaijax.methods.binary_masks.stages import (
     wider_radii,
 )
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
-from xaijax.methods.options import check_option
+from xaijax.methods.options import check_option, option
 from xaijax.methods.pareto_front import FRONT, make_front
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
 from xaijax.sequential import map_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BinaryMasks(OnPixels, EvolvingMethod):
+class BinaryMasks(PixelBased, EvolvingMethod):
     """Evolves squares to keep, stage by stage, so that the inner activations change least and the class is kept.
 
     The fitness asks first that the masked image keeps the class, then that its inverse loses it, then that the
-    activations at the taps stay near the original's. The options of `EvolvingMethod` and `OnPixels` come first.
+    activations at the taps stay near the original's. The options of `EvolvingMethod` and `PixelBased` come first.
 
     Attributes:
         stages: from coarse to fine; each keeps to what the fittest mask of the one before kept.
@@ -83,31 +83,20 @@ class BinaryMasks(OnPixels, EvolvingMethod):
     tournament_size: int = 4
     stages: tuple[Stage, ...] = (GROSS, FINE)
     negative_reinforcement: bool = True
-    keep: float = 0.5
+    keep: float = option(0.5, at_least=0, at_most=1)
     taps: tuple[str, ...] | None = None
     relative: bool = True
     fitness: Literal["feasible"] | Callable[..., jax.Array] = "feasible"
     mutation: Literal["redraw"] | Mutation = "redraw"
-    redrawn: int = 1
+    redrawn: int = option(1, at_least=1)
     score: Literal["evidence", "matrix"] = "evidence"
     edge: Literal["clamped", "reflected"] = "clamped"
-    restarts: int = 2
-    widening: float = 0.5
+    restarts: int = option(2, at_least=0)
+    widening: float = option(0.5, at_least=0)
 
     def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        EvolvingMethod.__post_init__(self)
+        super().__post_init__()
         check_option("stages", len(self.stages) >= 1, self.stages, "one or more")
-        check_option("keep", 0 <= self.keep <= 1, self.keep, "0 to 1")
-        known = callable(self.fitness) or self.fitness == "feasible"
-        check_option("fitness", known, self.fitness, "'feasible' or a function")
-        known = callable(self.mutation) or self.mutation == "redraw"
-        check_option("mutation", known, self.mutation, "'redraw' or a function")
-        check_option("redrawn", self.redrawn >= 1, self.redrawn, "at least 1")
-        check_option("score", self.score in ("evidence", "matrix"), self.score, "'evidence' or 'matrix'")
-        check_option("edge", self.edge in EDGES, self.edge, "'clamped' or 'reflected'")
-        check_option("restarts", self.restarts >= 0, self.restarts, "at least 0")
-        check_option("widening", self.widening >= 0, self.widening, "at least 0")
 
     @property
     def settings(self) -> search.Settings:

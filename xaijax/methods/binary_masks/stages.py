@@ -12,11 +12,11 @@ from xaijax.genetic import search
 from xaijax.genetic.square_genome import RADIUS, SquareSpace, unpack_squares
 from xaijax.genetic.state import SearchState, Settings
 from xaijax.masks.square_masks import Edge, borders
-from xaijax.methods.options import check_option
+from xaijax.methods.options import REQUIREMENT, Options, Requirement, check_option, option
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
+class Stage(Options):
     """A stage of the hierarchy.
 
     Attributes:
@@ -29,16 +29,14 @@ class Stage:
             evaluations allow.
     """
 
-    squares: int
+    squares: int = dataclasses.field(metadata={REQUIREMENT: Requirement(at_least=1)})
     radii: tuple[int, ...]
-    share: float = 1.0
-    generations: int | None = None
+    share: float = option(1.0, above=0)
+    generations: int | None = option(None, at_least=1)
 
     def __post_init__(self) -> None:
-        check_option("squares", self.squares >= 1, self.squares, "at least 1")
+        super().__post_init__()
         check_option("radii", min(self.radii, default=-1) >= 0, self.radii, "one or more numbers, at least 0")
-        check_option("share", self.share > 0, self.share, "above 0")
-        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
 
 
 GROSS, FINE = Stage(4, (30, 35, 40)), Stage(50, (5, 8, 11), share=2.0)

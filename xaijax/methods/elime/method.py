@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,10 +33,10 @@ from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.elime.warm_start import start_genomes
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
-from xaijax.methods.options import check_option
+from xaijax.methods.options import option
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
 from xaijax.sequential import map_rows
 
@@ -45,10 +45,10 @@ DESIGNED = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ELIME(OnSegments, EvolvingMethod):
+class ELIME(SuperpixelBased, EvolvingMethod):
     """Evolves bits over superpixels; the fitness is the probability of the explained class on the masked image.
 
-    The options of `EvolvingMethod` and `OnSegments` come first.
+    The options of `EvolvingMethod` and `SuperpixelBased` come first.
 
     Attributes:
         objective: "pareto" evolves the front of probability and area by NSGA-II, and the result is its smallest mask
@@ -72,36 +72,23 @@ class ELIME(OnSegments, EvolvingMethod):
         arXiv 2211.15143.
     """
 
-    objective: Literal["pareto", "probability"] = "pareto"
+    objective: Literal["pareto", "probability"] = option("pareto", need="'probability' or 'pareto'")
     game: Game = "preservation"
-    area_weight: float = 0.0
-    keep: float = 0.9
-    designed: float | None = None
-    guided: float | None = None
-    brood: int | None = None
+    area_weight: float = option(0.0, at_least=0)
+    keep: float = option(0.9, above=0, at_most=1)
+    designed: float | None = option(None, at_least=0, at_most=1)
+    guided: float | None = option(None, at_least=0, at_most=1)
+    brood: int | None = option(None, at_least=1)
     foldover: bool = False
     mutation: Literal["bit-flip"] | Mutation = "bit-flip"
-    flips: float = 1.0
+    flips: float = option(1.0, above=0)
 
     def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        EvolvingMethod.__post_init__(self)
-        known = self.objective in ("probability", "pareto")
-        check_option("objective", known, self.objective, "'probability' or 'pareto'")
-        check_option("game", self.game in get_args(Game), self.game, "'preservation' or 'deletion'")
-        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        super().__post_init__()
         if self.objective == "pareto" and self.area_weight > 0:
             raise ValueError(
                 f"area_weight is {self.area_weight!r} but a front has no weights; choose objective='probability'."
             )
-        is_mutation = callable(self.mutation) or self.mutation == "bit-flip"
-        check_option("mutation", is_mutation, self.mutation, "'bit-flip' or a function")
-        check_option("flips", self.flips > 0, self.flips, "above 0")
-        check_option("keep", 0 < self.keep <= 1, self.keep, "above 0 and at most 1")
-        for name in ("designed", "guided"):
-            share = getattr(self, name)
-            check_option(name, share is None or 0 <= share <= 1, share, "0 to 1")
-        check_option("brood", self.brood is None or self.brood >= 1, self.brood, "at least 1")
 
     @property
     def settings(self) -> search.Settings:
