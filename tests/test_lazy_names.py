@@ -7,13 +7,16 @@ import pickle
 import subprocess
 import sys
 import tomllib
-import types
 from pathlib import Path
 
 import pytest
 
 import xaijax
 from xaijax.lazy_names import import_on_demand
+from xaijax.methods.names import METHOD_NAMES
+from xaijax.methods.registry import METHODS
+from xaijax.models import catalogue
+from xaijax.models.architectures import ARCHITECTURES
 
 ROOT = Path(xaijax.__file__).parent
 
@@ -92,8 +95,15 @@ def test_public_names_can_be_pickled_and_copied(name):
         assert pickle.loads(pickle.dumps(thing())) == copy.copy(thing()) == thing()
 
 
+def test_names_that_are_known_without_jax_are_those_of_the_registries():
+    assert tuple(METHODS) == METHOD_NAMES
+    assert catalogue.NAMES == xaijax.models.names() == tuple(ARCHITECTURES)
+    assert stub_of(xaijax.models)[1] == xaijax.models.__all__ == dir(xaijax.models)
+    light = "xaijax.models, xaijax.models.catalogue, xaijax.methods.names, xaijax.target_words"
+    run(f"import sys, {light}; assert not {{'jax', 'flax', 'numpy'}} & set(sys.modules)")
+
+
 def test_the_version_stands_in_one_place():
     settings = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())
     assert "version" not in settings["project"]
     assert settings["tool"]["hatch"]["version"]["path"] == "xaijax/__init__.py"
-    assert isinstance(xaijax, types.ModuleType)

@@ -5,10 +5,10 @@ import dataclasses
 import time
 from pathlib import Path
 
-from xaijax.arguments import parse_top
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import read_record
+from xaijax.target_words import parse_top
 
 
 @dataclasses.dataclass(frozen=True)
