@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 
 from xaijax.classifier import Classifier
-from xaijax.models.preprocessing import crop_box, preprocess, resized
+from xaijax.models.preprocessing import Box, crop_box, preprocess, resized
 from xaijax.runtime.input.decode import MAX_PIXELS, UnreadableImageError
 from xaijax.runtime.input.sources import Identity, Source
 from xaijax.runtime.job import Request
-from xaijax.runtime.output.result_files import Box
 
 NOBODY = Identity()
 """Of an image that could not be read, and of whose file nothing is known."""
