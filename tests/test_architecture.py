@@ -158,7 +158,7 @@ def test_parts_use_each_other_by_module_and_the_package_for_its_version_alone():
         ("methods/surrogate.py", "import xaijax.execution.slots"),
         ("execution/slots.py", "def late():\n    from xaijax import explain"),
         ("metrics/suite.py", "if False:\n    from xaijax.runtime.job import Job"),
-        ("report/words.py", "from xaijax import metrics"),
+        ("report/captions.py", "from xaijax import metrics"),
         ("sequential.py", "from xaijax.masks import fills"),
         ("explain.py", "from xaijax.models.zoo import load"),
     ],

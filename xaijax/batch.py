@@ -1,4 +1,4 @@
-"""What is to be explained, as the compiled programs take it."""
+"""The batch of images and classes that the compiled programs take."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from xaijax.fitness import Targets
 
 @chex.dataclass(frozen=True)
 class Batch:
-    """B images and R rows to explain, a class of an image each; see `xaijax.explain`, which checks the arrays."""
+    """B images and R rows, each row one class of one image to explain; `xaijax.explain` checks the arrays."""
 
     images: jax.Array  # [B, H, W, C] uint8, or float32 in [0, 1]
     targets: Targets  # [R]
     active: jax.Array  # [R] bool, False for slots that hold no image
-    source: jax.Array | None = None  # [R] int32, the image of each row; None for one row an image, in their order
+    source: jax.Array | None = None  # [R] int32, the image of each row; None for one row per image, in their order
     labels: jax.Array | None = None  # [B, H, W] int32 in [0, H W), label maps; None segments on the device
-    background: jax.Array | None = None  # [B, H, W, C] float32 in [0, 1], what stands where a mask is 0
-    start: jax.Array | None = None  # [B, H, W] float32, a heat map, or [B, M, H, W] bool, masks; where a search starts
+    background: jax.Array | None = None  # [B, H, W, C] float32 in [0, 1], replaces the image where a mask is 0
+    start: jax.Array | None = None  # to start a search from: heat maps [B, H, W] float32, or masks [B, M, H, W] bool
 
     @property
     def image_index(self) -> jax.Array:
@@ -30,11 +30,11 @@ class Batch:
 
     @property
     def has_image(self) -> jax.Array:
-        """Which slots hold an image that is to be explained, `[B]` bool."""
+        """Which slots hold an image to explain, `[B]` bool."""
         return jnp.any(self.active.reshape(len(self.images), -1), axis=1)
 
     def of_rows(self, tree: Any) -> Any:
-        """Returns a pytree of `[B, ...]` as `[R, ...]`: what belongs to each row's image."""
+        """Gathers a pytree of `[B, ...]` by the image of each row, `[R, ...]`."""
         return tree if self.source is None else jax.tree.map(lambda leaf: leaf[self.source], tree)
 
 
@@ -83,11 +83,11 @@ def make_batch(
 
 
 def image_keys(key: jax.Array, words: jax.Array) -> jax.Array:
-    """Returns the keys `[R]` of rows in a run of `key`.
+    """Derives the key of each row, `[R]`, from the key of the run and the id of the row's image.
 
     Args:
         key: of the run.
-        words: `[R, 2]` uint32, the halves of their images' ids; of `[R, 3]` the last is the number of the repeat, whose
+        words: `[R, 2]` uint32, the two halves of the image's id, or `[R, 3]` with the number of the repeat last; repeat
             0 has the key of a run without repeats.
     """
 

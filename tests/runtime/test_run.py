@@ -399,7 +399,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_once_there_is_room(files, finis
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(writer, "write_files", fail)
-    with pytest.raises(ValueError, match=r"cannot write to .* \(No space left on device\); mend it, and the same"):
+    with pytest.raises(ValueError, match=r"cannot write to .* \(No space left on device\); fix that and run the same"):
         run(files, job, tmp_path)
     monkeypatch.undo()
     explained(files, job, tmp_path)
@@ -494,7 +494,7 @@ def test_a_disk_that_is_full_at_the_end_is_said_too(files, finished, job, tmp_pa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(runs.RunFolder, "finish", fail)
-    with pytest.raises(ValueError, match=r"\(No space left on device\); mend it, and the same command goes on"):
+    with pytest.raises(ValueError, match=r"\(No space left on device\); fix that and run the same command again"):
         run(files, job, tmp_path)
     monkeypatch.undo()
     monkeypatch.setattr(runs, "compile_job", lambda job: pytest.fail("compiled again"))

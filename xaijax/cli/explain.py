@@ -13,7 +13,7 @@ from xaijax.cli.options import Explain
 from xaijax.execution.compiled import Method
 from xaijax.runtime.device.compilation_cache import keep_compiled
 from xaijax.runtime.device.cpu_devices import use_all_cores
-from xaijax.runtime.input.sources import find_sources
+from xaijax.runtime.input.listing import find_sources
 from xaijax.runtime.partition import Partition, find_partition
 from xaijax.runtime.ray.cluster import connected
 from xaijax.runtime.ray.engine import OnRay

@@ -11,7 +11,7 @@ from xaijax.classifier import Classifier
 from xaijax.metrics.suite import ExplainedImage
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.input.decode import UnreadableImageError
-from xaijax.runtime.input.sources import find_source
+from xaijax.runtime.input.listing import find_source
 from xaijax.runtime.layout import PACKED
 from xaijax.runtime.output.journal import Row, read_results
 from xaijax.runtime.output.record import read_record

@@ -16,10 +16,10 @@ from PIL import Image
 
 from xaijax.atomic_files import write_array, write_mask, write_picture
 from xaijax.classifier import Classifier
-from xaijax.explanation import Explanation, Status
+from xaijax.explanation import Explanation
 from xaijax.models.preprocessing import Box
+from xaijax.report.captions import figures, shown, title
 from xaijax.report.pictures import full_size_overlay, panel
-from xaijax.report.words import figures, shown, title
 from xaijax.runtime.layout import SUFFIXES, Save
 from xaijax.runtime.output.packed_shards import read_shard, unpack
 
@@ -38,12 +38,11 @@ def result_row(result: Explanation, index: int, classifier: Classifier) -> dict[
         for name in ("original_probability", "probability", "area", "cp_score")
     }
     counts = {name: int(getattr(result, name)[index]) for name in ("evaluations", "generations")}
-    status = Status(int(result.status[index])).message
     named = {"target": target, "label": classifier.label(target)}
     against = int(result.against[index])
     if against >= 0:
         named |= {"against": against, "against_label": classifier.label(against)}
-    return {**named, **numbers, **counts, "status": status}
+    return {**named, **numbers, **counts, "status": result.status_message(index)}
 
 
 def kept_box(mask: np.ndarray, crop: Box, size: tuple[int, int]) -> Box | None:
