@@ -47,9 +47,9 @@ def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_
     reverse = explain(KEY, toy_classifier, toy_images[::-1], segments=maps[::-1], method=method)
     assert len(set(np.asarray(batch.segments).max(axis=(1, 2)))) > 3
     assert_same_rows(reverse, np.arange(8), batch, np.arange(8)[::-1])
-    for place in (0, 3, 7):
-        alone = explain(KEY, toy_classifier, toy_images[place : place + 1], segments=maps[place], method=method)
-        assert_same_rows(alone, [0], batch, [place])
+    for index in (0, 3, 7):
+        alone = explain(KEY, toy_classifier, toy_images[index : index + 1], segments=maps[index], method=method)
+        assert_same_rows(alone, [0], batch, [index])
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_segments_from_the_device_are_the_same_alone_and_in_a_batch(toy_classifi
     assert_same_rows(alone, [0], batch, [5])
 
 
-def test_places_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
+def test_slots_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
     ids = np.arange(16, dtype=np.uint32).reshape(8, 2)
     targets = Targets.of(np.full(8, -1, np.int32))
 
@@ -205,7 +205,7 @@ def test_bad_images_get_a_sentence(toy_classifier, name):
 HEAT = np.zeros((2, 16, 16))
 BAD_ARGUMENTS = {
     "target": ({"targets": [0, 5]}, "targets holds 5, which is not a class of this classifier: it has 5"),
-    "targets' shape": ({"targets": [0]}, "one an image"),
+    "targets' shape": ({"targets": [0]}, "one per image"),
     "targets' type": ({"targets": [0.5, 1.0]}, "must be integers"),
     "segments' size": ({"segments": np.zeros((8, 8), int)}, "nearest-neighbour"),
     "segments' type": ({"segments": np.zeros((16, 16))}, "must be integers"),
@@ -214,14 +214,14 @@ BAD_ARGUMENTS = {
     "against's name": ({"against": "second"}, "'runner-up', or classes"),
     "against itself": ({"targets": [1, 2], "against": [0, 2]}, "2 in row 1, the class explained itself"),
     "against nothing": ({"targets": [1, 2], "against": -1}, "'runner-up' finds one"),
-    "ids": ({"ids": [1]}, "one an image"),
+    "ids": ({"ids": [1]}, "one per image"),
     "background's size": ({"background": np.zeros((8, 8, 3))}, "resize it"),
     "background's range": ({"background": np.full((16, 16, 3), 9.0)}, "divide by 255"),
     "start's shape": ({"start": np.zeros((16, 16))}, r"a heat map \[2, 16, 16\]"),
     "background's name": ({"background": np.full((16, 16, 3), -1.0)}, "^background range"),
     "start's type": ({"start": np.zeros((2, 3, 16, 16))}, "of bool"),
     "start's values": ({"start": np.full((2, 16, 16), np.nan)}, "NaN or infinity"),
-    "against's shape": ({"targets": [1, 2], "against": [[0, 3], [0, 3]]}, "one a target"),
+    "against's shape": ({"targets": [1, 2], "against": [[0, 3], [0, 3]]}, "one per target"),
     "too many starts": ({"start": np.ones((2, 99, 16, 16), bool)}, "has room for"),
     "start of a method that does not search": ({"method": LIME(evaluations=20), "start": HEAT}, "has no start"),
     "segments of a method on pixels": ({"method": RISE(evaluations=20), "segments": HEAT.astype(int)}, "takes no seg"),
@@ -278,6 +278,6 @@ def test_a_classifier_that_returns_nan_fails_only_its_image(toy_classifier, toy_
     others = np.delete(np.arange(8), 2)
     assert_same_rows(result, others, fine, others)
     assert Status(int(result.status[2])).is_failure
-    assert "NaN" in Status(int(result.status[2])).message
+    assert "NaN" in result.status_message(2)
     assert np.isnan(result.probability[2])
     assert not np.any(result.mask[2])

@@ -1,6 +1,7 @@
 """The words of a result."""
 
 import dataclasses
+import pickle
 import re
 
 import jax
@@ -31,6 +32,38 @@ def test_a_combination_says_each_of_its_parts():
 def test_which_status_is_a_failure(status):
     assert status.is_failure == (status in FAILURES)
     assert (status | Status.ONE_SEGMENT).is_failure
+
+
+def test_the_statuses_keep_their_names_and_codes():
+    assert [(status.name, int(status)) for status in Status] == [
+        ("SPENT", 1),
+        ("ENDED", 2),
+        ("EXHAUSTED", 4),
+        ("MERGED", 8),
+        ("WEAKER", 16),
+        ("ONE_SEGMENT", 32),
+        ("NOT_FINITE", 64),
+        ("SOME_NOT_FINITE", 128),
+        ("STALLED", 256),
+        ("REACHED", 512),
+        ("NOT_KEPT", 1024),
+        ("NO_MASK", 2048),
+        ("STILL_SEEN", 4096),
+        ("BY_PROBABILITY", 8192),
+    ]
+    assert Status(1 | 1024) == Status.SPENT | Status.NOT_KEPT
+    assert pickle.loads(pickle.dumps(Status.SPENT | Status.MERGED)) == Status.SPENT | Status.MERGED
+
+
+def test_an_explanation_states_why_the_search_of_each_row_ended():
+    fields = {field.name: np.zeros(3) for field in dataclasses.fields(Explanation)}
+    explanation = Explanation(**(fields | {"status": np.array([1, 0, 1 | 16], np.int32)}))
+    assert explanation.status_message(0) == "The search spent its evaluations."
+    assert explanation.status_message(1) == "The search has not ended."
+    assert explanation.status_message(2) == (
+        "The search spent its evaluations. No mask was worth as much as the whole image; the best mask found is given."
+    )
+    assert explanation.status_message(-1) == explanation.status_message(2)
 
 
 def test_an_explanation_is_a_pytree_of_rows():

@@ -11,6 +11,7 @@ LOGITS = np.random.default_rng(0).normal(0, 3, (6, 4)).astype(np.float32)
 TARGETS = np.array([0, 1, 2, 3, -1, -1], np.int32)
 AREAS = np.linspace(0, 1, 6, dtype=np.float32)
 
+respond_against = jax.jit(respond)
 respond_to = jax.jit(lambda classifier, logits, targets, areas: respond(classifier, logits, Targets.of(targets), areas))
 
 
@@ -64,20 +65,20 @@ def test_sigmoid_of_one_logit_has_the_classes_no_and_yes():
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_one_class_against_another_is_its_share_of_the_two(activation):
     against = np.array([1, -1, 0, 0, 1, 2], np.int32)
-    response = respond_to(classifier(activation), LOGITS, Targets(explained=TARGETS, against=against), AREAS)
+    response = respond_against(classifier(activation), LOGITS, Targets(explained=TARGETS, against=against), AREAS)
     plain = respond_to(classifier(activation), LOGITS, TARGETS, AREAS)
     logits = LOGITS.astype(np.float64)
     # What a softmax divides by does not change a share.
     probability = np.exp(logits) if activation == "softmax" else 1 / (1 + np.exp(-logits))
     ours, other = chosen(probability), probability[np.arange(6), against]
-    told = against >= 0
-    np.testing.assert_allclose(response.probability[told], (ours / (ours + other))[told], rtol=1e-5)
-    np.testing.assert_allclose(response.log_odds[told], np.log(ours / other)[told], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(response.log_odds[~told], plain.log_odds[~told], rtol=1e-6)
+    contrasted = against >= 0
+    np.testing.assert_allclose(response.probability[contrasted], (ours / (ours + other))[contrasted], rtol=1e-5)
+    np.testing.assert_allclose(response.log_odds[contrasted], np.log(ours / other)[contrasted], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(response.log_odds[~contrasted], plain.log_odds[~contrasted], rtol=1e-6)
 
 
 def test_logits_of_another_number_of_classes_are_refused():
-    with pytest.raises(ValueError, match="returned 4 logits an image but num_classes is 5"):
+    with pytest.raises(ValueError, match="returned 4 logits per image but num_classes is 5"):
         respond_to(classifier("softmax", 5), LOGITS, TARGETS, AREAS)
 
 

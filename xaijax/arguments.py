@@ -1,7 +1,6 @@
-"""What the arguments of `explain` must hold, and what they become."""
+"""Checks the arguments of `explain` and brings them into one form."""
 
 import hashlib
-import re
 from typing import Any
 
 import jax
@@ -10,10 +9,11 @@ import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import class_logits
+from xaijax.target_words import parse_top
 
 
 def image_id(image: Any) -> int:
-    """Returns a 64-bit name of an image: a hash of its size and pixels, the same for uint8 and for float in [0, 1].
+    """Returns a 64-bit id of an image: a hash of its shape and pixels, the same for uint8 and for float in [0, 1].
 
     Args:
         image: `[H, W, C]` uint8, or float in [0, 1] (hashed as if rounded to uint8).
@@ -27,7 +27,7 @@ def image_id(image: Any) -> int:
 
 
 def check_images(images: Any, channels: int, name: str = "images") -> Any:
-    """Returns `images` as uint8 or float32, or raises ValueError about what is called `name`."""
+    """Returns `images` as uint8 or float32, or raises ValueError, which calls them `name`."""
     array = images if isinstance(images, jax.Array) else np.asarray(images)
     if array.ndim != 4:
         raise ValueError(
@@ -59,28 +59,22 @@ def check_images(images: Any, channels: int, name: str = "images") -> Any:
 
 
 def name_images(images: Any, ids: Any) -> np.ndarray:
-    """Returns the halves `[B, 2]` uint32 of the ids of images; None names them by their pixels."""
+    """Returns the halves `[B, 2]` uint32 of the ids of images; where `ids` is None, an id is a hash of the pixels."""
     if ids is None:
         return np.array([split_id(image_id(image)) for image in np.asarray(images)], np.uint32)
     ids = _check_integers("ids", ids)
     if ids.shape != (len(images),):
-        raise ValueError(f"ids have shape {ids.shape} but must be [{len(images)}], one an image.")
+        raise ValueError(f"ids have shape {ids.shape} but must be [{len(images)}], one per image.")
     return np.array([split_id(int(name)) for name in ids], np.uint32)
-
-
-def parse_top(targets: Any) -> int | None:
-    """Returns the K of "topK", or None for anything else."""
-    top = re.fullmatch(r"top(\d+)", targets) if isinstance(targets, str) else None
-    return int(top[1]) if top else None
 
 
 def resolve_targets(
     targets: Any, against: Any, classifier: Classifier, images: Any, micro_batch: int
 ) -> tuple[Any, Any]:
-    """Returns the classes to explain, and those that they are told from, `[B K]` int32 each; see `explain`.
+    """Returns the classes to explain and the classes to contrast them with, `[B K]` int32 each; see `explain`.
 
     Raises:
-        ValueError: they are no classes of the classifier, or do not fit the images.
+        ValueError: they are not classes of the classifier, or do not fit the images.
     """
     count, classes = len(images), classifier.num_classes
     top = parse_top(targets)
@@ -108,8 +102,8 @@ def resolve_targets(
         )
         if others.shape[1] not in (1, explained.shape[1]):
             raise ValueError(
-                f"against have shape {others.shape} but must be [{count}], one an image, or {list(explained.shape)}, "
-                "one a target."
+                f"against have shape {others.shape} but must be [{count}], one per image, or {list(explained.shape)}, "
+                "one per target."
             )
         others = np.broadcast_to(others, explained.shape)
     if np.any(others < 0):
@@ -118,7 +112,7 @@ def resolve_targets(
 
 
 def check_contrast(explained: np.ndarray, others: np.ndarray) -> None:
-    """Raises ValueError where a class would be told from itself; the arguments are what `resolve_targets` returns."""
+    """Raises ValueError if a class is contrasted with itself; the arguments are as `resolve_targets` returns them."""
     for row in np.flatnonzero(explained == others):
         if others[row] >= 0:
             raise ValueError(
@@ -128,12 +122,12 @@ def check_contrast(explained: np.ndarray, others: np.ndarray) -> None:
 
 
 def _rank_classes(classifier: Classifier, images: Any, micro_batch: int) -> np.ndarray:
-    """Returns `[B, K]` int32, the classes of each whole image from the most probable one."""
+    """Returns the classes of each whole image by falling probability, `[B, K]` int32."""
     logits = []
     for first in range(0, len(images), micro_batch):
         part = np.asarray(images[first : first + micro_batch])
-        short = 0 if classifier.is_black_box else micro_batch - len(part)  # one size, one compilation
-        padded = np.pad(part, ((0, short), (0, 0), (0, 0), (0, 0)), mode="edge")
+        padding = 0 if classifier.is_black_box else micro_batch - len(part)  # one size, one compilation
+        padded = np.pad(part, ((0, padding), (0, 0), (0, 0), (0, 0)), mode="edge")
         logits.append(np.asarray(class_logits(classifier, classifier(padded)))[: len(part)])
     return np.argsort(-np.concatenate(logits), axis=1, kind="stable").astype(np.int32)
 
@@ -142,11 +136,11 @@ def _check_classes(name: str, classes: Any, count: int, num_classes: int) -> np.
     """Returns classes `[B]` or `[B, K]` as `[B, K]` int32."""
     classes = _check_integers(name, classes)
     if classes.shape[:1] != (count,) or classes.ndim > 2 or classes.size == 0:
-        raise ValueError(f"{name} have shape {classes.shape} but must be [{count}], one an image, or [{count}, K].")
-    strange = classes[(classes < -1) | (classes >= num_classes)]
-    if strange.size:
+        raise ValueError(f"{name} have shape {classes.shape} but must be [{count}], one per image, or [{count}, K].")
+    invalid = classes[(classes < -1) | (classes >= num_classes)]
+    if invalid.size:
         raise ValueError(
-            f"{name} holds {int(strange[0])}, which is not a class of this classifier: it has {num_classes} "
+            f"{name} holds {int(invalid[0])}, which is not a class of this classifier: it has {num_classes} "
             f"(0 to {num_classes - 1})."
         )
     return classes.reshape(count, -1).astype(np.int32)
@@ -171,7 +165,7 @@ def check_background(background: Any, shape: tuple[int, ...]) -> Any:
 
 
 def check_start(start: Any, count: int, height: int, width: int) -> Any:
-    """Returns a start as `[B, H, W]` float32 or `[B, M, H, W]` bool, or raises ValueError."""
+    """Returns heat maps `[B, H, W]` float32 or masks `[B, M, H, W]` bool to start from, or raises ValueError."""
     array = np.asarray(start)
     if array.shape == (count, height, width) and np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all():
@@ -187,7 +181,7 @@ def check_start(start: Any, count: int, height: int, width: int) -> Any:
 
 
 def check_segments(segments: Any, count: int, height: int, width: int) -> Any:
-    """Returns label maps with labels 0, 1, ... in the order of their values."""
+    """Returns label maps `[B, H, W]` int32, relabelled 0, 1, ... in the order of their values, or raises ValueError."""
     array = np.asarray(segments)
     if array.shape not in {(height, width), (count, height, width)}:
         raise ValueError(
@@ -195,7 +189,7 @@ def check_segments(segments: Any, count: int, height: int, width: int) -> Any:
             f"[{count}, {height}, {width}]; resize the map with nearest-neighbour interpolation."
         )
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"segments are {array.dtype} but must be integers, a label a pixel.")
+        raise ValueError(f"segments are {array.dtype} but must be integers, one label per pixel.")
     maps = np.broadcast_to(array, (count, height, width))
     numbered = [np.unique(labels, return_inverse=True)[1].reshape(height, width) for labels in maps]
     return np.stack(numbered).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, whatever happens to the process or the machine that writes them."""
+"""Atomic, durable writes: a file is whole or absent, whatever happens to the process or the machine that writes it."""
 
 import contextlib
 import errno
@@ -16,27 +16,32 @@ import numpy as np
 from PIL import Image
 
 SYNCS = 8
-"""Files that are synced at a time: a file system commits what waits for it together."""
+"""Files synced concurrently; a file system commits syncs that wait for it together."""
 
 WRITER = secrets.token_hex(4)
-"""Names this process in the names of the files that it is writing; each container has a process 1."""
+"""Identifies this process in the names of its temporary files; a process id is not unique across containers."""
 
 _PART = re.compile(r"\..+\.([0-9a-f]{8})[0-9a-f]{8}\.part")
 
 
-def is_part(name: str, but_of: Collection[str] = ()) -> bool:
-    """Whether a file of this name is one that is being written or whose writer was killed, but of some writers."""
-    found = _PART.fullmatch(name)
-    return found is not None and found[1] not in but_of
+def is_part(name: str, excluding: Collection[str] = ()) -> bool:
+    """Whether a name is that of a temporary file, being written or left by a killed process.
+
+    Args:
+        name: of the file.
+        excluding: the `WRITER`s whose temporary files do not count.
+    """
+    match = _PART.fullmatch(name)
+    return match is not None and match[1] not in excluding
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """Opens a file to write under another name and moves it into place, so that no reader ever sees half of it.
+    """Opens a temporary file to write, and renames it to `path` at the end, so that no reader ever sees half of it.
 
     Args:
         path: of the file.
-        durable: whether it outlives a loss of power once the block has ended; see also `sync`.
+        durable: whether it survives a power loss once the block has ended; see also `sync`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _part_of(path) as temporary:
@@ -51,16 +56,16 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 
 
 def atomic_write(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Writes a whole file, or nothing; see `atomic_file`."""
+    """Writes a file atomically; see `atomic_file`."""
     with atomic_file(path, durable=durable) as file:
         file.write(content)
 
 
 def write_new(path: Path, content: bytes) -> bool:
-    """Writes a whole, durable file where there is none, and nothing where there is one.
+    """Creates a file atomically and durably, unless it exists.
 
     Returns:
-        Whether it was this process that wrote it; of several that do at once, one has.
+        Whether this process created it; of several that try at once, exactly one does.
     """
     if path.exists():
         return False
@@ -80,7 +85,7 @@ def write_new(path: Path, content: bytes) -> bool:
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Makes files that are in place outlive a loss of power: their content, then their names and their folders'."""
+    """Makes existing files survive a power loss: syncs their content, then the folders that hold them."""
     files = list(paths)
     with ThreadPoolExecutor(SYNCS, thread_name_prefix="sync") as pool:
         list(pool.map(_sync, files))
@@ -89,7 +94,7 @@ def sync(paths: Iterable[Path]) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Syncs a file, or the names in a folder where the file system can."""
+    """Syncs a file, or the names in a folder if the file system can."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -102,7 +107,7 @@ def _sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
-    """Names a file that no other process writes, and drops what is left of it."""
+    """Yields the path of a temporary file that no other process writes, and deletes what is left of it at the end."""
     temporary = path.with_name(f".{path.name}.{WRITER}{secrets.token_hex(4)}.part")
     try:
         yield temporary
@@ -111,33 +116,35 @@ def _part_of(path: Path) -> Iterator[Path]:
 
 
 def drop_empty(folder: Path) -> None:
-    """Deletes a folder in which there is nothing."""
+    """Deletes a folder if it is empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()
 
 
 @contextlib.contextmanager
 def writing_to(out: Path) -> Iterator[None]:
-    """Says what cannot be written, and that nothing is lost."""
+    """Turns an OSError in the block into a ValueError that names the folder and how to resume."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise ValueError(f"cannot write to {str(out)!r} ({reason}); mend it, and the same command goes on.") from error
+        raise ValueError(
+            f"cannot write to {str(out)!r} ({reason}); fix that and run the same command again, which resumes."
+        ) from error
 
 
 def json_text(value: Any) -> bytes:
-    """Returns JSON, indented."""
+    """Returns a value as indented JSON."""
     return (json.dumps(value, indent=2) + "\n").encode()
 
 
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Writes JSON, indented."""
+    """Writes a value as indented JSON."""
     atomic_write(path, json_text(value), durable=durable)
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
-    """Writes a picture in the format that the suffix names."""
+    """Writes a picture in the format of the suffix."""
     with atomic_file(path) as file:
         picture.save(file, Image.registered_extensions()[path.suffix])
 

@@ -22,12 +22,56 @@ class Scenario:
 
     images: jax.Array  # [B, H, W, C] uint8, or float in [0, 1]
     fills: jax.Array  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W
-    contexts: Any  # pytree of [B, ...], what `decode` needs of an image
-    references: Any = ()  # pytree of [B, ...], what the responses to an image are compared with
+    contexts: Any  # pytree of [R, ...], what `decode` needs to know of a row
+    references: Any = ()  # pytree of [B, ...], what activations are compared with
+    baselines: Any = ()  # pytree of [R, ...], what responses are compared with
+    source: jax.Array | None = None  # [R] int32, the image of each row; None for one row per image, in their order
+
+    def of_rows(self, rows: jax.Array) -> "Scenario":
+        """Gathers what belongs to rows `[N]` int32; the result has one image per row."""
+        images = rows if self.source is None else self.source[rows]
+
+        def pick(tree: Any, index: jax.Array) -> Any:
+            return jax.tree.map(lambda leaf: leaf[index], tree)
+
+        return Scenario(
+            images=self.images[images],
+            fills=self.fills[images],
+            contexts=pick(self.contexts, rows),
+            references=pick(self.references, images),
+            baselines=pick(self.baselines, rows),
+        )
+
+    def select(self, is_image: jax.Array, is_row: jax.Array, other: "Scenario") -> "Scenario":
+        """Returns this scenario where `is_image` `[B]` and `is_row` `[R]` bool hold, and `other` elsewhere."""
+
+        def choose(which: jax.Array, ours: Any, theirs: Any) -> Any:
+            def leaf(own: jax.Array, their: jax.Array) -> jax.Array:
+                return jnp.where(which.reshape(-1, *(1,) * (own.ndim - 1)), own, their)
+
+            return jax.tree.map(leaf, ours, theirs)
+
+        return Scenario(
+            images=choose(is_image, self.images, other.images),
+            fills=choose(is_image, self.fills, other.fills),
+            contexts=choose(is_row, self.contexts, other.contexts),
+            references=choose(is_image, self.references, other.references),
+            baselines=choose(is_row, self.baselines, other.baselines),
+            source=self.source,
+        )
+
+    def accompanied(self) -> "Scenario":
+        """Returns the scenario with a second image and row of zeros where there is only one; see `accompany`."""
+        images, fills, references = accompany((self.images, self.fills, self.references))
+        of_rows = (self.contexts, self.baselines, self.source)
+        contexts, baselines, source = accompany(of_rows) if jax.tree.leaves(of_rows) else of_rows
+        return Scenario(
+            images=images, fills=fills, contexts=contexts, references=references, baselines=baselines, source=source
+        )
 
 
 def read_response(
-    classifier: Classifier, logits: jax.Array, activations: Any, references: Any, targets: Targets, areas: jax.Array
+    classifier: Classifier, logits: jax.Array, activations: Any, scenario: Scenario, targets: Targets, areas: jax.Array
 ) -> Response:
     """Reads the response to masked images `[N]` off their logits; see `xaijax.fitness.respond`."""
     return respond(classifier, logits, targets, areas)
@@ -38,9 +82,9 @@ class Readout:
     """What is read off a forward pass on a masked image; hashable.
 
     Attributes:
-        read: called as `read_response` is, with what the forward pass gave for masked images `[N]`; returns what is
-            to be known of them, a pytree of `[N]`.
-        values: pytree of `jax.ShapeDtypeStruct`, what it returns of one.
+        read: called as `read_response` is, with what the forward pass gave for masked images `[N]`; returns a pytree
+            of `[N]`.
+        values: pytree of `jax.ShapeDtypeStruct`, the shapes of what it returns for one of them.
         taps: the activations that it reads.
         needs_inverse: maps what was read to `[N]` bool, the masks whose inverse is evaluated too; None for none.
     """
@@ -62,11 +106,6 @@ class BothSides:
     mask: Any  # see `Readout.read`
     inverse: Any  # zeros where it was not looked at
     is_inverted: jax.Array  # [] bool, whether it was
-
-
-def mask_side(values: Any) -> Any:
-    """Returns what was read of the masks themselves, of `BothSides` or of these alone."""
-    return values.mask if isinstance(values, BothSides) else values
 
 
 def micro_batch_size(image_shape: tuple[int, ...], platform: str) -> int:
@@ -106,21 +145,21 @@ def evaluate(
         classifier: any.
         decode: genome to mask.
         scenario: of the batch.
-        genomes: pytree of `[B, P, ...]`.
-        new: `[B, P]` bool, the pairs to evaluate.
-        targets: `[B]`, the classes asked about: `Targets`, or int32 classes, -1 for the predicted one.
-        micro_batch: pairs a forward pass.
+        genomes: pytree of `[R, P, ...]`.
+        new: `[R, P]` bool, the pairs to evaluate.
+        targets: `[R]`, the classes asked about: `Targets`, or int32 classes, -1 for the predicted one.
+        micro_batch: pairs per forward pass.
         readout: what to read off a forward pass.
 
     Returns:
-        What was read, a pytree of `[B, P]` (`Response` by default), zeros where not new; `BothSides` of it where the
+        What was read, a pytree of `[R, P]` (`Response` by default), zeros where not new; `BothSides` of it where the
         readout asks for inverses.
     """
-    batch, population = new.shape
+    rows, population = new.shape
     if not isinstance(targets, Targets):
         targets = Targets.of(targets)
-    scenario = accompany(scenario)
-    pairs = batch * population
+    scenario = scenario.accompanied()
+    pairs = rows * population
     sides = 1 if readout.needs_inverse is None else 2
     entries = sides * pairs  # of what is read: of the masks, then of the inverses
     # The queue lists the entries to fill; past its end stand entries that are dropped on writing.
@@ -133,10 +172,10 @@ def evaluate(
         entry = jax.lax.dynamic_slice(queue, (start,), (micro_batch,))
         is_inverse = entry >= pairs
         pair = jnp.minimum(jnp.where(is_inverse, entry - pairs, entry), pairs - 1)
-        image = pair // population
+        row = pair // population
         of_pair = jax.tree.map(lambda leaf: leaf[pair], flat)
-        shown, asked = jax.tree.map(lambda leaf: leaf[image], (scenario, targets))
-        response = _respond(classifier, decode, readout, of_pair, shown, asked, is_inverse)
+        asked = jax.tree.map(lambda leaf: leaf[row], targets)
+        response = _respond(classifier, decode, readout, of_pair, scenario.of_rows(row), asked, is_inverse)
         responses = jax.tree.map(lambda old, value: old.at[entry].set(value, mode="drop"), responses, response)
         start = jnp.minimum(start + micro_batch, count)
         if readout.needs_inverse is not None:
@@ -150,9 +189,9 @@ def evaluate(
     first = (jnp.int32(0), jnp.sum(new, dtype=jnp.int32), queue, nothing)
     _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
     if readout.needs_inverse is None:
-        return jax.tree.map(lambda response: response.reshape(batch, population), responses)
+        return jax.tree.map(lambda response: response.reshape(rows, population), responses)
     mask, inverse = (
-        jax.tree.map(lambda response, side=side: response.reshape(sides, batch, population)[side], responses)
+        jax.tree.map(lambda response, side=side: response.reshape(sides, rows, population)[side], responses)
         for side in range(sides)
     )
     return BothSides(mask=mask, inverse=inverse, is_inverted=new & readout.needs_inverse(mask))
@@ -168,16 +207,33 @@ def _respond(
     is_inverse: jax.Array,
 ) -> Any:
     """Runs one micro-batch; all its arguments have the pairs as leading axis."""
+    masked, areas = masked_images(decode, scenario, genomes, None if readout.needs_inverse is None else is_inverse)
+    with jax.named_scope("forward"):
+        logits, activations = classifier.apply(classifier.params, masked, readout.taps)
+    return readout.read(classifier, logits, activations, scenario, targets, areas)
+
+
+def masked_images(
+    decode: Decode, scenario: Scenario, genomes: Any, is_inverse: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """Masks images.
+
+    Args:
+        decode: genome to mask.
+        scenario: of N rows, with one image per row.
+        genomes: pytree of `[N, ...]`.
+        is_inverse: `[N]` bool, where the inverse of the mask is kept; None for nowhere.
+
+    Returns:
+        The masked images `[N, H, W, C]` float32 in [0, 1], and the areas `[N]` float32 that they keep.
+    """
     with jax.named_scope("decode"):
         masks = jax.vmap(decode)(scenario.contexts, genomes)
-        if readout.needs_inverse is not None:
+        if is_inverse is not None:
             masks = masks ^ is_inverse[:, None, None]
     with jax.named_scope("fill"):
         masked = blend(masks[..., None], to_unit_range(scenario.images), scenario.fills)
-    with jax.named_scope("forward"):
-        logits, activations = classifier.apply(classifier.params, masked, readout.taps)
-    areas = jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
-    return readout.read(classifier, logits, activations, scenario.references, targets, areas)
+    return masked, jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
 
 
 def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:

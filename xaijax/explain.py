@@ -3,8 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from xaijax.arguments import (
     check_background,
@@ -15,7 +13,7 @@ from xaijax.arguments import (
     name_images,
     resolve_targets,
 )
-from xaijax.batch import Batch
+from xaijax.batch import make_batch
 from xaijax.classifier import Classifier
 from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method, explain_batch
@@ -46,8 +44,8 @@ def explain(
 ) -> Explanation:
     """Explains what a classifier sees in images.
 
-    What an image gets depends on the image, its class, the settings, the key and its id: not on the other images. Of
-    several devices of the process each explains a part of the images.
+    An explanation depends on the image, its class, the settings, the key and the image's id, never on the other images.
+    Where the process has several devices, each explains a part of the images.
 
     The search is compiled once for each set of options, function of a classifier, image shape and batch size. Sizes
     share programs: a device's part is filled up to 2^k or 3 * 2^k images by slots that stay empty. Programs that were
@@ -56,27 +54,27 @@ def explain(
 
     Args:
         key: one key for the run, as from `jax.random.key(0)`.
-        classifier: see `Classifier`. A black box (`Classifier.from_black_box`) is asked from the host.
+        classifier: see `Classifier`. A black box (`Classifier.from_black_box`) is called from the host.
         images: `[B, H, W, C]` uint8, or float in [0, 1].
         targets: `[B]` integers, the classes to explain; None, or -1 in a row, explains the predicted class. `[B, K]`
-            integers, or "top3" for the three most probable classes (any number), give K rows an image.
-        against: the class that the target is told from, in place of all others: an integer, `[B]` integers, or
+            integers, or "top3" for the three most probable classes (any number), give K rows per image.
+        against: the class that the target is contrasted with, in place of all others: an integer, `[B]` integers, or
             "runner-up" for the most probable class beside the target. The probability is then the target's share of
             the two.
         ids: `[B]` integers of up to 64 bits that name the images; None names them by their pixels (`image_id`).
-        segments: `[B, H, W]` or `[H, W]` integers of any values, a label map an image or one for all, in place of the
-            method's own segmentation.
+        segments: `[B, H, W]` or `[H, W]` integers of any values, one label map per image or one for all, in place of
+            the method's own segmentation.
         background: `[B, H, W, C]` or `[H, W, C]`, as `images`: what stands where a mask is 0, in place of the method's
             fill.
         start: where a search over segments starts: `[B, H, W]` finite numbers, a heat map whose hottest segments are
             kept by nested masks in half of the first population, or `[B, M, H, W]` bool, masks to start from.
         method: how to explain; None is `ELIME()`.
-        repeats: seeds a row, all in one batch; of more than one, the result is that of the first, with the `Stability`
-            of all.
-        report: called with a `Progress` after every generation of a search; None is not called, and the whole search
-            is one compiled program.
-        micro_batch: masked images a forward pass, at least 1; None takes `micro_batch_size`'s. At one size a result is
-            the same to the bit on CPU; at another, the classifier's last bits may differ, and with them the search.
+        repeats: seeds per row, all in one batch; with more than one, the result is that of the first seed, with the
+            `Stability` over all.
+        report: called with a `Progress` after every generation; with None the whole search is one compiled program.
+        micro_batch: masked images per forward pass, at least 1; None takes that of `micro_batch_size`. At one size a
+            result is the same to the bit on CPU; at another, the classifier's last bits may differ, and with them the
+            search.
 
     Returns:
         An `Explanation` of B rows, or of B K, in the order of the images.
@@ -101,24 +99,21 @@ def explain(
         )
     if segments is not None and not getattr(method, "takes_segments", True):
         raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
-    rows: Any = np.repeat(np.arange(count, dtype=np.int32), explained.size // count * repeats)
-    words = name_images(images, ids)[rows]
-    if repeats > 1:
-        words = np.concatenate([words, np.tile(np.arange(repeats, dtype=np.uint32), explained.size)[:, None]], axis=1)
-    batch = Batch(
-        images=images,
-        targets=jax.tree.map(lambda leaf: np.repeat(leaf, repeats), Targets(explained=explained, against=others)),
-        active=jnp.ones((len(rows),), jnp.bool_),
-        source=None if len(rows) == count else rows,
+    words, batch = make_batch(
+        name_images(images, ids),
+        images,
+        Targets(explained=explained, against=others),
+        repeats=repeats,
         labels=None if segments is None else check_segments(segments, count, *shape[:2]),
         background=None if background is None else check_background(background, images.shape),
         start=None if start is None else check_start(start, count, *shape[:2]),
     )
-    in_steps = report is not None or classifier.is_black_box
-    devices = 1 if in_steps else count_devices(count)
+    devices = 1 if classifier.is_black_box else count_devices(count)
     padded, batch = pad_images(words, batch, batch_size(count, devices))
-    if in_steps:
-        result = search_in_steps(key, padded, classifier, batch, method, micro_batch, report, rows=len(words))
+    if report is not None or classifier.is_black_box:
+        result = search_in_steps(
+            key, padded, classifier, batch, method, micro_batch, report, devices=devices, rows=len(words)
+        )
     else:
         result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, micro_batch, devices))
     if len(padded) > len(words):

@@ -1,4 +1,4 @@
-"""What a mask is worth: from logits to what the search maximises."""
+"""Fitness: from the classifier's logits on a masked image to what the search maximises."""
 
 import dataclasses
 from typing import Any, Literal
@@ -17,28 +17,28 @@ class Response:
     log_odds: jax.Array  # [] float32, log(p / (1 - p)) of the class explained, or log(p / q) against a class of
     # probability q; NaN where the logits are not finite
     area: jax.Array  # [] float32, kept pixels / all pixels
-    predicted: jax.Array  # [] int32, the class that the classifier names
+    predicted: jax.Array  # [] int32, the predicted class
 
     @property
     def probability(self) -> jax.Array:
-        """Probability of the explained class, in [0, 1]; its share p / (p + q) of the two where there is another."""
+        """Probability of the explained class, in [0, 1]; its share p / (p + q) against a class of probability q."""
         return jax.nn.sigmoid(self.log_odds)
 
 
 @chex.dataclass(frozen=True)
 class Targets:
-    """Why this class, and not another one: the classes that are asked about; leading axes for more."""
+    """The class to explain and the class to contrast it with; leading axes for more."""
 
-    explained: jax.Array  # [] int32, the class explained; -1 for the predicted one
-    against: jax.Array  # [] int32, the class that it is told from; -1 for all others
+    explained: jax.Array  # [] int32, the class to explain; -1 for the predicted one
+    against: jax.Array  # [] int32, the class to contrast it with; -1 for all others
 
     @classmethod
     def of(cls, explained: Any) -> "Targets":
-        """Asks about classes against all others."""
+        """Contrasts classes with all others."""
         return cls(explained=explained, against=jnp.full_like(explained, -1))
 
     def resolved(self, predicted: jax.Array) -> "Targets":
-        """Puts the classes `predicted`, once they are known, where the predicted class is asked about."""
+        """Replaces -1, the predicted class, by the classes `predicted`."""
         return dataclasses.replace(self, explained=jnp.where(self.explained < 0, predicted, self.explained))
 
 
@@ -48,17 +48,17 @@ _SHAPES: Any = {
     "predicted": jax.ShapeDtypeStruct((), jnp.int32),
 }
 RESPONSE = Response(**_SHAPES)
-"""The shapes of a `Response`, for an archive."""
+"""The shapes and dtypes of a `Response`, for an archive."""
 
 
 def respond(classifier: Classifier, logits: jax.Array, targets: Targets, areas: jax.Array) -> Response:
-    """Reads the classifier's response off its logits.
+    """Computes the classifier's response from its logits.
 
     Args:
-        classifier: whose `activation` says what the logits mean.
+        classifier: its `activation` defines what the logits mean.
         logits: `[N, K]` float32.
-        targets: `[N]`, the classes asked about.
-        areas: `[N]` float32, passed on.
+        targets: `[N]`, the classes to explain.
+        areas: `[N]` float32, copied into the response.
     """
     excludes_others = classifier.activation == "softmax" or logits.shape[1] == 1
     logits = class_logits(classifier, logits)
@@ -66,8 +66,8 @@ def respond(classifier: Classifier, logits: jax.Array, targets: Targets, areas: 
     classes = logits.shape[1]
     if classes != classifier.num_classes:
         raise ValueError(
-            f"the classifier returned {classes} logits an image but num_classes is {classifier.num_classes}; give it "
-            "the number that it returns."
+            f"the classifier returned {classes} logits per image but num_classes is {classifier.num_classes}; set "
+            "num_classes to the number of logits."
         )
     chosen = jax.nn.one_hot(targets.resolved(predicted).explained, classes, dtype=jnp.bool_)
     other = jax.nn.one_hot(targets.against, classes, dtype=jnp.bool_)  # none for -1
@@ -83,21 +83,21 @@ def respond(classifier: Classifier, logits: jax.Array, targets: Targets, areas: 
 
 
 def class_logits(classifier: Classifier, logits: jax.Array) -> jax.Array:
-    """Returns a logit a class: of one sigmoid logit `[N, 1]` the two whose softmax it is, others as they are."""
+    """Returns one logit per class: a single sigmoid logit `[N, 1]` becomes two of the same softmax, others are kept."""
     if classifier.activation == "sigmoid" and logits.shape[1] == 1:
         return jnp.concatenate([-logits, logits], axis=1) / 2
     return logits
 
 
 Game = Literal["preservation", "deletion"]
-"""What a mask is to do: keep the class though the rest is removed, or take the class away when it is removed."""
+"""What a mask must do: preserve the class when all else is removed, or destroy it when its own pixels are removed."""
 
 
 def in_game(game: Game, response: Response) -> Response:
-    """Returns the response as one to the mask that a game looks for.
+    """Converts the response to a masked image into that of the mask that the game searches for.
 
-    In the deletion game it is the mask of what was removed: the probability is that of anything but the class, and the
-    area that of the pixels removed.
+    In the deletion game that is the mask of the removed pixels: its probability is that of losing the class, its area
+    that of the removed pixels.
 
     References:
         Fong and Vedaldi, Interpretable Explanations of Black Boxes by Meaningful Perturbation (2017), arXiv 1704.03296.

@@ -1,6 +1,6 @@
-"""A batch gone through row by row, or some rows at once: how many there are never changes the last bits of one.
+"""Maps over the rows of a batch, one or a few at a time, so that the number of rows never changes a row's last bits.
 
-XLA chooses its matrix kernels by size, so what is done to all rows at once would round a row by their number.
+XLA chooses its matrix kernels by size, so all rows computed at once would be rounded depending on their number.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def pad_rows(rows: T, count: int) -> T:
-    """Returns the rows of a pytree with `count` rows of zeros behind them, of keys the last one again."""
+    """Appends `count` rows of zeros to the rows of a pytree; of random keys, copies of the last one."""
 
     def pad(leaf: jax.Array) -> jax.Array:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -34,10 +34,10 @@ def cut_groups(rows: T, size: int) -> T:
 
 
 def accompany(rows: T) -> T:
-    """Returns the rows of a pytree, with a row of zeros where there is one alone.
+    """Returns the rows of a pytree, with a row of zeros appended where there is only one.
 
-    XLA prepares an only row ahead of the loop that goes through the rows, or unrolls that loop, and rounds the row
-    otherwise than it does among others.
+    For a single row XLA hoists work out of the loop over rows, or unrolls the loop, and rounds the row differently than
+    among others.
     """
     return pad_rows(rows, 1) if len(jax.tree.leaves(rows)[0]) == 1 else rows
 
@@ -45,7 +45,7 @@ def accompany(rows: T) -> T:
 def map_rows(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None = None) -> Any:
     """Maps `function` over the rows of a pytree, one at a time.
 
-    Where `needed` `[R]` bool is False it does not run, and zeros are returned; None runs it for every row.
+    Where `needed` `[R]` bool is False, `function` does not run and the result is zeros; None runs it for every row.
     """
     count = len(jax.tree.leaves(rows)[0])
     if needed is not None:
@@ -54,9 +54,9 @@ def map_rows(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None
 
 
 def map_groups(function: Callable[[Any], Any], rows: Any, size: int, needed: jax.Array | None = None) -> Any:
-    """Maps `function` over the rows of a pytree, `size` rows at once; the last ones are padded with zeros.
+    """Maps `function` over the rows of a pytree, `size` rows at a time; the last group is padded with zeros.
 
-    It does not run for rows none of which is `needed`; see `map_rows`.
+    A group of which no row is `needed` is skipped; see `map_rows`.
     """
     count = len(jax.tree.leaves(rows)[0])
     if needed is not None:
@@ -66,13 +66,17 @@ def map_groups(function: Callable[[Any], Any], rows: Any, size: int, needed: jax
 
 
 def sequential_vmap(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """Returns `function(needed, *arguments)` that goes image by image under `vmap`.
+    """Gives a function a vmap rule that loops over images.
 
     XLA chooses its matrix kernels by size, and the last bits of what is fitted to an image must not depend on how many
     others there are.
 
     Args:
-        function: traceable, of one image; where `needed` `[]` bool is False it does not run, and zeros are returned.
+        function: traceable, of one image.
+
+    Returns:
+        `function(needed, *arguments)`; where `needed` `[]` bool is False, `function` does not run and the result is
+        zeros.
     """
 
     @jax.custom_batching.custom_vmap
@@ -81,22 +85,22 @@ def sequential_vmap(function: Callable[..., jax.Array]) -> Callable[..., jax.Arr
         return jax.lax.cond(needed, function, lambda *_: jnp.zeros(shape.shape, shape.dtype), *arguments)
 
     @guarded.def_vmap
-    def in_turn(size: int, is_batched: Any, *arguments: Any) -> tuple[jax.Array, bool]:
-        def every(leaf: jax.Array, is_batched: bool) -> jax.Array:
+    def loop_over_images(size: int, is_batched: Any, *arguments: Any) -> tuple[jax.Array, bool]:
+        def batched(leaf: jax.Array, is_batched: bool) -> jax.Array:
             return leaf if is_batched else jnp.broadcast_to(leaf[None], (size, *leaf.shape))
 
-        rows = jax.tree.map(every, arguments, tuple(is_batched))
+        rows = jax.tree.map(batched, arguments, tuple(is_batched))
         return map_rows(lambda row: guarded(*row), rows), True
 
-    found: Callable[..., jax.Array] = guarded
-    return found
+    sequential: Callable[..., jax.Array] = guarded
+    return sequential
 
 
 def _where_needed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def guarded(row: tuple[jax.Array, Any]) -> Any:
-        needed, of_row = row
-        shapes = jax.eval_shape(function, of_row)
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        return jax.lax.cond(needed, function, lambda _: nothing, of_row)
+        needed, arguments = row
+        shapes = jax.eval_shape(function, arguments)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return jax.lax.cond(needed, function, lambda _: zeros, arguments)
 
     return guarded

@@ -1,7 +1,7 @@
-"""Random numbers: those of `jax.random` to the bit, from code that compiles to a single kernel on CPU too.
+"""Random numbers equal to those of `jax.random` to the bit, from code that compiles to a single kernel on CPU too.
 
-There `jax.random` runs the rounds of its cipher in a loop of some ten kernels, each of which takes memory maps and time
-to compile; a search draws a score of times. Written out, the rounds are one kernel.
+On CPU `jax.random` runs the rounds of its cipher in a loop of some ten kernels, each of which costs memory maps and
+compile time, and a search has some twenty draws. Unrolled, the rounds are one kernel.
 """
 
 import jax
@@ -38,13 +38,13 @@ def uniform(key: jax.Array, count: int) -> jax.Array:
     """Returns the `[count]` float32 in [0, 1) of `jax.random.uniform`."""
     if not _is_threefry(key):
         return jax.random.uniform(key, (count,), jnp.float32)
-    # The highest 23 bits as the mantissa of a number in [1, 2).
+    # The highest 23 bits become the mantissa of a number in [1, 2).
     mantissa = jnp.right_shift(bits(key, count), jnp.full((count,), 9, jnp.uint32)) | jnp.uint32(0x3F800000)
     return jax.lax.bitcast_convert_type(mantissa, jnp.float32) - 1
 
 
 def _is_threefry(key: jax.Array) -> bool:
-    """Whether `jax.random` would do with a key what is written out here."""
+    """Whether `jax.random` would use for this key the algorithm implemented here."""
     is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     partitionable = getattr(jax.config, "jax_threefry_partitionable", True)
     return bool(is_typed and partitionable and jax.random.key_impl(key) == "threefry2x32")
@@ -61,7 +61,7 @@ def _hash_counts(key: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
 
 @jax.jit
 def _threefry(words: jax.Array, first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Encrypts pairs of words by the two words `[2]` of a key; Threefry-2x32 of 20 rounds.
+    """Encrypts pairs of words with the two words `[2]` of a key by Threefry-2x32 with 20 rounds.
 
     References:
         Salmon, Moraes, Dror and Shaw, Parallel Random Numbers: As Easy as 1, 2, 3 (2011).

@@ -11,7 +11,7 @@ import tyro
 from xaijax import Classifier
 from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.input.decode import read_image
-from xaijax.runtime.input.sources import find_sources
+from xaijax.runtime.input.listing import find_sources
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

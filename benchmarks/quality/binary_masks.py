@@ -24,7 +24,7 @@ from xaijax import ELIME, LIME, BinaryMasks, GradCAM
 from xaijax.classifier import to_unit_range
 from xaijax.genetic import search
 from xaijax.masks.fills import make_plain_fills
-from xaijax.metrics import ask_masks, insertion_curve, smallest_area
+from xaijax.metrics import insertion_curve, mask_responses, smallest_area
 from xaijax.scenes.generator import generate
 
 
@@ -96,7 +96,7 @@ def measure(classifier: xaijax.Classifier, images: np.ndarray, method: Any, opti
         found = jax.device_get(xaijax.explain(jax.random.key(options.seed), classifier, batch, method=method))
         seconds = time.perf_counter() - began
         fills = np.asarray(make_plain_fills(options.fill, to_unit_range(batch), mean=classifier.mean))
-        asked = ask_masks(classifier, batch, found.mask, found.target, fills=fills)
+        asked = mask_responses(classifier, batch, found.mask, found.target, fills=fills)
         curve = insertion_curve(classifier, batch, found.score, found.target, steps=64, fills=fills)
         parts.append(
             {

@@ -22,7 +22,7 @@ from benchmarks.common.photographs import command_line, weights_option
 from benchmarks.common.record import plain_options, write_record
 from benchmarks.speed import kernel
 from benchmarks.speed.processes import Sample, Watched, run_module, watch_explain
-from xaijax.runtime.input.sources import find_sources
+from xaijax.runtime.input.listing import find_sources
 from xaijax.runtime.layout import Save
 
 LEAST_SHARE, MOST_GROWTH = 0.85, 1.05

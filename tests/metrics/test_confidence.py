@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from xaijax.metrics import ask_masks, cp_score, drop, gain, hypervolume, increase, smallest_area
+from xaijax.metrics import cp_score, drop, gain, hypervolume, increase, mask_responses, smallest_area
 
 pytestmark = pytest.mark.quick_compile
 
@@ -20,7 +20,7 @@ MASKS = np.random.default_rng(0).random((4, 16, 16)) < np.array([0.2, 0.5, 2, -1
 
 def test_masks_and_their_inverse_are_asked(toy_classifier, toy_images):
     images = toy_images[:4]
-    responses = ask_masks(toy_classifier, images, MASKS, TARGETS)
+    responses = mask_responses(toy_classifier, images, MASKS, TARGETS)
     np.testing.assert_allclose(responses.area, [mask.sum() / 256 for mask in MASKS])
     for row, target in enumerate(TARGETS):
         pixels = images[row].astype(np.float32) / 255

@@ -69,7 +69,7 @@ def test_what_the_hub_refuses(hub):
     with pytest.raises(ValueError, match="is not JSON"):
         xaijax.models.load(NAME, "hf:timm/some")
     (hub[0] / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"could not be had .*404.*check the name and the network"):
+    with pytest.raises(ValueError, match=r"could not be fetched .*404.*check the name and the network"):
         xaijax.models.load(NAME, "hf:timm/some")
 
 
@@ -83,7 +83,7 @@ def test_the_library_offline_finds_its_cache(monkeypatch, tmp_path):
     constants = pytest.importorskip("huggingface_hub.constants", reason="needs the hub extra")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ValueError, match="could not be had"):
+    with pytest.raises(ValueError, match="could not be fetched"):
         xaijax.models.load(NAME, "hf:timm/some")
     folder = tmp_path / "models--timm--some"
     snapshot = folder / "snapshots" / ("a" * 40)

@@ -1,4 +1,4 @@
-"""The classifier contract, taps, and how modules of every library become a classifier."""
+"""The classifier contract, taps, and constructors for the modules of each library."""
 
 from xaijax.classifier.contract import Classifier
 from xaijax.classifier.forward import Apply, Dtype, FunctionApply, NNXApply, Parameters, Taps, normalise, to_unit_range

@@ -1,4 +1,4 @@
-"""The classifier contract: what the search needs to know of a network, and how one becomes it."""
+"""The classifier contract: what a search needs to know about a network, with a constructor for each library."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -26,24 +26,24 @@ from xaijax.classifier.forward import (
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Classifier:
-    """An image classifier: parameters, and all that is fixed about it.
+    """An image classifier: its parameters, and static facts about it.
 
     A pytree whose leaves are the parameters, so that it is an argument of a compiled search and never a constant in it.
 
     Attributes:
         params: pytree of arrays.
         apply: see `Apply`.
-        name: what it is called, for records.
+        name: of the network, for records.
         num_classes: classes; with `activation="sigmoid"` and one logit, the two classes "no" (0) and "yes" (1).
         channels: channels of an image.
         input_size: height and width that the network was trained for, in pixels.
         resize: the short side in pixels to which a photograph is resized before the centre crop of `input_size`; None
-            resizes it to `input_size` outright.
+            resizes it to `input_size` without cropping.
         interpolation: of that resizing.
         mean: per channel, of [0, 1] pixels.
         std: per channel, of [0, 1] pixels.
-        activation: what makes probabilities of logits.
-        labels: a name a class, or empty.
+        activation: turns logits into probabilities.
+        labels: one name per class, or empty.
         taps: names of the activations that `apply` can return.
     """
 
@@ -65,12 +65,12 @@ class Classifier:
         """Returns the logits `[B, K]` of `images` `[B, H, W, C]`, uint8 or float in [0, 1]."""
         if isinstance(self.apply, BlackBoxApply):
             pixels = np.asarray(to_unit_range(jnp.asarray(images)))
-            return jnp.asarray(self.apply.ask(pixels, self.activation))
+            return jnp.asarray(self.apply.call_on_host(pixels, self.activation))
         return _logits(self, jnp.asarray(images))
 
     @property
     def is_black_box(self) -> bool:
-        """Whether it can only be asked from the host."""
+        """Whether it can only be called from the host."""
         return isinstance(self.apply, BlackBoxApply)
 
     def label(self, target: int) -> str:
@@ -79,12 +79,12 @@ class Classifier:
 
     @classmethod
     def from_nnx(cls, module: nnx.Module, *, dtype: Dtype | None = None, **facts: Any) -> "Classifier":
-        """Makes a classifier of a Flax NNX module.
+        """Makes a classifier from a Flax NNX module.
 
         Args:
             module: called as `module(images)`, with `images` normalised by `mean` and `std`, it returns logits
                 `[N, K]`. A module with an attribute `tap_names` is called as `module(images, taps)` with a `Taps`. It
-                stays as it is, in training mode or not; the classifier is a copy of it in evaluation mode.
+                is not changed; the classifier is a copy of it in evaluation mode.
             dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
             **facts: fields of `Classifier`; `num_classes` is required.
         """
@@ -106,7 +106,7 @@ class Classifier:
         dtype: Dtype | None = None,
         **facts: Any,
     ) -> "Classifier":
-        """Makes a classifier of a Flax Linen module.
+        """Makes a classifier from a Flax Linen module.
 
         Args:
             module: `module.apply(variables, images, **arguments)` returns logits `[N, K]`, with `images` normalised by
@@ -131,11 +131,11 @@ class Classifier:
         dtype: Dtype | None = None,
         **facts: Any,
     ) -> "Classifier":
-        """Makes a classifier of a callable pytree, such as an Equinox module in inference mode.
+        """Makes a classifier from a callable pytree, such as an Equinox module in inference mode.
 
         Args:
-            module: a pytree whose array leaves are its parameters and whose other leaves are hashable. Called with what
-                `mean` and `std` normalised, it returns logits.
+            module: a pytree whose array leaves are its parameters and whose other leaves are hashable. Called with
+                images normalised by `mean` and `std`, it returns logits.
             per_image: whether it takes one image and returns `[K]`, as Equinox does, rather than a batch and `[N, K]`.
             channels_first: whether it takes `[C, H, W]`, as Equinox does, rather than `[H, W, C]`.
             dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
@@ -160,11 +160,11 @@ class Classifier:
         dtype: Dtype | None = None,
         **facts: Any,
     ) -> "Classifier":
-        """Makes a classifier of a plain function.
+        """Makes a classifier from a plain function.
 
         Args:
             function: `function(params, images) -> logits`, with `images` `[N, H, W, C]` normalised by `mean` and `std`.
-                It stands for itself in the compilation cache: pass the same object again, not a new lambda.
+                The compilation cache knows it by identity: pass the same object again, not a new lambda.
             params: pytree of arrays, or None.
             dtype: of parameters and computation; None leaves the parameters as they are and passes float32.
             **facts: fields of `Classifier`; `num_classes` is required.
@@ -181,16 +181,16 @@ class Classifier:
         outputs: Literal["logits", "probabilities"] = "logits",
         **facts: Any,
     ) -> "Classifier":
-        """Makes a classifier of whatever predicts: a PyTorch module, an ONNX Runtime session, a remote service.
+        """Makes a classifier from any function on the host: a PyTorch module, an ONNX Runtime session, a service.
 
-        It is asked from the host between the compiled halves of a generation, so it explains with a search (`ELIME`)
-        only, and gives what the compiled search gives for the same outputs.
+        It is called from the host between the compiled halves of a generation, so only a search (`ELIME`) can explain
+        it; for the same outputs the result is that of the compiled search.
 
         Args:
             function: `function(images)`, with `images` a float32 NumPy array `[N, H, W, C]` normalised by `mean` and
-                `std` (as they are by default), returns an array `[N, K]`. It stands for itself in the compilation
-                cache: pass the same object again, not a new lambda.
-            outputs: what it returns: logits, or probabilities in [0, 1].
+                `std` (by default unchanged), returns an array `[N, K]`. The compilation cache knows it by identity:
+                pass the same object again, not a new lambda.
+            outputs: whether it returns logits, or probabilities in [0, 1].
             **facts: fields of `Classifier`; `num_classes` is required.
         """
         facts = _facts(facts)
@@ -199,7 +199,7 @@ class Classifier:
 
 
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Fills in what follows from the number of channels, makes lists hashable, and checks that lengths agree."""
+    """Fills in defaults that depend on the number of channels, makes lists hashable, and checks lengths."""
     facts = {fact: tuple(value) if isinstance(value, list) else value for fact, value in facts.items()}
     channels = facts.get("channels", 3)
     for fact, default in (("mean", 0.0), ("std", 1.0)):
@@ -213,7 +213,7 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         facts["num_classes"] = 2
     labels, classes = facts.get("labels", ()), facts["num_classes"]
     if classes < 2:
-        raise ValueError(f"num_classes is {classes}, whose softmax is always 1; say activation='sigmoid'.")
+        raise ValueError(f"num_classes is {classes}, whose softmax is always 1; set activation='sigmoid'.")
     if labels and len(labels) != classes:
         raise ValueError(f"{len(labels)} labels were given for {classes} classes; give each a name, in their order.")
     return facts

@@ -1,4 +1,4 @@
-"""The forward passes of a classifier: what a network of each library becomes, as a hashable function of its arrays."""
+"""The forward passes of classifiers: one hashable function of the parameters for the networks of each library."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -17,15 +17,15 @@ Apply = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
 
 `images` is `[N, H, W, C]` float32 in [0, 1]; normalisation is inside. `logits` is `[N, K]` float32. `activations` holds
 one array for each name in `taps`; `perturbations` maps tap names to arrays that are added there. Hashable, so that a
-compiled search is found again.
+compiled search can be reused.
 """
 
 Dtype = Literal["float32", "bfloat16"]
-"""What a network computes in; its logits are float32 in either case."""
+"""The floating-point type that a network computes in; its logits are float32 in either case."""
 
 
 class Taps:
-    """Collects the named activations that were asked for, and perturbs those that are to be perturbed.
+    """Records the requested activations by name, and adds the given perturbations to activations.
 
     A network calls it where an activation may be of interest: `x = taps("stage1", x)`.
     """
@@ -36,7 +36,7 @@ class Taps:
         self.activations: dict[str, jax.Array] = {}
 
     def __call__(self, name: str, activation: jax.Array) -> jax.Array:
-        """Passes `activation` through, recorded and perturbed where that was asked for."""
+        """Returns `activation`, perturbed and recorded where that was requested."""
         if name in self.perturbations:
             activation = activation + self.perturbations[name].astype(activation.dtype)
         if name in self.names:
@@ -45,7 +45,7 @@ class Taps:
 
 
 def normalise(images: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-    """Returns `(images - mean) / std`, a channel at a time; `[..., C]`."""
+    """Returns `(images - mean) / std`, per channel; `[..., C]`."""
     shape = (1,) * (images.ndim - 1) + (-1,)
     return (images - jnp.asarray(mean, images.dtype).reshape(shape)) / jnp.asarray(std, images.dtype).reshape(shape)
 
@@ -58,7 +58,7 @@ def to_unit_range(images: jax.Array) -> jax.Array:
 
 
 def cast(params: Parameters, dtype: Dtype | None) -> Parameters:
-    """Returns a pytree as device arrays, those of floating point in `dtype`; nothing is compiled for it."""
+    """Returns a pytree as device arrays, floating-point ones in `dtype`, without compiling anything."""
 
     def leaf(array: Any) -> Any:
         if dtype is None or not jnp.issubdtype(array.dtype, jnp.floating) or array.dtype == dtype:
@@ -70,7 +70,7 @@ def cast(params: Parameters, dtype: Dtype | None) -> Parameters:
 
 @dataclasses.dataclass(frozen=True)
 class Forward:
-    """What the forward passes share: an image is normalised, then cast.
+    """Base of the forward passes: normalises images and casts them to the network's type.
 
     Attributes:
         mean: per channel, of [0, 1] pixels.
@@ -93,10 +93,10 @@ class Forward:
         recorder = Taps(taps, perturbations)
         images = normalise(images, self.mean, self.std).astype(jnp.dtype(self.dtype))
         logits = self.logits(params, images, recorder)
-        strangers = {*taps, *recorder.perturbations} - {*self.tap_names(params)}
-        if strangers:
+        unknown = {*taps, *recorder.perturbations} - {*self.tap_names(params)}
+        if unknown:
             raise ValueError(
-                f"{', '.join(sorted(strangers))}: no tap of this classifier, whose taps are "
+                f"{', '.join(sorted(unknown))}: no tap of this classifier, whose taps are "
                 f"{', '.join(self.tap_names(params)) or 'none'}."
             )
         return logits.astype(jnp.float32), recorder.activations
@@ -106,13 +106,13 @@ class Forward:
         raise NotImplementedError
 
     def tap_names(self, params: Parameters) -> tuple[str, ...]:
-        """Returns the names of the activations that can be had."""
+        """Returns the names of the activations that can be requested."""
         return ()
 
 
 @dataclasses.dataclass(frozen=True)
 class NNXApply(Forward):
-    """The forward pass of an NNX module; equal for equal graphs, so that two loads of a network share a compilation."""
+    """The forward pass of an NNX module; equal for equal graphs, so that two loads of a network share one program."""
 
     graph: nnx.GraphDef
     names: tuple[str, ...]
@@ -140,11 +140,11 @@ class FunctionApply(Forward):
 
 @dataclasses.dataclass(frozen=True)
 class BlackBoxApply(Forward):
-    """A function on the host, which no compiled program can hold.
+    """A function on the host, which cannot be part of a compiled program.
 
     Attributes:
         function: `function(images)`, with normalised images `[N, H, W, C]` as a float32 NumPy array, returns `[N, K]`.
-        outputs: what it returns.
+        outputs: whether it returns logits or probabilities.
     """
 
     function: Callable[[np.ndarray], Any]
@@ -153,10 +153,10 @@ class BlackBoxApply(Forward):
     def logits(self, params: Parameters, images: jax.Array, taps: Taps) -> jax.Array:
         """See `Forward`; a black box is never compiled."""
         raise ValueError(
-            "this classifier is a black box, which only a search from the host can ask; use xaijax.explain with ELIME."
+            "this classifier is a black box, which only a search on the host can call; use xaijax.explain with ELIME."
         )
 
-    def ask(self, images: np.ndarray, activation: str) -> np.ndarray:
+    def call_on_host(self, images: np.ndarray, activation: str) -> np.ndarray:
         """Maps images `[N, H, W, C]` float32 in [0, 1] to logits `[N, K]` float32."""
         pixels = (images - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         outputs = np.asarray(self.function(pixels.astype(np.float32)))
@@ -171,7 +171,7 @@ class BlackBoxApply(Forward):
         if finite.size and (finite.min() < -1e-3 or finite.max() > 1 + 1e-3):
             raise ValueError(
                 f"the black box returned numbers from {finite.min():g} to {finite.max():g}, which are no "
-                "probabilities; return numbers in [0, 1], or say outputs='logits'."
+                "probabilities; return numbers in [0, 1], or set outputs='logits'."
             )
         with np.errstate(divide="ignore", invalid="ignore"):
             log = np.log(np.clip(outputs.astype(np.float64), 1e-30, 1))

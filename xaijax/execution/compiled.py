@@ -49,7 +49,7 @@ def explain_batch(
         classifier: any that can be compiled.
         batch: to explain.
         method: of the explanation.
-        micro_batch: masked images a forward pass.
+        micro_batch: masked images per forward pass.
         devices: that the images are spread over; they divide the batch.
     """
 
@@ -60,4 +60,4 @@ def explain_batch(
 
 
 compiled_explain = jax.jit(explain_batch, static_argnums=(4, 5, 6))
-"""The compiled program of a batch, for those who keep it themselves; `explain` bounds how many there are."""
+"""The program of a batch, for callers who keep the compiled one themselves; `explain` bounds how many it keeps."""

@@ -1,4 +1,4 @@
-"""A search that the host drives: generation by generation, with progress between them, or with a black box to ask."""
+"""A search driven from the host, generation by generation, to report progress or to call a black-box classifier."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.batch import Batch, image_keys
-from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import BothSides, Readout, Scenario, blend
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.evaluation import BothSides, Readout, Scenario, masked_images
+from xaijax.execution import slots
 from xaijax.execution.compiled import searches_in_generations
 from xaijax.execution.program_store import call_compiled
 from xaijax.explanation import Explanation
@@ -27,7 +28,7 @@ class Progress:
         running: rows whose search goes on.
         generations: `[R]` int32, of each row.
         evaluations: `[R]` int32, of each row.
-        best: `[R]` float32, the quality that the history tells; -inf before the first population.
+        best: `[R]` float32, the quality that the history records; -inf before the first population.
     """
 
     running: int
@@ -48,6 +49,7 @@ def search_in_steps(
     micro_batch: int,
     report: Report | None = None,
     *,
+    devices: int = 1,
     rows: int | None = None,
 ) -> Explanation:
     """Explains a batch as `method.explain` does, with the loop over generations on the host.
@@ -55,11 +57,12 @@ def search_in_steps(
     Args:
         key: of the run.
         words: `[R, N]` uint32, see `image_keys`.
-        classifier: any; a black box is asked on the host, `micro_batch` masked images at a time.
+        classifier: any; a black box is called from the host, with at most `micro_batch` masked images.
         batch: what to explain.
         method: an `EvolvingMethod`.
-        micro_batch: masked images a forward pass.
+        micro_batch: masked images per forward pass.
         report: called after each generation.
+        devices: that the images are spread over; they divide the batch. 1 for a black box.
         rows: how many of the first rows to report; None for all. The others hold no image.
 
     Raises:
@@ -70,47 +73,25 @@ def search_in_steps(
             f"{type(method).__name__} does not search in generations, so it can neither report them nor ask a black "
             "box; choose ELIME or BinaryMasks."
         )
-    evolution = call_compiled(_begin, (key, words, classifier, batch), (method,))
-    while bool(evolution.is_running):
+    searched = call_compiled(slots.begin, (key, words, classifier, batch), (method, devices))
+    while bool(searched.evolution.is_running):
         if classifier.is_black_box:
-            evolution, genomes = call_compiled(_ask, (evolution,), (method,))
-            responses = _ask_black_box(classifier, method, evolution, genomes, batch, micro_batch)
-            evolution = call_compiled(_tell, (evolution, responses), (method,))
+            searched, genomes = call_compiled(slots.ask, (searched,), (method,))
+            values = _evaluate_on_host(classifier, method, searched.evolution, genomes, batch, micro_batch)
+            searched = call_compiled(slots.tell, (searched, values), (method,))
         else:
-            evolution = call_compiled(_advance, (evolution, classifier, batch), (method, micro_batch))
+            searched, _ = call_compiled(slots.advance, (searched, classifier), (method, micro_batch, devices, 1))
         if report is not None:
-            states = evolution.states
-            told = jax.device_get((states.stop_reason, states.generation, states.spent, states.best))
-            ended, generations, spent, best = (leaf[:rows] for leaf in told)
-            running = int(np.sum(ended == search.RUNNING))
+            states = searched.evolution.states
+            fetched = jax.device_get((states.stop_reason, states.generation, states.spent, states.best))
+            stop_reason, generations, spent, best = (leaf[:rows] for leaf in fetched)
+            running = int(np.sum(stop_reason == search.RUNNING))
             report(Progress(running, np.maximum(generations - 1, 0), spent, best))
-    finished: Explanation = call_compiled(_finish, (evolution, batch), (method,))
+    finished: Explanation = call_compiled(slots.finish, (searched,), (method, devices))
     return finished
 
 
-def _begin(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch, method: EvolvingMethod) -> Evolution:
-    return method.begin(image_keys(key, words), classifier, batch)
-
-
-def _advance(
-    evolution: Evolution, classifier: Classifier, batch: Batch, method: EvolvingMethod, micro_batch: int
-) -> Evolution:
-    return method.advance(evolution, classifier, batch, micro_batch=micro_batch, generations=1)
-
-
-def _ask(evolution: Evolution, method: EvolvingMethod) -> tuple[Evolution, jax.Array]:
-    return method.ask(evolution)
-
-
-def _tell(evolution: Evolution, responses: Any, method: EvolvingMethod) -> Evolution:
-    return method.tell(evolution, responses)
-
-
-def _finish(evolution: Evolution, batch: Batch, method: EvolvingMethod) -> Explanation:
-    return method.finish(evolution, batch)
-
-
-def _ask_black_box(
+def _evaluate_on_host(
     classifier: Classifier,
     method: EvolvingMethod,
     evolution: Evolution,
@@ -131,11 +112,10 @@ def _ask_black_box(
             used, short = len(rows), (0, micro_batch - len(rows))
             padded = np.pad(rows, short, mode="edge")
             chosen = genomes[padded, np.pad(indices, short, mode="edge")]
-            masked, areas = call_compiled(_mask, (scenario, padded, chosen), (method, is_inverse))
+            masked, areas = call_compiled(_mask, (scenario, padded, chosen), (method, readout, is_inverse))
             logits = np.pad(np.asarray(classifier(np.asarray(masked)[:used])), (short, (0, 0)), mode="edge")
-            read_off = (classifier, logits, scenario.references, targets, padded, areas)
-            told = call_compiled(_read, read_off, (readout,))
-            for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(told), strict=True):
+            values = call_compiled(_read, (classifier, logits, scenario, targets, padded, areas), (readout,))
+            for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(values), strict=True):
                 mine[rows, indices] = np.asarray(theirs)[:used]
         return read
 
@@ -146,25 +126,26 @@ def _ask_black_box(
     return BothSides(mask=of_mask, inverse=evaluate_pairs(again, True), is_inverted=again)
 
 
+def _mask(
+    scenario: Scenario,
+    rows: jax.Array,
+    genomes: jax.Array,
+    method: EvolvingMethod,
+    readout: Readout,
+    is_inverse: bool,
+) -> tuple[jax.Array, jax.Array]:
+    inverted = None if readout.needs_inverse is None else jnp.full(rows.shape, is_inverse)
+    return masked_images(method.decode, scenario.of_rows(rows), genomes, inverted)
+
+
 def _read(
     classifier: Classifier,
     logits: jax.Array,
-    references: Any,
+    scenario: Scenario,
     targets: Targets,
     rows: jax.Array,
     areas: jax.Array,
     readout: Readout,
 ) -> Any:
-    references, targets = jax.tree.map(lambda leaf: leaf[rows], (references, targets))
-    return readout.read(classifier, logits, {}, references, targets, areas)
-
-
-def _mask(
-    scenario: Scenario, rows: jax.Array, genomes: jax.Array, method: EvolvingMethod, is_inverse: bool
-) -> tuple[jax.Array, jax.Array]:
-    """Returns masked images `[N, H, W, C]` float32 in [0, 1], and the areas `[N]` that they keep."""
-    images, fills, contexts = jax.tree.map(
-        lambda leaf: leaf[rows], (scenario.images, scenario.fills, scenario.contexts)
-    )
-    masks = jax.vmap(method.decode)(contexts, genomes) ^ is_inverse
-    return blend(masks[..., None], to_unit_range(images), fills), jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
+    requested = jax.tree.map(lambda leaf: leaf[rows], targets)
+    return readout.read(classifier, logits, {}, scenario.of_rows(rows), requested, areas)

@@ -1,10 +1,10 @@
-"""Searches that begin and end on their own in the slots of a batch: one that has ended leaves its slot to the next.
+"""The steps of a search over a batch: begin, advance, finish, and put other images into the slots of some.
 
-What an image gets does not depend on the slot, nor on when its neighbours began.
+The host drives them: generation by generation (`host_loop`), or with slots that are filled again as soon as their
+search has ended (continuous batching). What an image gets depends neither on its slot nor on when its neighbours began.
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import chex
@@ -27,11 +27,10 @@ class Slots:
     evolution: Evolution
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
 def begin(
     key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch, method: EvolvingMethod, devices: int
 ) -> Slots:
-    """Begins the searches of a batch.
+    """Begins the searches of a batch; traceable, as all here.
 
     Args:
         key: of the run.
@@ -49,7 +48,6 @@ def begin(
     return Slots(batch=batch, evolution=begun)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
 def advance(
     slots: Slots, classifier: Classifier, method: EvolvingMethod, micro_batch: int, devices: int, generations: int
 ) -> tuple[Slots, jax.Array]:
@@ -69,7 +67,17 @@ def advance(
     return dataclasses.replace(slots, evolution=evolution), ended
 
 
-@jax.jit
+def ask(slots: Slots, method: EvolvingMethod) -> tuple[Slots, jax.Array]:
+    """Proposes genomes for a classifier that is called from the host; see `EvolvingMethod.ask`."""
+    evolution, genomes = method.ask(slots.evolution)
+    return dataclasses.replace(slots, evolution=evolution), genomes
+
+
+def tell(slots: Slots, values: Any, method: EvolvingMethod) -> Slots:
+    """Takes in what was read of the proposed genomes; see `EvolvingMethod.tell`."""
+    return dataclasses.replace(slots, evolution=method.tell(slots.evolution, values))
+
+
 def replace(slots: Slots, begun: Slots, taken: jax.Array) -> Slots:
     """Returns the slots with those of `begun` where they were `taken` `[B]` bool by another image."""
     of_rows = jnp.repeat(taken, len(slots.batch.active) // len(taken))
@@ -87,10 +95,14 @@ def replace(slots: Slots, begun: Slots, taken: jax.Array) -> Slots:
         targets=where(of_rows, after.targets, before.targets),
         active=where(of_rows, after.active, before.active),
     )
-    return Slots(batch=batch, evolution=where(of_rows, begun.evolution, slots.evolution))
+    evolution = Evolution(
+        states=where(of_rows, begun.evolution.states, slots.evolution.states),
+        scenario=begun.evolution.scenario.select(taken, of_rows, slots.evolution.scenario),
+        merged=where(of_rows, begun.evolution.merged, slots.evolution.merged),
+    )
+    return Slots(batch=batch, evolution=evolution)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2))
 def finish(slots: Slots, method: EvolvingMethod, devices: int) -> Explanation:
     """Makes the results of all slots; those whose search goes on mean nothing."""
 

@@ -1,4 +1,4 @@
-"""The archive of one image: every genome that was evaluated, and what the evaluation said."""
+"""The archive of one image: every evaluated genome, with the values that its evaluation returned."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ from xaijax.pairwise import running_count
 
 @chex.dataclass(frozen=True)
 class Archive:
-    """What is known of one image's genomes."""
+    """The evaluated genomes of one image, and their values."""
 
-    genomes: jax.Array  # [E, W] uint32, in the order of their evaluation; 0 past the count
-    values: Any  # pytree of [E], what an evaluation returns
+    genomes: jax.Array  # [E, W] uint32, in order of evaluation; 0 past the count
+    values: Any  # pytree of [E], what each evaluation returned
     count: jax.Array  # [] int32, evaluations so far
 
 
 def empty(capacity: int, words: int, values: Any) -> Archive:
-    """Returns an archive without genomes.
+    """Returns an empty archive.
 
     Args:
-        capacity: the most evaluations it can hold.
-        words: words a genome.
+        capacity: evaluations that it has room for.
+        words: words per genome.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
     """
     return Archive(
@@ -35,35 +35,35 @@ def empty(capacity: int, words: int, values: Any) -> Archive:
 
 
 def is_known(archive: Archive) -> jax.Array:
-    """Returns which rows of an archive of one image hold a genome, `[E]` bool."""
+    """Returns which rows of one image's archive hold a genome, `[E]` bool."""
     return jnp.arange(len(archive.genomes)) < archive.count
 
 
 @jax.named_scope("archive")
 def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Looks genomes up.
+    """Looks genomes up in the archive.
 
     Args:
         archive: of one image.
         genomes: `[P, W]`.
 
     Returns:
-        Whether each is known, `[P]` bool, and its index in the archive, `[P]` int32 (0 where it is not known).
+        Whether each is in the archive, `[P]` bool, and its index there, `[P]` int32 (0 where it is not).
     """
-    mine, known = _short(genomes), _short(archive.genomes)
-    same = jnp.all(mine[:, None] == known[None], axis=2)
+    queries, stored = _comparison_words(genomes), _comparison_words(archive.genomes)
+    same = jnp.all(queries[:, None] == stored[None], axis=2)
     same &= is_known(archive)[None]
     index = jnp.argmax(same, axis=1).astype(jnp.int32)
-    # Where none is the same, the first one is not either.
-    is_it = jnp.all(genomes == archive.genomes[index], axis=1)
-    return is_it & (index < archive.count), jnp.where(is_it, index, 0)
+    # Compare in full: the index is 0 where nothing matched, and two genomes may share a hash.
+    matches = jnp.all(genomes == archive.genomes[index], axis=1)
+    return matches & (index < archive.count), jnp.where(matches, index, 0)
 
 
 def is_repeat(archive: Archive, genomes: jax.Array) -> jax.Array:
-    """Returns which of `[P, W]` genomes are known, or equal one before them: `[P]` bool."""
+    """Returns which of the genomes `[P, W]` are in the archive or equal an earlier one of them, `[P]` bool."""
     same = jnp.all(genomes[:, None] == genomes[None], axis=2)
-    twin = jnp.any(jnp.tril(same, -1), axis=1)
-    return find(archive, genomes)[0] | twin
+    is_duplicate = jnp.any(jnp.tril(same, -1), axis=1)
+    return find(archive, genomes)[0] | is_duplicate
 
 
 @jax.named_scope("archive")
@@ -74,7 +74,7 @@ def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) ->
         archive: of one image.
         genomes: `[P, W]`.
         values: pytree of `[P]`.
-        new: `[P]` bool, which to add; the caller sees to it that they fit.
+        new: `[P]` bool, which of them to add; the caller ensures that there is room.
     """
     capacity = archive.genomes.shape[0]
     index = jnp.where(new, archive.count + running_count(new) - 1, capacity)
@@ -85,16 +85,16 @@ def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) ->
     )
 
 
-def _short(genomes: jax.Array) -> jax.Array:
-    """Returns genomes `[N, W]` as what is compared of each: itself, or of a long one two words that it is hashed to.
+def _comparison_words(genomes: jax.Array) -> jax.Array:
+    """Returns the words `[N, V]` by which genomes `[N, W]` are compared: their own, or a two-word hash of long genomes.
 
-    Two long genomes of equal hashes are taken for unequal where one is looked up behind the other: among a million this
-    happens once in 10^7 searches, and costs an evaluation.
+    Of two long genomes with the same hash a lookup finds only the one inserted first, and the other is evaluated again.
+    With a million genomes this happens in one search of 10^7.
     """
     words = genomes.shape[1]
     if words <= 4:
         return genomes
-    # Universal hashing: odd random multipliers, fixed once and for all, and the high bits mixed into the low ones.
+    # Universal hashing: fixed random odd multipliers, and the high bits mixed into the low ones.
     factors = jnp.asarray(np.random.default_rng(0).integers(0, 2**32, (2, words), np.uint32) | np.uint32(1))
     mixed = genomes ^ jnp.right_shift(genomes, jnp.full_like(genomes, 15))
     summed = jnp.sum(mixed[:, None] * factors[None], axis=2, dtype=jnp.uint32)

@@ -1,6 +1,7 @@
-"""Bit genomes, packed into words: 32 genes a `uint32`, the first gene in the lowest bit.
+"""Bit genomes, packed into words: 32 genes per `uint32`, the first gene in the lowest bit.
 
-Random numbers are drawn in one dimension here and in the operators: more dimensions double what XLA compiles.
+Random numbers are drawn as flat arrays here and in the operators: drawn in more dimensions, they double the compiled
+code.
 """
 
 import jax
@@ -15,7 +16,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 def count_words(genes: int) -> int:
-    """Returns the words that hold `genes` bits."""
+    """Returns how many words hold `genes` bits."""
     return -(-genes // GENES_PER_WORD)
 
 
@@ -41,18 +42,18 @@ def whole(length: jax.Array, words: int) -> jax.Array:
 
 
 def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
-    """Draws a first population of complementary pairs, from sparse to dense.
+    """Draws an initial population of complementary pairs, from sparse to dense.
 
-    Pair i keeps each gene with a probability of its own, and its twin keeps the others: every gene is kept in half of
-    the population, at every density, which also makes a good experiment. The probabilities are the golden ratio's
-    multiples modulo 1, spread over 0.1 to 0.9: however many genomes are drawn, they are evenly spread, and the first
-    genomes do not depend on `count`.
+    Each pair has a density: its first genome keeps each gene with that probability, and its second is the complement.
+    Every gene is thus kept in half of the population and at every density, a balanced experimental design. The
+    densities are multiples of the golden ratio modulo 1, scaled to 0.1 to 0.9: they are evenly spread for any `count`,
+    and the first genomes do not depend on it.
 
     Args:
         key: consumed.
         length: `[]` int32, genes in use; the rest stay 0.
         count: genomes to draw.
-        words: words a genome.
+        words: words per genome.
 
     Returns:
         `[count, words]` uint32.
@@ -65,26 +66,26 @@ def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int)
 
 
 def with_complements(genomes: jax.Array, length: jax.Array) -> jax.Array:
-    """Returns genomes `[2 P, W]`: each of `genomes` `[P, W]`, followed by the one that sets the other genes in use."""
+    """Returns genomes `[2 P, W]`: each of `genomes` `[P, W]`, followed by its complement."""
     return jnp.stack([genomes, complement(genomes, length)], axis=1).reshape(-1, genomes.shape[1])
 
 
 def complement(genomes: jax.Array, length: jax.Array) -> jax.Array:
-    """Returns genomes `[P, W]` that set the other genes in use."""
+    """Inverts the genes in use of genomes `[P, W]`."""
     return whole(length, genomes.shape[1])[None] & ~genomes
 
 
 def enumerate_masks(start: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
-    """Returns the masks number `start`, `start + 1`, ... of a short genome, without the empty and the whole one.
+    """Enumerates the masks of a short genome, the empty and the whole one left out.
 
     Args:
-        start: `[]` int32, from 0.
-        length: `[]` int32, genes in use, at most 30; numbers past the last mask repeat it.
+        start: `[]` int32, number of the first mask to return, from 0.
+        length: `[]` int32, genes in use, at most 30.
         count: masks to return.
-        words: words a genome.
+        words: words per genome.
 
     Returns:
-        `[count, words]` uint32.
+        `[count, words]` uint32; numbers past the last mask repeat it.
     """
     last = jnp.left_shift(jnp.int32(1), jnp.clip(length, 1, 30)) - 2
     number = jnp.minimum(start + 1 + jnp.arange(count, dtype=jnp.int32), last).astype(jnp.uint32)
@@ -92,7 +93,7 @@ def enumerate_masks(start: jax.Array, length: jax.Array, *, count: int, words: i
 
 
 def repair(key: jax.Array, genomes: jax.Array, length: jax.Array) -> jax.Array:
-    """Sets one gene of every empty genome and clears one of every whole one; `[P, W]`."""
+    """Sets one random gene of every empty genome and clears one of every whole genome; `[P, W]`."""
     count, words = genomes.shape
     gene = jnp.floor(threefry.uniform(key, count) * length.astype(jnp.float32)).astype(jnp.int32)
     flip = pack(jnp.arange(words * GENES_PER_WORD)[None] == gene[:, None])

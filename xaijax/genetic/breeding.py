@@ -1,6 +1,7 @@
-"""Breeding: the children of a generation, by selection, crossover and mutation, the most promising of a brood each.
+"""Breeding: the children of a generation, made by selection, crossover and mutation.
 
-Some of them may come from a guide that knows all that was evaluated.
+With a preselection, a brood is bred for each child and its most promising member kept. The first children may come from
+a guide instead, which reads the whole archive.
 """
 
 import jax
@@ -13,10 +14,10 @@ from xaijax.genetic.state import RUNNING, SearchState, Settings
 
 
 def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.Array, jax.Array]:
-    """Makes a generation; a child that repeats a known genome is mutated, a few times at most.
+    """Breeds a generation; a child that repeats a known genome is mutated again, a few times at most.
 
     Returns:
-        The genomes `[P, W]`, and who of the population bred them `[P]` bool.
+        The genomes `[P, W]`, and which individuals of the population are their parents, `[P]` bool.
     """
     parent_key, cross_key, mutation_key, guide_key = threefry.split(key, 4)
     count = -(-settings.population // 2) if settings.foldover else settings.population

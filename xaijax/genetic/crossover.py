@@ -1,4 +1,4 @@
-"""Crossover: a child's genes, each from one of two parents. All work on packed genomes."""
+"""Crossover: each gene of a child comes from one of two parents. The operators work on packed genomes."""
 
 import jax
 import jax.numpy as jnp

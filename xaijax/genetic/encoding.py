@@ -1,4 +1,4 @@
-"""Encodings: what the words of a genome stand for, as the functions that a search needs of them."""
+"""Encodings: how a search draws and repairs the genomes of one kind."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from xaijax.genetic import bit_genome
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
-    """How the genomes of a search are drawn and kept meaningful; hashable.
+    """How the genomes of a search are drawn and kept valid; hashable.
 
-    A `space` says what the genomes of one image may be: of bits, the genes in use, `[]` int32.
+    A `space` is the search space of one image: for bits, how many genes are in use, `[]` int32.
 
     Attributes:
         draw: `draw(key, space, count=, words=)` returns the genomes `[count, words]` that a search starts from.
-        repair: `repair(key, genomes[P, W], space)` mends those that stand for no mask.
+        repair: `repair(key, genomes[P, W], space)` returns the genomes with the invalid ones changed into valid ones.
         whole: `whole(space, words)` returns the genome `[words]` of the mask that keeps everything.
         is_bits: whether the genes are bits; short genomes of bits are enumerated rather than evolved.
     """
@@ -34,4 +34,4 @@ BITS = Encoding(
     whole=bit_genome.whole,
     is_bits=True,
 )
-"""A bit a segment."""
+"""One bit per segment."""

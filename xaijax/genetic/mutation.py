@@ -8,14 +8,14 @@ from xaijax.genetic.bit_genome import GENES_PER_WORD, pack, whole
 
 
 def bit_flip(key: jax.Array, genomes: jax.Array, length: jax.Array, *, flips: float) -> jax.Array:
-    """Flips each gene in use with the same small chance.
+    """Flips each gene in use with the same small probability.
 
     Args:
         key: consumed.
         genomes: `[P, W]` uint32.
         length: `[]` int32, genes in use.
-        flips: expected flips a genome, above 0; the rate a gene is `flips / length`, so that a longer genome does not
-            change more.
+        flips: expected flips per genome, above 0; the rate per gene is `flips / length`, so that a longer genome does
+            not change more.
 
     Returns:
         `[P, W]` uint32.

@@ -1,6 +1,6 @@
-"""Two objectives at once: dominance, crowding, and the front.
+"""Multi-objective ranking: dominance, fronts, crowding and hypervolume.
 
-Objectives are `[N, M]` float32, higher is better in each; -inf stands for an individual that was not evaluated.
+Objectives are `[N, M]` float32, higher is better in each; -inf marks an individual that was not evaluated.
 """
 
 import jax
@@ -27,7 +27,7 @@ def front_ranks(objectives: jax.Array) -> jax.Array:
     """
     above = dominates(objectives)
 
-    # A front's number is the length of the longest chain of individuals that dominate one another above it.
+    # An individual's rank is the length of the longest chain of individuals, each dominating the next, that ends in it.
     def deepen(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         ranks, _ = carry
         deeper = jnp.max(jnp.where(above, ranks[:, None] + 1, 0), axis=0)
@@ -38,7 +38,7 @@ def front_ranks(objectives: jax.Array) -> jax.Array:
 
 
 def crowding_distance(objectives: jax.Array, ranks: jax.Array) -> jax.Array:
-    """Returns how far the neighbours of each individual within its front are apart, over all objectives.
+    """Returns how far apart the neighbours of each individual in its front are, summed over the objectives.
 
     Args:
         objectives: `[N, M]`.
@@ -65,13 +65,13 @@ def crowding_distance(objectives: jax.Array, ranks: jax.Array) -> jax.Array:
 
 
 def crowded_preference(objectives: jax.Array) -> jax.Array:
-    """Returns NSGA-II's order as one number an individual: lower fronts first, within a front the less crowded.
+    """Returns NSGA-II's order as one number per individual: lower fronts first, within a front the less crowded.
 
     Args:
         objectives: `[N, M]`.
 
     Returns:
-        `[N]` float32, higher is better; -inf where an objective is.
+        `[N]` float32, higher is better; -inf where any objective is.
     """
     ranks = front_ranks(objectives)
     distance = crowding_distance(objectives, ranks)
@@ -84,8 +84,8 @@ def front_hypervolume(objectives: jax.Array, reference: tuple[float, float]) -> 
     """Returns the area that individuals of two objectives dominate above a reference point.
 
     Args:
-        objectives: `[N, 2]`; what lies below the reference adds nothing.
-        reference: the point.
+        objectives: `[N, 2]`; individuals below the reference add nothing.
+        reference: the reference point.
 
     Returns:
         `[]` float32, at least 0.

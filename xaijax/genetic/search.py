@@ -1,8 +1,7 @@
-"""The search: `ask` proposes the genomes of a generation, `tell` learns what they are worth.
+"""The search: `ask` proposes the genomes of a generation, `tell` takes in their values.
 
-Both are written for one image and `vmap`ped over images. The first generation asks for the whole mask alone (an
-explanation is measured against it), the next for the designed masks that a search starts from, every later one for
-children.
+Both are written for one image and `vmap`ped over images. The first generation is the whole mask alone (an explanation
+is measured against it), the next ones are the initial design, and all later ones are children.
 """
 
 import dataclasses
@@ -46,11 +45,11 @@ def init(
     Args:
         settings: of the search.
         key: consumed.
-        space: what the genomes may be; of bits the genes in use, `[]` int32.
+        space: the search space, see `Encoding`; for bits, how many genes are in use, `[]` int32.
         active: `[]` bool; False for a slot of the batch that holds no image.
         values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
-        start: `[N, W]`, N at most the designed genomes, to start from in place of as many of these.
-        context: pytree, what decoding or the guide needs to know of the image beside.
+        start: `[N, W]`, genomes that replace the first N of the initial design; None for none.
+        context: pytree, what else decoding and the guide need to know of the image.
     """
     count, words = settings.population, settings.words
     many = jax.tree.map(lambda value: jax.ShapeDtypeStruct((count, *value.shape), value.dtype), values)
@@ -82,12 +81,12 @@ def init(
 def enter(
     settings: Settings, state: SearchState, space: Any, context: Any, *, start: jax.Array | None = None
 ) -> SearchState:
-    """Enters a space: the next generation is a first one there. What was evaluated stays known, and spent.
+    """Restarts the search in another space; the archive and the count of evaluations are kept.
 
     Args:
         settings: of the search.
-        state: so far.
-        space: what the genomes may be from now on.
+        state: of the search so far.
+        space: the search space from now on.
         context: as for `init`.
         start: as for `init`.
     """
@@ -117,8 +116,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
     """Proposes the genomes of the next generation.
 
     Returns:
-        The state, whose `new` says which of the genomes must be evaluated (no genome is, twice), and the genomes
-        `[P, W]`.
+        The state, whose `new` marks the genomes to evaluate (none is evaluated twice), and the genomes `[P, W]`.
     """
     key, child_key = threefry.split(state.key)
     first = (state.generation - state.entered - 1) * settings.population
@@ -127,8 +125,8 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
     is_designed = state.generation <= state.entered + settings.designed
     genomes = jnp.where(is_designed, designed, children)
     if settings.encoding.is_bits:
-        counted = enumerate_masks(first, state.space, count=settings.population, words=settings.words)
-        genomes = jnp.where(state.space <= settings.enumerated, counted, genomes)
+        enumerated = enumerate_masks(first, state.space, count=settings.population, words=settings.words)
+        genomes = jnp.where(state.space <= settings.enumerated, enumerated, genomes)
     whole = settings.encoding.whole(state.space, settings.words)
     genomes = jnp.where(state.generation == 0, whole[None], genomes)
 
@@ -136,7 +134,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
     new = ~archives.is_repeat(state.archive, genomes) & running
     passes = running_count(new) * settings.most_passes
     new &= (passes <= settings.evaluations - state.spent) | (state.generation == 0)
-    # An ended search stays as it is, however long its neighbours run.
+    # A search that has ended keeps its state, however long its neighbours run.
     key, genomes, parents = jax.tree.map(
         lambda after, before: jnp.where(running, after, before),
         (key, genomes, parents & ~is_designed),
@@ -146,7 +144,7 @@ def ask(settings: Settings, state: SearchState) -> tuple[SearchState, jax.Array]
 
 
 def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
-    """Learns what the genomes that were asked for are worth.
+    """Updates the state with the values of the genomes that `ask` proposed.
 
     Args:
         settings: of the search.
@@ -170,8 +168,8 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     population, fitness = jax.tree.map(
         lambda after, before: jnp.where(is_whole, before, after), survivors, (state.population, state.fitness)
     )
-    # The slot that the whole mask's generation would take lies outside the history and is dropped.
-    slot = jnp.where(is_whole, settings.generations, state.generation - 1)
+    # The whole mask's generation is not recorded: its index lies outside the history, and the write is dropped.
+    entry = jnp.where(is_whole, settings.generations, state.generation - 1)
     quality = settings.quality(fitness)
     champion = archives.find(archive, population[:1])[1][0]
     gains = (state.generation <= state.entered + settings.designed) | (quality > state.best)
@@ -188,7 +186,7 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     if settings.encoding.is_bits:
         masks = jnp.left_shift(jnp.int32(1), jnp.clip(state.space, 0, ENUMERATED + 1)) - 2
         reason = jnp.where((state.space <= settings.enumerated) & (archive.count > masks), EXHAUSTED, reason)
-    told = dataclasses.replace(
+    updated = dataclasses.replace(
         state,
         population=population,
         fitness=fitness,
@@ -196,14 +194,14 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
         archive=archive,
         spent=spent,
         generation=state.generation + 1,
-        history=state.history.at[slot].set(quality, mode="drop"),
-        champions=state.champions.at[slot].set(champion, mode="drop"),
+        history=state.history.at[entry].set(quality, mode="drop"),
+        champions=state.champions.at[entry].set(champion, mode="drop"),
         best=jnp.where(is_whole, state.best, jnp.maximum(state.best, quality)),
         stalled=stalled,
         stop_reason=reason.astype(jnp.int32),
     )
     running = state.stop_reason == RUNNING
-    return jax.tree.map(lambda after, before: jnp.where(running, after, before), told, state)
+    return jax.tree.map(lambda after, before: jnp.where(running, after, before), updated, state)
 
 
 def run(
@@ -214,14 +212,14 @@ def run(
     generations: int | None = None,
     then: Callable[[SearchState], SearchState] | None = None,
 ) -> SearchState:
-    """Searches for a batch of images until each has ended, inside one compiled loop.
+    """Runs the searches of a batch of images until each has ended, in one compiled loop.
 
     Args:
         settings: of the search.
         states: `SearchState` with a leading image axis.
-        evaluate: `evaluate(states, genomes[B, P, W])` returns the values, a pytree of `[B, P]`; what it returns where
-            `states.new` is False is not read.
-        generations: how many at most; None for until each search has ended.
+        evaluate: `evaluate(states, genomes[B, P, W])` returns the values, a pytree of `[B, P]`; those where
+            `states.new` is False are not read.
+        generations: how many to run at most; None runs until each search has ended.
         then: applied to the state of an image after every generation; it may `enter` another space.
 
     Returns:
@@ -238,12 +236,12 @@ def run(
 
     if generations is None:
         return jax.lax.while_loop(lambda states: jnp.any(states.stop_reason == RUNNING), body, states)
-    # A search that has ended stays as it is, and costs no evaluation.
+    # A search that has ended keeps its state and costs no evaluation.
     return jax.lax.fori_loop(0, generations, lambda _, states: body(states), states)
 
 
 def _where_finite(fitness: jax.Array, known: jax.Array) -> jax.Array:
     """Returns fitness `[P]` or `[P, M]`, -inf for individuals that are not known or not finite in all objectives."""
     table = fitness.reshape(len(fitness), -1)
-    works = jnp.all(jnp.isfinite(table), axis=1) & known
-    return jnp.where(works[:, None], table, -jnp.inf).reshape(fitness.shape)
+    is_valid = jnp.all(jnp.isfinite(table), axis=1) & known
+    return jnp.where(is_valid[:, None], table, -jnp.inf).reshape(fitness.shape)

@@ -1,4 +1,4 @@
-"""Selection: who becomes a parent."""
+"""Selection: which individuals become parents."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def tournament(key: jax.Array, fitness: jax.Array, *, size: int, count: int) -> 
     Args:
         key: consumed.
         fitness: `[P]`, higher is better; -inf never wins against a finite one.
-        size: individuals a tournament, at least 1.
+        size: individuals per tournament, at least 1.
         count: parents to draw.
 
     Returns:
@@ -32,15 +32,15 @@ def tournament(key: jax.Array, fitness: jax.Array, *, size: int, count: int) -> 
 
 
 def stochastic_universal_sampling(key: jax.Array, fitness: jax.Array, *, pressure: float, count: int) -> jax.Array:
-    """Draws parents by rank, each as often as it is expected to be, rounded up or down.
+    """Draws parents by rank, each as often as expected, rounded up or down.
 
-    The expected number falls linearly from `pressure` times the mean for the fittest to `2 - pressure` times for the
-    least fit; of equals, the one of lower index ranks higher.
+    The expected number of draws falls linearly from `pressure` times the mean for the fittest to `2 - pressure` times
+    for the least fit; of equals, the one of lower index ranks higher.
 
     Args:
         key: consumed.
         fitness: `[P]`, higher is better.
-        pressure: 1 (all alike) to 2.
+        pressure: selection pressure, from 1 (uniform) to 2.
         count: parents to draw.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Survival: who of the parents and the children makes the next population."""
+"""Survival: which parents and children make up the next population."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Preference = Callable[[jax.Array], jax.Array]
 
 
 Survival = Callable[..., tuple[jax.Array, jax.Array]]
-"""Called as `generational` is, with the same arguments."""
+"""A function with the arguments and results of `generational`."""
 
 
 def by_fitness(fitness: jax.Array) -> jax.Array:
@@ -28,33 +28,33 @@ def generational(
     elites: int,
     preference: Preference = by_fitness,
 ) -> tuple[jax.Array, jax.Array]:
-    """Keeps the fittest children and the `elites` fittest parents, where those beat the weakest children.
+    """Keeps the fittest children, and those of the `elites` fittest parents that beat the weakest children.
 
-    With as many elites as parents it is (mu + lambda) survival, as NSGA-II has it.
+    With as many elites as parents this is the (mu + lambda) survival of NSGA-II.
 
     Args:
         population: `[P, ...]`.
         fitness: `[P]`, higher is better, or `[P, M]` objectives.
         children: `[P, ...]`.
         child_fitness: as `fitness`.
-        parents: `[P]` bool, who of the population bred the children; here without effect.
+        parents: `[P]` bool, which of the population are parents of the children; not used here.
         elites: parents that may stay, 0 to P.
         preference: orders individuals by their fitness.
 
     Returns:
-        The next population `[P, ...]` and its fitness, the fittest first; of equals, a parent stays. Of twins one comes
-        before all others, and the rest last: a population of copies would have nothing to recombine.
+        The next population `[P, ...]` and its fitness, the fittest first; of equals, a parent comes first. Duplicates
+        come last: a population of copies would have nothing to recombine.
     """
     chosen = jax.lax.top_k(preference(fitness), elites)[1]
     pool = jnp.concatenate([population[chosen], children])
     pool_fitness = jnp.concatenate([fitness[chosen], child_fitness])
     order = preference(pool_fitness)
-    order = jnp.where(_is_twin(pool, order > -jnp.inf), -jnp.inf, order)
+    order = jnp.where(_is_duplicate(pool, order > -jnp.inf), -jnp.inf, order)
     survivors = jax.lax.top_k(order, len(fitness))[1]
     return pool[survivors], pool_fitness[survivors]
 
 
-def _is_twin(pool: jax.Array, evaluated: jax.Array) -> jax.Array:
+def _is_duplicate(pool: jax.Array, evaluated: jax.Array) -> jax.Array:
     """Returns `[N]` bool: whether an earlier individual that was evaluated has the same genome."""
     table = pool.reshape(len(pool), -1)
     same = jnp.all(table[:, None] == table[None], axis=2)

@@ -1,4 +1,4 @@
-"""Fills: what stands where a mask is 0, in pixel space before normalisation."""
+"""Fills: the pixels that replace an image where its mask is 0, before normalisation."""
 
 import re
 from typing import Literal, get_args
@@ -18,7 +18,7 @@ BLUR_SIGMA = 10 / 224  # of the image's longer side
 
 
 def check_fill(fill: str) -> None:
-    """Raises ValueError where `fill` is neither a name nor a colour."""
+    """Raises ValueError if `fill` is neither a name nor a colour."""
     if fill not in get_args(NamedFill) and not re.fullmatch(r"#[0-9a-fA-F]{6}", fill):
         names = ", ".join(get_args(NamedFill))
         raise ValueError(f"fill {fill!r} is unknown; choose one of {names}, or a colour such as '#808080'.")
@@ -27,14 +27,14 @@ def check_fill(fill: str) -> None:
 def make_fill(
     fill: Fill, pixels: jax.Array, segments: jax.Array, *, max_segments: int, mean: tuple[float, ...]
 ) -> jax.Array:
-    """Returns what stands where the mask of one image is 0.
+    """Returns the fill of one image.
 
     Args:
         fill: see `Fill`.
         pixels: `[H, W, C]` float32 in [0, 1].
         segments: `[H, W]` int32 in [0, max_segments), for the segment mean.
-        max_segments: their bound.
-        mean: of the classifier's data, a channel, in [0, 1].
+        max_segments: exclusive upper bound of the labels.
+        mean: of the classifier's data, per channel, in [0, 1].
 
     Returns:
         `[H, W, C]` float32 in [0, 1], or `[1, 1, C]` where the fill is one colour.
@@ -58,7 +58,7 @@ def make_fill(
 
 
 def make_plain_fills(fill: Fill, pixels: jax.Array, *, mean: tuple[float, ...]) -> jax.Array:
-    """Returns the fills of a batch that has no segments, made image by image; "segment-mean" is the image's mean.
+    """Returns the fills of a batch without segments, image by image; "segment-mean" becomes the mean of the image.
 
     Args:
         fill: see `Fill`.
@@ -66,7 +66,7 @@ def make_plain_fills(fill: Fill, pixels: jax.Array, *, mean: tuple[float, ...]) 
         mean: see `make_fill`.
 
     Returns:
-        `[B, H, W, C]` float32 in [0, 1], or `[B, 1, 1, C]` where a fill is one colour.
+        `[B, H, W, C]` float32 in [0, 1], or `[B, 1, 1, C]` where each fill is one colour.
     """
     one_segment = jnp.zeros(pixels.shape[1:3], jnp.int32)
     return map_rows(lambda image: make_fill(fill, image, one_segment, max_segments=1, mean=mean), pixels)
@@ -90,7 +90,7 @@ def gaussian_blur(pixels: jax.Array, sigma: float, radius: int | None = None) ->
 
 
 def _blur_matrix(size: int, sigma: float, radius: int | None) -> np.ndarray:
-    """Returns `[size, size]`: row i holds the weights of pixel i's neighbours, those past the border folded back in."""
+    """Returns `[size, size]`: row i holds the weights of pixel i's neighbours, mirrored at the border."""
     radius = max(1, int(4 * sigma + 0.5)) if radius is None else radius
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)

@@ -1,4 +1,4 @@
-"""How far masks agree, beyond what chance gives masks of their areas."""
+"""Agreement of masks, corrected for the overlap of random masks of the same areas."""
 
 import itertools
 from typing import Any
@@ -7,17 +7,17 @@ import numpy as np
 
 
 def overlap_above_chance(masks: Any) -> np.ndarray:
-    """Returns how far the masks of one image by several seeds agree beyond what chance gives masks of their areas.
+    """Returns the mean pairwise overlap of the masks that several seeds give an image, corrected for chance.
 
-    Of each pair of seeds it is (IoU - expected) / (1 - expected), where the expected intersection over union of random
+    For each pair of seeds it is (IoU - expected) / (1 - expected), where the expected intersection over union of random
     masks of areas a and b is a b / (a + b - a b).
 
     Args:
         masks: `[R, B, H, W]` bool, for at least two seeds.
 
     Returns:
-        `[B]` float64, the mean over the pairs: 1 for equal masks, around 0 for random ones, below 0 for those that
-        avoid each other. A pair of empty or of full masks agrees no more than by chance, 0.
+        `[B]` float64, the mean over the pairs: 1 for equal masks, around 0 for random ones, below 0 for masks that
+        avoid each other. A pair of empty or of full masks counts as 0, agreement by chance.
 
     Raises:
         ValueError: there are fewer than two seeds.
@@ -30,7 +30,7 @@ def overlap_above_chance(masks: Any) -> np.ndarray:
     for first, second in itertools.combinations(range(len(masks)), 2):
         both = np.mean(masks[first] & masks[second], axis=(1, 2))
         product, total = areas[first] * areas[second], areas[first] + areas[second]
-        # Written without the fractions: (both / either - product / (total - product)) / (1 - ...), times what divides.
+        # (both / either - product / (total - product)) / (1 - ...), with the denominators multiplied out.
         above = both * (total - product) - product * (total - both)
         room = (total - both) * (total - 2 * product)
         agreements.append(np.divide(above, room, out=np.zeros(len(above)), where=room > 1e-12))

@@ -1,17 +1,17 @@
-"""Masks that keep the pixels of highest score: the pixels in order, and how many of them."""
+"""Masks that keep the pixels of highest score, given the rank of each pixel and how many to keep."""
 
 import jax
 import jax.numpy as jnp
 
 
 def ranks(score: jax.Array) -> jax.Array:
-    """Returns the rank of each pixel, or segment, in the order of falling score, ties in raster order.
+    """Returns the rank of each pixel, or segment, by falling score, ties in raster order.
 
     Args:
         score: `[H, W]` or `[S]` float32.
 
     Returns:
-        int32 of the same shape, a permutation of 0 to H W - 1; 0 is the rank of the highest score.
+        int32 of the same shape, a permutation of 0 to `score.size - 1`; 0 is the rank of the highest score.
     """
     order = jnp.argsort(score.reshape(-1), stable=True, descending=True)
     ranks = jnp.arange(score.size, dtype=jnp.int32)
@@ -19,7 +19,7 @@ def ranks(score: jax.Array) -> jax.Array:
 
 
 def decode(ranks: jax.Array, genome: jax.Array) -> jax.Array:
-    """Paints the mask of the first pixels.
+    """Returns the mask that keeps the pixels of lowest rank.
 
     Args:
         ranks: `[H, W]` int32, see `ranks`.

@@ -1,4 +1,4 @@
-"""Squares to pixels: painting their union, counting how often they cover a pixel."""
+"""Squares to pixels: the mask that is their union, and the summed weight of the squares that cover each pixel."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ import jax.numpy as jnp
 COLUMNS_PER_WORD = 32  # columns in a word
 
 Squares = tuple[jax.Array, jax.Array, jax.Array]
-"""Rows and columns of the centres, and radii, in pixels: `[N]` int32 each; radius r is `2 r + 1` pixels wide."""
+"""Rows and columns of the centres, and radii, in pixels, `[N]` int32 each; radius r is `2 r + 1` pixels wide."""
 
 Edge = Callable[[jax.Array, jax.Array], jax.Array]
-"""`edge(centre, radius)` returns the first row or column `[N]` int32 that a square covers, below 0 for outside."""
+"""`edge(centre, radius)` returns the first row or column `[N]` int32 that a square covers; below 0 is outside."""
 
 
 def clamped(centre: jax.Array, radius: jax.Array) -> jax.Array:
-    """Cuts a square off at the border."""
+    """Clips a square at the border of the image."""
     return centre - radius
 
 
@@ -28,14 +28,14 @@ EDGES: dict[str, Edge] = {"clamped": clamped, "reflected": reflected}
 
 
 def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: Edge = clamped) -> jax.Array:
-    """Paints the union of squares: each row of pixels is the bitwise or of the columns of its squares, in words.
+    """Paints the union of squares, row by row, as the bitwise or of packed words of the columns that each covers.
 
     Args:
         squares: N of them.
-        used: `[N]` bool, which of them count.
+        used: `[N]` bool, which of them to paint.
         height: of the image in pixels.
         width: of the image in pixels.
-        edge: what becomes of a square at the border.
+        edge: how a square is treated at the border.
 
     Returns:
         `[H, W]` bool, True where kept.
@@ -52,14 +52,14 @@ def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: E
 
 
 def cover(squares: Squares, weights: jax.Array, *, height: int, width: int, edge: Edge = clamped) -> jax.Array:
-    """Adds the weights `[N]` float32 of the squares that cover a pixel, `[H, W]` float32; see `paint`."""
+    """Sums the weights `[N]` float32 of the squares that cover each pixel, `[H, W]` float32; see `paint`."""
     rows, columns = _spans(squares, height, width, edge)
     weighted = rows.astype(jnp.float32) * weights[:, None]
     return jnp.matmul(weighted.T, columns.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
 
 
 def borders(squares: Squares, *, edge: Edge) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Returns the first row and column, and the last row and column, that squares cover: `[N]` int32 each.
+    """Returns the first row, first column, last row and last column that each square covers, `[N]` int32 each.
 
     They may lie outside the image.
     """

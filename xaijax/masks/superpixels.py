@@ -1,4 +1,4 @@
-"""Bits over segments: label maps in order, decoding, and what belongs to a segment."""
+"""Masks over segments: decoding of genomes, sums and means over segments, and limits on their number."""
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,10 @@ GENES_PER_WORD = 32  # genes in a word of a packed genome
 
 
 def decode(segments: jax.Array, genome: jax.Array) -> jax.Array:
-    """Paints one genome.
+    """Returns the mask of one genome.
 
     Args:
-        segments: `[H, W]` int32, below 32 times the words.
+        segments: `[H, W]` int32 in [0, 32 W).
         genome: `[W]` uint32, bit s keeps segment s.
 
     Returns:
@@ -26,7 +26,7 @@ def decode(segments: jax.Array, genome: jax.Array) -> jax.Array:
 
 
 def segment_sizes(segments: jax.Array, *, max_segments: int) -> jax.Array:
-    """Returns the pixels of each segment, `[max_segments]` float32, of `[H, W]` int32 in [0, max_segments)."""
+    """Returns the pixels per segment, `[max_segments]` float32, of labels `[H, W]` int32 in [0, max_segments)."""
     return jnp.zeros((max_segments,), jnp.float32).at[segments.reshape(-1)].add(1.0)
 
 
@@ -36,7 +36,7 @@ def segment_means(values: jax.Array, segments: jax.Array, *, max_segments: int) 
     Args:
         values: `[H, W, C]` float32.
         segments: `[H, W]` int32 in [0, max_segments).
-        max_segments: their bound.
+        max_segments: exclusive upper bound of the labels.
 
     Returns:
         `[max_segments, C]` float32, 0 for an empty segment.
@@ -47,16 +47,16 @@ def segment_means(values: jax.Array, segments: jax.Array, *, max_segments: int) 
 
 
 def segment_centres(segments: jax.Array, *, max_segments: int) -> jax.Array:
-    """Returns the mean row and column of each segment of `[H, W]` int32, `[max_segments, 2]` float32, 0 of none."""
+    """Returns the mean row and column of each segment, `[max_segments, 2]` float32, 0 for an empty segment."""
     height, width = segments.shape
     y, x = jnp.meshgrid(jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij")
     return segment_means(jnp.stack([y, x], axis=-1), segments, max_segments=max_segments)
 
 
 def area_density(values: jax.Array, sizes: jax.Array) -> jax.Array:
-    """Divides what segments are worth by the root of their area, in units of the mean segment's.
+    """Divides the values of segments by the square root of their area relative to the mean area of a segment.
 
-    A pixel's share falls with its segment's extent; the root keeps large segments from vanishing.
+    A pixel's share falls as its segment grows; the root keeps large segments from vanishing.
 
     Args:
         values: `[S]` float32.
@@ -70,25 +70,25 @@ def area_density(values: jax.Array, sizes: jax.Array) -> jax.Array:
 
 
 def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Numbers the segments of a label map from 0 without gaps, and merges those that are too many.
+    """Renumbers the segments of a label map from 0 without gaps, and merges surplus ones.
 
-    The `max_segments` largest segments stay (of equals, the lower label); every other one joins the one of these whose
-    centre is nearest to its own. The order of the labels is kept.
+    The `max_segments` largest segments are kept (of equals, the lower label); every other one joins the kept one with
+    the nearest centre. The order of the labels is preserved.
 
     Args:
         labels: `[H, W]` int32 in [0, bound).
-        max_segments: the most segments to keep.
-        bound: of the labels.
+        max_segments: maximum number of segments to keep.
+        bound: exclusive upper bound of the labels.
 
     Returns:
         `[H, W]` int32 in [0, max_segments), the number of segments `[]` int32, and whether any were merged `[]` bool.
     """
     counts = segment_sizes(labels, max_segments=bound)
     present = counts > 0
-    found = jnp.sum(present, dtype=jnp.int32)
+    segment_count = jnp.sum(present, dtype=jnp.int32)
     if bound <= max_segments:
         number = running_count(present) - 1
-        return number[labels], found, jnp.bool_(False)
+        return number[labels], segment_count, jnp.bool_(False)
     largest = jnp.sort(jax.lax.top_k(counts, max_segments)[1])  # of equals, top_k takes the lower index
     largest = jnp.sort(jnp.where(counts[largest] > 0, largest, bound))
     centres = segment_centres(labels, max_segments=bound)
@@ -96,4 +96,4 @@ def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple
     nearest = jnp.argmin(jnp.sum(difference**2, axis=2), axis=1).astype(jnp.int32)
     kept = jnp.zeros((bound,), jnp.bool_).at[largest].set(True, mode="drop")
     number = jnp.where(kept, jnp.cumsum(kept, dtype=jnp.int32) - 1, nearest)
-    return number[labels], jnp.minimum(found, max_segments), found > max_segments
+    return number[labels], jnp.minimum(segment_count, max_segments), segment_count > max_segments

@@ -36,4 +36,4 @@ class PixelBased(Options):
             fills = batch.background
             if fills is None:
                 fills = make_plain_fills(self.fill, to_unit_range(batch.images), mean=classifier.mean)
-            return batch.of_rows(Scenario(images=batch.images, fills=fills, contexts=()))
+            return Scenario(images=batch.images, fills=fills, contexts=(), source=batch.source)

@@ -74,10 +74,9 @@ class SuperpixelBased(Options):
             fills = batch.background
             if fills is None:
                 fills = map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))
-        segmented = Segmented(
-            scenario=Scenario(images=batch.images, fills=fills, contexts=segments), length=length, merged=merged
-        )
-        return batch.of_rows(segmented)
+        segments, length, merged = batch.of_rows((segments, length, merged))
+        scenario = Scenario(images=batch.images, fills=fills, contexts=segments, source=batch.source)
+        return Segmented(scenario=scenario, length=length, merged=merged)
 
     def _segments(
         self, image: jax.Array, labels: jax.Array | None, has_image: jax.Array

@@ -1,18 +1,18 @@
-"""How good explanations are: a file a family of metrics.
+"""Metrics of explanations, one file per family.
 
-What runs the classifier is batched over images and masks in JAX; what makes figures of its outputs is NumPy in float64.
+The classifier runs in JAX, batched over images and masks; figures are computed from its outputs in NumPy, in float64.
 """
 
 from xaijax.masks.overlap import overlap_above_chance
 from xaijax.metrics.complexity import entropy, sparseness
 from xaijax.metrics.confidence import (
     MaskResponses,
-    ask_masks,
     cp_score,
     drop,
     gain,
     hypervolume,
     increase,
+    mask_responses,
     smallest_area,
 )
 from xaijax.metrics.imputation import impute
@@ -50,7 +50,6 @@ __all__ = [
     "Summary",
     "area_over_curve",
     "area_under_curve",
-    "ask_masks",
     "blurred_fills",
     "comprehensiveness",
     "cp_score",
@@ -65,6 +64,7 @@ __all__ = [
     "insertion_curve",
     "irof_curve",
     "layers_from_top",
+    "mask_responses",
     "masks_of_boxes",
     "mean_fills",
     "noisy_scores",

@@ -1,4 +1,4 @@
-"""Complexity metrics: how few pixels carry a score map.
+"""Complexity metrics: on how few pixels a score map is concentrated.
 
 References:
     Chalasani et al., Concise Explanations of Neural Networks using Adversarial Training (2020), arXiv 1810.06583, for
@@ -15,10 +15,10 @@ def sparseness(scores: Any) -> np.ndarray:
     """Returns the Gini index of the scores' magnitudes; higher is sparser.
 
     Args:
-        scores: `[B, H, W]`; a factor other than 0, signs and the order of the pixels make no difference.
+        scores: `[B, H, W]`; scale, signs and the order of the pixels make no difference.
 
     Returns:
-        `[B]` float64 in [0, 1): 0 where all magnitudes are equal, 1 - 1 / (H W) where one alone is not 0.
+        `[B]` float64 in [0, 1): 0 where all magnitudes are equal, 1 - 1 / (H W) where all but one are 0.
     """
     shares = np.sort(_shares(scores), axis=1)
     count = shares.shape[1]
@@ -30,19 +30,19 @@ def entropy(scores: Any) -> np.ndarray:
     """Returns the entropy of the scores' magnitudes, taken as shares of their sum, in nats; lower is simpler.
 
     Args:
-        scores: `[B, H, W]`; a factor other than 0, signs and the order of the pixels make no difference.
+        scores: `[B, H, W]`; scale, signs and the order of the pixels make no difference.
 
     Returns:
-        `[B]` float64 from 0, where one score alone is not 0, to log(H W), where all magnitudes are equal.
+        `[B]` float64 from 0, where all magnitudes but one are 0, to log(H W), where all are equal.
     """
     shares = _shares(scores)
     return np.maximum(-np.sum(shares * np.log(np.where(shares > 0, shares, 1)), axis=1), 0)
 
 
 def _shares(scores: Any) -> np.ndarray:
-    """Returns the magnitudes over their sum, `[B, H W]`; equal ones where all are 0, as nothing stands out there."""
+    """Returns the magnitudes as shares of their sum, `[B, H W]`; equal shares where all magnitudes are 0."""
     scores = np.abs(np.asarray(scores, np.float64))
     magnitudes = scores.reshape(len(scores), -1)
     largest = np.max(magnitudes, axis=1, keepdims=True)
-    relative = np.divide(magnitudes, largest, out=np.ones(magnitudes.shape), where=largest > 0)  # whose sum is finite
+    relative = np.divide(magnitudes, largest, out=np.ones(magnitudes.shape), where=largest > 0)  # the sum stays finite
     return relative / np.sum(relative, axis=1, keepdims=True)

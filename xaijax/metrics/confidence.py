@@ -1,4 +1,4 @@
-"""Confidence metrics: what a mask, and what it leaves out, does to the probability of the class.
+"""Confidence metrics: the probability of the class on the pixels of a mask, and on the rest of the image.
 
 References:
     Chattopadhay et al., Grad-CAM++ (2018), arXiv 1710.11063, for drop and increase.
@@ -17,15 +17,15 @@ from xaijax.metrics.ratio import ratio
 
 @dataclasses.dataclass(frozen=True)
 class MaskResponses:
-    """The classifier's responses to whole images, to what their masks keep, and to what these leave out.
+    """The classifier's responses to whole images, to the pixels of their masks, and to the rest.
 
     Attributes:
         original: `[B]` float32, probability of the explained class on the whole image.
-        masked: `[B]` float32, on what the mask keeps.
-        inverse: `[B]` float32, on what the mask leaves out.
+        masked: `[B]` float32, on the kept pixels.
+        inverse: `[B]` float32, on the rest.
         area: `[B]` float64, kept pixels / all pixels.
-        keeps_class: `[B]` bool, whether the classifier names the explained class on what the mask keeps.
-        inverse_loses_class: `[B]` bool, whether it names another on what the mask leaves out.
+        keeps_class: `[B]` bool, whether the classifier predicts the explained class on the kept pixels.
+        inverse_loses_class: `[B]` bool, whether it predicts another class on the rest.
     """
 
     original: np.ndarray
@@ -36,7 +36,7 @@ class MaskResponses:
     inverse_loses_class: np.ndarray
 
 
-def ask_masks(
+def mask_responses(
     classifier: Classifier,
     images: Any,
     masks: Any,
@@ -45,51 +45,51 @@ def ask_masks(
     fills: Any = None,
     micro_batch: int | None = None,
 ) -> MaskResponses:
-    """Asks the classifier about images, their masks and the inverse of these: three passes an image.
+    """Runs the classifier on images, on their masks and on the inverse masks: three passes per image.
 
     Args:
         classifier: any.
         images: `[B, H, W, C]` uint8, or float in [0, 1].
         masks: `[B, H, W]` bool, the pixels kept.
         targets: `[B]` integers, the classes explained, as in `Explanation.target`.
-        fills: `[B, h, w, C]` float32 in [0, 1], what stands where nothing is kept; h and w are 1 or H and W. None is
-            the mean of the classifier's data.
-        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+        fills: `[B, h, w, C]` float32 in [0, 1], replaces the pixels that are not kept; h and w are 1 or H and W. None
+            is the mean of the classifier's data.
+        micro_batch: masked images per forward pass; None takes `micro_batch_size`'s.
 
     Raises:
         ValueError: an argument does not fit; the message says which.
     """
     masks = np.asarray(masks, bool)
     fills = mean_fills(classifier, images) if fills is None else fills
-    # Kept pixels rank 0 and the others 1, so that a count of 1 keeps the mask and one of 2 the image.
+    # Kept pixels have rank 0 and the others rank 1: a count of 1 keeps the mask, a count of 2 the whole image.
     kept = probe(classifier, images, ~masks, [1, 2], targets, fills=fills, micro_batch=micro_batch)
-    left = probe(classifier, images, masks, [1], targets, fills=fills, micro_batch=micro_batch)
+    inverse = probe(classifier, images, masks, [1], targets, fills=fills, micro_batch=micro_batch)
     targets = np.asarray(targets)
     return MaskResponses(
         original=kept.probability[:, 1],
         masked=kept.probability[:, 0],
-        inverse=left.probability[:, 0],
+        inverse=inverse.probability[:, 0],
         area=np.mean(masks, axis=(1, 2)),
         keeps_class=kept.predicted[:, 0] == targets,
-        inverse_loses_class=left.predicted[:, 0] != targets,
+        inverse_loses_class=inverse.predicted[:, 0] != targets,
     )
 
 
 def drop(original: Any, masked: Any) -> np.ndarray:
-    """Returns the share of the probability that is lost, in [0, 1], a value an image; the mean is the average drop.
+    """Returns the share of the probability that is lost, in [0, 1], one per image; the mean is the average drop.
 
     Args:
         original: `[...]` probability on the whole image, in [0, 1].
-        masked: `[...]` on what the mask keeps, in [0, 1].
+        masked: `[...]` probability on the kept pixels, in [0, 1].
     """
     original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
     return ratio(np.maximum(original - masked, 0), original)
 
 
 def gain(original: Any, masked: Any) -> np.ndarray:
-    """Returns the share of the way to certainty that is won, in [0, 1], a value an image; the mean is the average gain.
+    """Returns the share of the gap to probability 1 that is closed, in [0, 1], one per image; the mean is average gain.
 
-    Arguments as for `drop`. Where the whole image is certain already, nothing is won.
+    Arguments as for `drop`. 0 where the whole image has probability 1 already.
     """
     original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
     return ratio(np.maximum(masked - original, 0), 1 - original)
@@ -107,7 +107,7 @@ def cp_score(probability: Any, area: Any) -> np.ndarray:
     """Returns probability / area, 0 for an empty mask; it rewards tiny masks, so read it beside both.
 
     Args:
-        probability: `[...]` on what the mask keeps, in [0, 1].
+        probability: `[...]` on the kept pixels, in [0, 1].
         area: `[...]` kept pixels / all pixels, in [0, 1].
     """
     return ratio(np.asarray(probability, np.float64), np.asarray(area, np.float64))
@@ -117,8 +117,8 @@ def smallest_area(probability: Any, area: Any, original: Any, *, share: float = 
     """Returns the area of the smallest mask with at least `share` of the original probability.
 
     Args:
-        probability: `[B, F]` of the masks of an image, or on its insertion curve; NaN for none.
-        area: `[B, F]`, or `[F]` for all images, in [0, 1]; NaN for none.
+        probability: `[B, F]` of the masks of each image, or of its insertion curve; padded with NaN.
+        area: `[B, F]`, or `[F]` for all images, in [0, 1]; padded with NaN.
         original: `[B]`, the probability on the whole image.
         share: of the original probability, in [0, 1].
 
@@ -132,13 +132,13 @@ def smallest_area(probability: Any, area: Any, original: Any, *, share: float = 
 
 
 def hypervolume(probability: Any, area: Any) -> np.ndarray:
-    """Returns what a front dominates of all that can be had in probability and in saved area; higher is better.
+    """Returns the share of the unit square of probability and saved area that a front dominates; higher is better.
 
     It is the area of the union of the rectangles that reach from (0, 0) to (probability, 1 - area).
 
     Args:
-        probability: `[..., F]` in [0, 1]; NaN for none. Masks that others dominate do not matter.
-        area: `[..., F]` in [0, 1]; NaN for none.
+        probability: `[..., F]` in [0, 1], padded with NaN. Dominated masks make no difference.
+        area: `[..., F]` in [0, 1], padded with NaN.
 
     Returns:
         `[...]` float64 in [0, 1]; 0 for an empty front.

@@ -1,9 +1,9 @@
-"""Noisy linear imputation: removed pixels become what their neighbours make likely, so that no mask shows through.
+"""Noisy linear imputation: removed pixels are predicted from their neighbours, so that no mask shows through.
 
-Every removed pixel is the weighted mean of its eight neighbours, 1/6 for those beside it and 1/12 for those across a
-corner, the weights being renormalised over the neighbours inside the image; what is unknown among them is solved for.
-The system is a graph Laplacian with the known pixels held fixed, and conjugate gradients solve it. Blocks of pixels of
-every size precondition them: without these a hole of 200 pixels needs hundreds of iterations, with them a hundred.
+Every removed pixel is the weighted mean of its eight neighbours, 1/6 for those beside it and 1/12 for diagonal ones,
+renormalised over the neighbours inside the image; this defines a linear system for the unknown pixels. Its matrix is a
+graph Laplacian with the known pixels held fixed, and conjugate gradients solve it, preconditioned over blocks of pixels
+of every size: without these a hole of 200 pixels needs hundreds of iterations, with them a hundred.
 
 References:
     Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods (2022), arXiv 2202.00449.
@@ -17,18 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 
 BESIDE, CORNER = 1 / 6, 1 / 12
-TOLERANCE = (
-    2e-5  # of the preconditioned residual; what is left is below 1e-3 at 224x224 with a tenth of the pixels known
-)
-ITERATIONS = 1000  # never reached but where pixels are not finite
+TOLERANCE = 2e-5  # of the preconditioned residual; the error is below 1e-3 at 224x224 with a tenth of the pixels known
+ITERATIONS = 1000  # reached only where pixels are not finite
 
 
 def impute(pixels: jax.Array, known: jax.Array) -> jax.Array:
-    """Fills in the pixels of one image that are not known, without noise.
+    """Imputes the unknown pixels of one image, without noise.
 
     Args:
-        pixels: `[H, W, C]` float32; what it holds where nothing is known is not read.
-        known: `[H, W]` bool; where it is nowhere True, the image becomes black.
+        pixels: `[H, W, C]` float32; unknown pixels are not read.
+        known: `[H, W]` bool; if no pixel is known, the image becomes black.
 
     Returns:
         `[H, W, C]` float32, within 1e-3 of the solution.
@@ -39,9 +37,9 @@ def impute(pixels: jax.Array, known: jax.Array) -> jax.Array:
     energies = _energies(known)
 
     def dot(a: jax.Array, b: jax.Array) -> jax.Array:
-        return jnp.sum(a * b, axis=(0, 1), keepdims=True)  # a channel is a system of its own
+        return jnp.sum(a * b, axis=(0, 1), keepdims=True)  # each channel is a system of its own
 
-    def goes_on(carry: Any) -> jax.Array:
+    def is_running(carry: Any) -> jax.Array:
         iteration, correction = carry[:2]
         return (iteration < ITERATIONS) & (jnp.max(jnp.abs(correction)) > TOLERANCE)
 
@@ -59,16 +57,16 @@ def impute(pixels: jax.Array, known: jax.Array) -> jax.Array:
     # An infinite product makes the first direction the correction itself, without a second copy of the preconditioner.
     infinite = jnp.full_like(start, jnp.inf)
     first = (0, infinite, start, residual, jnp.zeros_like(start), infinite[:1, :1])
-    return jax.lax.while_loop(goes_on, step, first)[2]
+    return jax.lax.while_loop(is_running, step, first)[2]
 
 
 _TINY = 1e-30
 
 
 def _inflow(x: jax.Array) -> jax.Array:
-    """Returns the weighted sum, over the neighbours of each pixel, of what they have more than it.
+    """Returns for each pixel the weighted sum of its neighbours' differences from it.
 
-    Written with differences: they are small where the image is smooth, and so is what rounding adds.
+    Computed from differences, which are small where the image is smooth, and so are their rounding errors.
     """
     down, right = (x[1:] - x[:-1]) * BESIDE, (x[:, 1:] - x[:, :-1]) * BESIDE
     falling, rising = (x[1:, 1:] - x[:-1, :-1]) * CORNER, (x[1:, :-1] - x[:-1, 1:]) * CORNER
@@ -89,10 +87,10 @@ def _shift(x: jax.Array, rows: tuple[int, int], columns: tuple[int, int]) -> jax
 
 
 def _energies(known: jax.Array) -> list[jax.Array]:
-    """Returns, for blocks of 1, 2, 4, ... pixels a side, the weights that tie each block's unknown pixels to the rest.
+    """Returns the summed weights between the unknown pixels of a block and the rest, for blocks of side 1, 2, 4, ...
 
-    They are the diagonal of the system as it is for images that are constant on the unknown pixels of each block: the
-    weights of all ties of these pixels, less those between two of them, which each of the two counts.
+    They are the diagonal of the system restricted to images that are constant on the unknown pixels of each block: the
+    weights of all edges of these pixels, less those between two of them, which both pixels count.
     """
     height, width = known.shape
     free = jnp.pad(~known, ((0, 1), (0, 1))).astype(jnp.float32)
@@ -113,18 +111,18 @@ def _energies(known: jax.Array) -> list[jax.Array]:
 
 
 def _ties(height: int, width: int) -> np.ndarray:
-    """Returns the weights of each pixel's neighbours inside the image, added up; `[height, width]` float32."""
+    """Returns the summed weights of each pixel's neighbours inside the image, `[height, width]` float32."""
     in_column = np.minimum(np.arange(height), 1) + np.minimum(np.arange(height)[::-1], 1)
     in_row = np.minimum(np.arange(width), 1) + np.minimum(np.arange(width)[::-1], 1)
     return (BESIDE * np.add.outer(in_column, in_row) + CORNER * np.outer(in_column, in_row)).astype(np.float32)
 
 
 def _precondition(residual: jax.Array, energies: list[jax.Array]) -> jax.Array:
-    """Returns the sum of the corrections that the blocks of every size make for themselves."""
+    """Returns the sum of the corrections of the blocks of every size, each solved on its own."""
     height, width = residual.shape[:2]
     corrections = []
     for energy in energies:
-        # A block that nothing ties to the rest, as one without an unknown pixel, has no correction.
+        # A block without edges to the rest, such as one without an unknown pixel, has no correction.
         corrections.append(jnp.where(energy > 1e-3, 1 / jnp.maximum(energy, 1e-3), 0)[..., None] * residual)
         rows, columns = residual.shape[:2]
         residual = jnp.pad(residual, ((0, rows % 2), (0, columns % 2), (0, 0)))

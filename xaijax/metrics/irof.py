@@ -22,21 +22,21 @@ def irof_curve(
     fills: Any = None,
     micro_batch: int | None = None,
 ) -> np.ndarray:
-    """Removes the segments of highest mean score first; of equal ones, that of the lower label.
+    """Removes the segments of highest mean score first; of equal ones, the one of lower label.
 
     Args:
         classifier: any.
         images: `[B, H, W, C]` uint8, or float in [0, 1].
         scores: `[B, H, W]` float32, as in `Explanation.score`.
-        segments: `[B, H, W]` integers of any values, a label a pixel.
+        segments: `[B, H, W]` integers of any values, one label per pixel.
         targets: `[B]` integers, the classes explained, as in `Explanation.target`.
         fills: `[B, h, w, C]` float32 in [0, 1], what a removed segment becomes; None is the mean of the classifier's
             data.
-        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+        micro_batch: masked images per forward pass; None takes `micro_batch_size`'s.
 
     Returns:
-        `[B, S + 1]` float32, the probability after 0, 1, ... segments were removed, S being the most segments that an
-        image has; NaN once an image has no more of them.
+        `[B, S + 1]` float32, the probability after 0, 1, ... segments were removed, with S the largest number of
+        segments in an image; NaN past the last segment of an image.
 
     Raises:
         ValueError: an argument does not fit; the message says which.
@@ -44,19 +44,19 @@ def irof_curve(
     fills = mean_fills(classifier, images) if fills is None else fills
     if np.shape(segments) != np.shape(scores):
         raise ValueError(
-            f"segments of shape {np.shape(segments)} do not fit scores of shape {np.shape(scores)}; give each image a "
-            "label map [H, W]."
+            f"segments of shape {np.shape(segments)} do not fit scores of shape {np.shape(scores)}; give one label "
+            "map [H, W] per image."
         )
-    left = [
-        _places_from_last(score, labels) for score, labels in zip(np.asarray(scores), np.asarray(segments), strict=True)
+    ranks = [
+        _ranks_from_last(score, labels) for score, labels in zip(np.asarray(scores), np.asarray(segments), strict=True)
     ]
-    lengths = np.array([ranks.max() + 1 for ranks in left])
+    lengths = np.array([rank.max() + 1 for rank in ranks])
     counts = lengths[:, None] - np.arange(lengths.max() + 1)
-    return probe(classifier, images, np.stack(left), counts, targets, fills=fills, micro_batch=micro_batch).probability
+    return probe(classifier, images, np.stack(ranks), counts, targets, fills=fills, micro_batch=micro_batch).probability
 
 
-def _places_from_last(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the rank of each pixel's segment, the last to be removed being 0."""
+def _ranks_from_last(score: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the rank of each pixel's segment, 0 for the last to be removed."""
     _, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     means = np.bincount(number.reshape(-1), weights=score.reshape(-1).astype(np.float64)) / sizes
     ranks = np.empty(len(sizes), np.int32)

@@ -1,4 +1,4 @@
-"""Localisation metrics: whether scores and masks lie where the object is, as boxes or masks of it say.
+"""Localisation metrics: whether scores and masks lie on the object, given by boxes or a mask of it.
 
 References:
     Zhang et al., Top-down Neural Attention by Excitation Backprop (2016), arXiv 1608.00507, for the pointing game.
@@ -18,7 +18,7 @@ from xaijax.metrics.ratio import ratio
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
-    """How masks meet objects; each is 0 where it would be 0 / 0.
+    """The overlap of masks and objects; each figure is 0 where it would be 0 / 0.
 
     Attributes:
         iou: `[B]` float64 in [0, 1], pixels in both / pixels in either.
@@ -38,15 +38,15 @@ def masks_of_boxes(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
         boxes: for each image `[N, 4]` numbers, left, top, right and bottom in pixels; a pixel is 1 wide, so that a box
             from 0 to `width` holds all columns.
         height: of the images in pixels.
-        width: likewise.
+        width: of the images in pixels.
 
     Returns:
         `[B, height, width]` bool.
     """
     y, x = np.arange(height)[:, None] + 0.5, np.arange(width)[None] + 0.5
     masks = np.zeros((len(boxes), height, width), bool)
-    for mask, own in zip(masks, boxes, strict=True):
-        for left, top, right, bottom in np.asarray(own, np.float64).reshape(-1, 4):
+    for mask, boxes_of_image in zip(masks, boxes, strict=True):
+        for left, top, right, bottom in np.asarray(boxes_of_image, np.float64).reshape(-1, 4):
             mask |= (left <= x) & (x < right) & (top <= y) & (y < bottom)
     return masks
 
@@ -54,13 +54,13 @@ def masks_of_boxes(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
 def pointing_game(scores: Any, objects: Any, *, tolerance: float = 15.0) -> np.ndarray:
     """Returns whether the highest score lies on the object, or within `tolerance` of it.
 
-    Only where the highest score is matters; of equal ones it is the first in raster order.
+    Only the position of the highest score matters; of equal ones it is the first in raster order.
 
     Args:
         scores: `[B, H, W]`.
-        objects: `[B, H, W]` bool; no point hits an empty one.
+        objects: `[B, H, W]` bool; an empty object is never hit.
         tolerance: distance in pixels between the centres of the point and of the object's nearest pixel, at least 0;
-            15 as in TorchRay, 0 asks for the object itself.
+            15 as in TorchRay, 0 to require a pixel of the object itself.
 
     Returns:
         `[B]` bool.
@@ -77,7 +77,7 @@ def energy_pointing_game(scores: Any, objects: Any) -> np.ndarray:
     """Returns the share of the positive scores that lies on the object; negative scores count as 0.
 
     Args:
-        scores: `[B, H, W]`; a factor above 0 makes no difference.
+        scores: `[B, H, W]`; their scale makes no difference.
         objects: `[B, H, W]` bool.
 
     Returns:

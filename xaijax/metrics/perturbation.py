@@ -20,12 +20,12 @@ BINS = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """How the classifier's output changes with the pixels that are inserted or removed.
+    """The classifier's output as pixels are inserted or removed.
 
     Attributes:
-        fractions: `[T]` float64 in [0, 1], pixels inserted or removed / all pixels, rising.
+        fractions: `[T]` float64 in [0, 1], rising, pixels inserted or removed / all pixels.
         probability: `[B, T]` float32, of the explained class.
-        keeps_class: `[B, T]` bool, whether the classifier names the explained class.
+        keeps_class: `[B, T]` bool, whether the classifier predicts the explained class.
     """
 
     fractions: np.ndarray
@@ -51,11 +51,11 @@ def insertion_curve(
         images: `[B, H, W, C]` uint8, or float in [0, 1].
         scores: `[B, H, W]` float32, as in `Explanation.score`.
         targets: `[B]` integers, the classes explained, as in `Explanation.target`.
-        steps: even steps from no pixel to all, both end points included; 32 is a fast setting.
-        fractions: of the pixels, in place of even steps.
+        steps: number of equal steps from no pixel to all, both end points included; 32 is a fast setting.
+        fractions: of the pixels to insert, in place of equal steps.
         fills: `[B, h, w, C]` float32 in [0, 1], what the pixels are inserted into; h and w are 1 or H and W. None is
             RISE's: the image blurred by a Gaussian of sigma 5 and kernel 11 (mirrored at the border).
-        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+        micro_batch: masked images per forward pass; None takes `micro_batch_size`'s.
 
     Raises:
         ValueError: an argument does not fit; the message says which.
@@ -81,14 +81,14 @@ def deletion_curve(
 ) -> Curves:
     """Deletes the pixels of highest score first; of equal ones, the first in raster order.
 
-    Arguments and errors are those of `insertion_curve`, but for `fills`, what a deleted pixel becomes: None is RISE's,
-    zero in normalised space, which is the mean of the classifier's data.
+    Arguments and errors are those of `insertion_curve`, except that `fills` replaces the deleted pixels: None is
+    RISE's, zero in normalised space, which is the mean of the classifier's data.
     """
     fills = mean_fills(classifier, images) if fills is None else fills
     ranks = falling_ranks(scores)
     size = ranks[0].size
     counts = pixel_counts(size, steps, fractions)
-    # The pixels that are left are the first ones in the opposite order.
+    # The remaining pixels are the first ones in the opposite order.
     responses = probe(
         classifier, images, size - 1 - ranks, size - counts, targets, fills=fills, micro_batch=micro_batch
     )
@@ -96,7 +96,7 @@ def deletion_curve(
 
 
 def pixel_counts(size: int, steps: int, fractions: Sequence[float] | None = None) -> np.ndarray:
-    """Returns how many of `size` pixels each step takes, rounded, half to even; `[T]` int64."""
+    """Returns how many of `size` pixels are inserted or removed at each step, rounded half to even; `[T]` int64."""
     if steps < 1:
         raise ValueError(f"steps is {steps} but must be at least 1.")
     wanted = np.arange(steps + 1) / steps if fractions is None else np.asarray(fractions, np.float64)
@@ -106,12 +106,12 @@ def pixel_counts(size: int, steps: int, fractions: Sequence[float] | None = None
 
 
 def area_under_curve(fractions: Any, probability: Any) -> np.ndarray:
-    """Returns the area under curves of probability, in [0, 1] where they reach from 0 to 1.
+    """Returns the area under curves of probability by the trapezoidal rule, in [0, 1] for `fractions` from 0 to 1.
 
-    Of an insertion curve more is better, of a deletion curve less. Only the order of the scores matters.
+    Higher is better for insertion, lower for deletion. Only the order of the scores matters.
 
     Args:
-        fractions: `[T]`, rising; the trapezoids are as wide as these say.
+        fractions: `[T]`, rising.
         probability: `[..., T]` in [0, 1].
 
     Returns:
@@ -125,10 +125,10 @@ def comprehensiveness(original: Any, removed: Any) -> np.ndarray:
 
     Args:
         original: `[B]`, the probability on the whole image.
-        removed: `[B, N]`, the probability on the image without its first pixels, at the fractions `BINS`.
+        removed: `[B, N]`, the probability without the pixels of highest score, at the fractions `BINS`.
 
     Returns:
-        `[B]` float64 in [-1, 1], the mean over the fractions, as ERASER's scorer takes it.
+        `[B]` float64 in [-1, 1], the mean over the fractions, as in ERASER.
     """
     return np.asarray(original, np.float64) - np.mean(np.asarray(removed, np.float64), axis=1)
 
@@ -138,9 +138,9 @@ def sufficiency(original: Any, kept: Any) -> np.ndarray:
 
     Args:
         original: `[B]`, the probability on the whole image.
-        kept: `[B, N]`, the probability on the first pixels alone, at the fractions `BINS`.
+        kept: `[B, N]`, the probability with only the pixels of highest score, at the fractions `BINS`.
 
     Returns:
-        `[B]` float64 in [-1, 1], the mean over the fractions, as ERASER's scorer takes it.
+        `[B]` float64 in [-1, 1], the mean over the fractions, as in ERASER.
     """
     return np.asarray(original, np.float64) - np.mean(np.asarray(kept, np.float64), axis=1)

@@ -1,4 +1,4 @@
-"""The passes that metrics cost: each image with only its first pixels kept, for many counts of pixels at once."""
+"""The classifier passes of metrics: each image with only its pixels of lowest rank kept, for many counts at once."""
 
 import dataclasses
 import functools
@@ -14,16 +14,16 @@ from xaijax.masks import ranked
 from xaijax.masks.fills import gaussian_blur
 from xaijax.sequential import map_rows
 
-CHUNK = 256  # counts of a compiled call: metrics of fewer share one program, as unasked counts cost nothing
+CHUNK = 256  # counts per compiled call; metrics with fewer share one program, as padding costs no passes
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
+class Responses:
     """The classifier's responses to masked images.
 
     Attributes:
-        probability: `[B, P]` float32, of the explained class; NaN where it was not asked.
-        predicted: `[B, P]` int32, the class that the classifier names; -1 where it was not asked.
+        probability: `[B, P]` float32, of the explained class; NaN where the count is below 0.
+        predicted: `[B, P]` int32, the predicted class; -1 where the count is below 0.
     """
 
     probability: np.ndarray
@@ -39,26 +39,26 @@ def probe(
     *,
     fills: Any,
     micro_batch: int | None = None,
-) -> Answers:
-    """Asks the classifier about images of which only the first pixels are kept.
+) -> Responses:
+    """Runs the classifier on images of which only the pixels of lowest rank are kept.
 
     Args:
         classifier: any.
         images: `[B, H, W, C]` uint8, or float in [0, 1].
         ranks: `[B, H, W]` integers; a pixel is kept where its rank is below the count.
-        counts: `[B, P]` or `[P]` integers, a masked image each; below 0 for none.
-        targets: `[B]` integers, the classes asked about, as in `Explanation.target`.
-        fills: `[B, h, w, C]` float32 in [0, 1], what stands where nothing is kept; h and w are 1 or H and W.
-        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+        counts: `[B, P]` or `[P]` integers, one masked image each; below 0 for none.
+        targets: `[B]` integers, the classes explained, as in `Explanation.target`.
+        fills: `[B, h, w, C]` float32 in [0, 1], replaces the pixels that are not kept; h and w are 1 or H and W.
+        micro_batch: masked images per forward pass; None takes `micro_batch_size`'s.
 
     Raises:
-        ValueError: the arrays do not fit together, or a target is no class.
+        ValueError: the arrays do not fit together, or a target is not a class.
     """
     images = images if isinstance(images, jax.Array) else np.asarray(images)
     targets = check_targets(targets, len(images), classifier.num_classes)
     if images.ndim != 4 or np.shape(ranks) != images.shape[:3]:
         raise ValueError(
-            f"maps of shape {np.shape(ranks)} do not fit images of shape {images.shape}; give one map [H, W] an image."
+            f"maps of shape {np.shape(ranks)} do not fit images of shape {images.shape}; give one map [H, W] per image."
         )
     if micro_batch is None:
         micro_batch = micro_batch_size(images.shape[1:], jax.default_backend())
@@ -72,7 +72,7 @@ def probe(
         responses = jax.device_get(_evaluate(classifier, images, fills, ranks, padded, targets, micro_batch))
         probability.append(np.where(chunk >= 0, responses[0][:, : chunk.shape[1]], np.float32(np.nan)))
         predicted.append(np.where(chunk >= 0, responses[1][:, : chunk.shape[1]], -1))
-    return Answers(np.concatenate(probability, axis=1), np.concatenate(predicted, axis=1))
+    return Responses(np.concatenate(probability, axis=1), np.concatenate(predicted, axis=1))
 
 
 @functools.partial(jax.jit, static_argnums=6)
@@ -93,7 +93,7 @@ def _evaluate(
 
 
 def check_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
-    """Returns `targets` as `[count]` int32, or raises ValueError: a metric needs to know the class explained."""
+    """Returns `targets` as `[count]` int32, or raises ValueError."""
     targets = np.asarray(targets)
     if targets.shape != (count,) or not np.issubdtype(targets.dtype, np.integer):
         raise ValueError(
@@ -109,13 +109,13 @@ def check_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
 
 
 def falling_ranks(scores: Any) -> np.ndarray:
-    """Returns the rank of each pixel in the order of falling score, ties in raster order; `[B, H, W]` int32.
+    """Returns the rank of each pixel by falling score, ties in raster order; `[B, H, W]` int32.
 
     Args:
         scores: `[B, H, W]` score maps, without NaN.
 
     Raises:
-        ValueError: a map holds NaN, as that of a failed explanation does.
+        ValueError: a map holds NaN.
     """
     scores = np.asarray(scores, np.float32)
     if np.isnan(scores).any():
@@ -127,7 +127,7 @@ _ranks = jax.jit(jax.vmap(ranked.ranks))
 
 
 def mean_fills(classifier: Classifier, images: Any) -> np.ndarray:
-    """Returns the mean of the classifier's data, zero once normalised, as a fill `[B, 1, 1, C]` float32."""
+    """Returns the mean of the classifier's data, which normalises to zero, as a fill `[B, 1, 1, C]` float32."""
     return np.tile(np.asarray(classifier.mean, np.float32), (len(images), 1, 1, 1))
 
 

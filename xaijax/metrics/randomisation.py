@@ -1,7 +1,7 @@
-"""The parameter-randomisation sanity check: an explanation of the network has to change when the network does.
+"""The parameter-randomisation sanity check: an explanation of a network must change when the network does.
 
-The layers are randomised one after another from the top (the logits' side) to the bottom, and what is explained then is
-compared with the explanation of the trained network. An explainer whose maps stay alike draws edges, not explanations.
+The layers are randomised one after another from the top (the logits) to the bottom, and after each the explanation is
+compared with that of the trained network. An explainer whose maps hardly change draws edges, not explanations.
 
 References:
     Adebayo et al., Sanity Checks for Saliency Maps (2018), arXiv 1810.03292.
@@ -22,10 +22,10 @@ from xaijax.metrics.robustness import Explainer
 
 @dataclasses.dataclass(frozen=True)
 class Cascade:
-    """What is left of the explanations as a network is randomised from the top.
+    """The similarity of explanations to the original ones as a network is randomised from the top.
 
     Attributes:
-        layers: the paths of what was randomised at each step, in addition to the steps before.
+        layers: the paths of the parameters randomised at each step, in addition to those of earlier steps.
         correlation: `[L, B]` float64 in [-1, 1], Spearman's, with the maps of the trained network.
     """
 
@@ -47,11 +47,11 @@ def randomisation_cascade(
         key: for the parameters.
         classifier: any; it is not changed.
         images: `[B, H, W, C]` uint8, or float in [0, 1].
-        explainer: see `Explainer`; it has to hold the classes fixed.
+        explainer: see `Explainer`; it must hold the classes fixed.
         layers: the paths of the parameters of each step, top first; None takes `layers_from_top`.
 
     Raises:
-        ValueError: a path names no parameter.
+        ValueError: a path is not that of a parameter.
     """
     steps = layers_from_top(classifier) if layers is None else tuple(tuple(step) for step in layers)
     trained = np.asarray(explainer(classifier, images))
@@ -63,23 +63,23 @@ def randomisation_cascade(
 
 
 def randomise(key: jax.Array, classifier: Classifier, paths: Sequence[str]) -> Classifier:
-    """Returns the classifier with the values of some of its parameters in random order.
+    """Returns the classifier with the values of some of its parameter arrays permuted.
 
-    A permutation keeps the distribution of each array, so that no initialiser has to be known, and leaves alone what is
-    constant, such as a bias of zeros.
+    A permutation preserves the distribution of each array, so that no initialiser has to be known, and leaves constant
+    arrays, such as a bias of zeros, unchanged.
 
     Args:
-        key: for the order.
+        key: for the permutations.
         classifier: any; it is not changed.
         paths: of the arrays, as `parameter_paths` lists them.
 
     Raises:
-        ValueError: a path names no parameter.
+        ValueError: a path is not that of a parameter.
     """
     known = parameter_paths(classifier)
-    strangers = sorted(set(paths) - set(known))
-    if strangers:
-        raise ValueError(f"{', '.join(strangers)}: no parameter of this classifier, which has {', '.join(known)}.")
+    unknown = sorted(set(paths) - set(known))
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: no parameter of this classifier, which has {', '.join(known)}.")
     leaves, structure = jax.tree.flatten(classifier.params)
     for index, path in enumerate(known):
         if path in paths:
@@ -90,19 +90,19 @@ def randomise(key: jax.Array, classifier: Classifier, paths: Sequence[str]) -> C
 
 
 def parameter_paths(classifier: Classifier) -> tuple[str, ...]:
-    """Returns a name for every array of a classifier, such as `stages/0/1/conv1/kernel`, in the order of the pytree."""
-    boxed = jax.tree_util.GetAttrKey("value")  # how NNX keeps an array in its variable
+    """Returns the path of each array of a classifier, such as `stages/0/1/conv1/kernel`, in the order of the pytree."""
+    value_key = jax.tree_util.GetAttrKey("value")  # NNX holds an array as the value of a variable
     paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(classifier.params)[0]]
-    paths = [path[:-1] if path[-1:] == (boxed,) else path for path in paths]
+    paths = [path[:-1] if path[-1:] == (value_key,) else path for path in paths]
     return tuple(jax.tree_util.keystr(path, simple=True, separator="/") for path in paths)
 
 
 def layers_from_top(classifier: Classifier) -> tuple[tuple[str, ...], ...]:
-    """Returns the paths of the arrays of each layer, in the opposite order of the forward pass.
+    """Returns the paths of the arrays of each layer, in the reverse order of the forward pass.
 
-    A layer is all that lies under the same path; an array at the top of the pytree is its own. Where it stands in the
-    forward pass is read off the traced program, which no naming scheme can mislead: at the first operation that brings
-    one of its arrays together with what depends on the image. What never meets the image comes last.
+    A layer is all arrays under the same path; an array at the top of the pytree is a layer of its own. The order is
+    read from the traced program rather than from names: a layer's position is the first operation that combines one of
+    its arrays with a value that depends on the image. Layers that are never combined with the image come last.
     """
     paths = parameter_paths(classifier)
     used = _first_uses(classifier)
@@ -116,7 +116,7 @@ def layers_from_top(classifier: Classifier) -> tuple[tuple[str, ...], ...]:
 
 
 def _first_uses(classifier: Classifier) -> list[int]:
-    """Returns, for each array, the number of the operation where it meets the image; -1 where it never does."""
+    """Returns, for each array, the rank of the operation that combines it with the image; -1 where none does."""
     leaves, structure = jax.tree.flatten(classifier.params)
 
     def forward(leaves: list[jax.Array], image: jax.Array) -> jax.Array:
@@ -125,33 +125,33 @@ def _first_uses(classifier: Classifier) -> list[int]:
     image = jax.ShapeDtypeStruct((1, *classifier.input_size, classifier.channels), jnp.float32)
     program = jax.make_jaxpr(forward)(leaves, image).jaxpr
     uses = [-1] * len(leaves)
-    met = _meetings(program, [*({index} for index in range(len(leaves))), None])
-    for number, index in enumerate(met):
+    order = _combined_with_image(program, [*({index} for index in range(len(leaves))), None])
+    for rank, index in enumerate(order):
         if uses[index] < 0:
-            uses[index] = number
+            uses[index] = rank
     return uses
 
 
-def _meetings(program: Any, inputs: list[set[int] | None]) -> Iterator[int]:
-    """Yields the arrays in the order in which they meet the image.
+def _combined_with_image(program: Any, inputs: list[set[int] | None]) -> Iterator[int]:
+    """Yields the arrays in the order in which operations combine them with the image; an array may come repeatedly.
 
     Args:
         program: a jaxpr.
-        inputs: for each of its inputs the arrays that it is made of, or None where it depends on the image.
+        inputs: for each of its inputs the arrays that it is computed from, or None where it depends on the image.
     """
-    made_of: dict[Any, set[int] | None] = dict(zip(program.invars, inputs, strict=True))
+    sources: dict[Any, set[int] | None] = dict(zip(program.invars, inputs, strict=True))
     for operation in program.eqns:
-        origins = [set() if isinstance(value, Literal) else made_of.get(value, set()) for value in operation.invars]
+        origins = [set() if isinstance(value, Literal) else sources.get(value, set()) for value in operation.invars]
         arrays = set().union(*(origin for origin in origins if origin is not None))
-        meets = any(origin is None for origin in origins)
+        sees_image = any(origin is None for origin in origins)
         inner = [value for value in operation.params.values() if hasattr(value, "jaxpr") or hasattr(value, "eqns")]
-        if meets and len(inner) == 1:
+        if sees_image and len(inner) == 1:
             inside = getattr(inner[0], "jaxpr", inner[0])
             if len(inside.invars) == len(origins):
-                yield from _meetings(inside, origins)
-        if meets:
-            yield from sorted(arrays)  # what an inner program has yielded already is not read again
-        made_of.update((value, None if meets else arrays) for value in operation.outvars)
+                yield from _combined_with_image(inside, origins)
+        if sees_image:
+            yield from sorted(arrays)  # those that an inner program has yielded come again
+        sources.update((value, None if sees_image else arrays) for value in operation.outvars)
 
 
 def spearman(first: Any, second: Any) -> np.ndarray:
@@ -173,6 +173,6 @@ def spearman(first: Any, second: Any) -> np.ndarray:
 
 
 def _mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Returns ranks about 0."""
+    """Returns ranks centred on 0, ties sharing their mean rank."""
     _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2 - (len(values) + 1) / 2)[index]

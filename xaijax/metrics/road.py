@@ -1,4 +1,4 @@
-"""ROAD: what happens to the output as pixels are removed by noisy linear imputation, which leaves no trace of the mask.
+"""ROAD: the classifier's output as pixels are removed by noisy linear imputation, which leaves no trace of the mask.
 
 References:
     Rong et al., A Consistent and Efficient Evaluation Strategy for Attribution Methods (2022), arXiv 2202.00449.
@@ -32,10 +32,10 @@ def road_curve(
     noise: float = 0.01,
     micro_batch: int | None = None,
 ) -> Curves:
-    """Removes pixels by imputation, and asks the classifier about what is left.
+    """Removes pixels by imputation and runs the classifier on the resulting images.
 
-    The paper's figures are the mean over images of `keeps_class`, where the explained class is the true one; the lower
-    they are with the highest scores removed first, and the higher with the lowest, the better.
+    The paper's figure is the mean over images of `keeps_class`, with the true class as the explained one: lower is
+    better if the highest scores are removed first, higher if the lowest are.
 
     Args:
         key: for the noise; every image gets the same.
@@ -46,8 +46,8 @@ def road_curve(
         fractions: of the pixels to remove, rising, below 1.
         first: whether the highest or the lowest scores are removed first; of equal ones, the first in raster order in
             the former case and the last in the latter.
-        noise: standard deviation of what is added to an imputed pixel, at least 0; the sum is clipped to [0, 1].
-        micro_batch: masked images a forward pass; None takes `micro_batch_size`'s.
+        noise: standard deviation of the noise added to imputed pixels, at least 0; the sum is clipped to [0, 1].
+        micro_batch: masked images per forward pass; None takes `micro_batch_size`'s.
 
     Raises:
         ValueError: an argument does not fit; the message says which.
@@ -58,7 +58,7 @@ def road_curve(
     if counts.max() == size:
         raise ValueError(f"fractions {tuple(fractions)} must stay below 1: nothing is left to impute from.")
     if first == "highest":
-        ranks = size - 1 - ranks  # so that what is left is what has the lowest ranks
+        ranks = size - 1 - ranks  # the remaining pixels are those of lowest rank
     probability, predicted = [], []
     for index, left in enumerate(size - counts):
         fills = imputed_fills(jax.random.fold_in(key, index), images, ranks < left, noise)
@@ -71,7 +71,7 @@ def road_curve(
 
 @jax.jit
 def imputed_fills(key: jax.Array, images: jax.Array, known: jax.Array, noise: float) -> jax.Array:
-    """Returns what stands where pixels of `[B, H, W, C]` images are not known `[B, H, W]`: imputed, with noise."""
+    """Returns images `[B, H, W, C]` whose pixels that are not `known` `[B, H, W]` are imputed, with noise added."""
     drawn = jax.random.normal(key, (images[0].size,), jnp.float32).reshape(images.shape[1:])
     added = drawn * jnp.asarray(noise, jnp.float32)
 

@@ -1,4 +1,4 @@
-"""Robustness metrics: whether an explanation comes back with an image that hardly differs.
+"""Robustness metrics: how much an explanation changes when the image hardly does.
 
 References:
     Yeh et al., On the (In)fidelity and Sensitivity of Explanations (2019), arXiv 1901.09392, for sensitivity.
@@ -16,8 +16,8 @@ from xaijax.classifier import Classifier, to_unit_range
 Explainer = Callable[[Classifier, Any], Any]
 """`explainer(classifier, images [B, H, W, C]) -> score maps [B, H, W]`.
 
-Fix all else, the classes and ids of the images above all: an image that changed would otherwise get another class and
-another seed, and the figure would be about those. Of a method of xaijax:
+Hold everything else fixed, above all the classes and ids of the images: a changed image would otherwise get another
+class and another seed, and the figure would measure those. For a method of xaijax:
 
     lambda classifier, images: xaijax.explain(key, classifier, images, targets, ids=ids, method=method).score
 """
@@ -32,7 +32,7 @@ def noisy_scores(
     radius: float = 0.02,
     draws: int = 10,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Explains images, and again with noise on them.
+    """Explains images, and the same images with noise added.
 
     Args:
         key: for the noise; every image gets the same.
@@ -40,10 +40,10 @@ def noisy_scores(
         images: `[B, H, W, C]` uint8, or float in [0, 1].
         explainer: see `Explainer`.
         radius: of the uniform noise in units of the [0, 1] range, at least 0; the sum is clipped to [0, 1].
-        draws: of the noise, at least 1.
+        draws: number of noise samples, at least 1.
 
     Returns:
-        The score maps `[B, H, W]` and those with noise `[draws, B, H, W]`.
+        The score maps `[B, H, W]` and those of the noisy images `[draws, B, H, W]`.
     """
     if draws < 1:
         raise ValueError(f"draws is {draws} but must be at least 1.")
@@ -59,7 +59,7 @@ def sensitivity(scores: Any, noisy: Any) -> tuple[np.ndarray, np.ndarray]:
     """Returns the largest and the mean relative change of score maps under noise; lower is better.
 
     Args:
-        scores: `[B, H, W]`; a factor on these and on `noisy` makes no difference.
+        scores: `[B, H, W]`; a common scale of these and of `noisy` makes no difference.
         noisy: `[N, B, H, W]`, the maps of the noisy images.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What `xaijax evaluate` measures of a batch of explanations."""
+"""The suite of metrics that `xaijax evaluate` computes."""
 
 import dataclasses
 from typing import Any
@@ -48,14 +48,14 @@ SEGMENTATION = SLIC()
 
 @dataclasses.dataclass(frozen=True)
 class ExplainedImage:
-    """An image, and what a run says of it.
+    """An image and its explanation by a run.
 
     Attributes:
-        path: as `results.jsonl` has it.
-        pixels: `[H, W, C]` uint8, what the classifier was shown.
+        path: as in `results.jsonl`.
+        pixels: `[H, W, C]` uint8, the crop that the classifier saw.
         score: `[H, W]` float32.
         mask: `[H, W]` bool.
-        removes: whether the mask is of what was removed (the deletion game) rather than kept.
+        removes: whether the mask marks removed pixels (the deletion game) rather than kept ones.
         target: the class explained.
         boxes: `[N, 4]` left, top, right and bottom in pixels of the crop; None where the object is not located.
     """
@@ -76,10 +76,10 @@ def measure(classifier: Classifier, batch: list[ExplainedImage], *, steps: int, 
         classifier: the one explained.
         batch: explanations of images of one size.
         steps: of the insertion and deletion curves, at least 1.
-        fill: what stands where a mask is 0, by name or colour; the curves have their own.
+        fill: of the masks, by name or colour; the curves have their own.
 
     Returns:
-        For each name in `BETTER` a figure an image, NaN where it says nothing of the image.
+        For each name in `BETTER` one figure per image, NaN where it is undefined.
     """
     images = np.stack([item.pixels for item in batch])
     scores = np.stack([item.score for item in batch])
@@ -87,23 +87,24 @@ def measure(classifier: Classifier, batch: list[ExplainedImage], *, steps: int, 
     targets = np.array([item.target for item in batch])
     fills = _fills(fill, to_unit_range(jnp.asarray(images)), mean=classifier.mean)
     removes = np.array([item.removes for item in batch])[:, None, None]
-    asked = metrics.ask_masks(classifier, images, masks != removes, targets, fills=fills)
+    responses = metrics.mask_responses(classifier, images, masks != removes, targets, fills=fills)
     area = masks.mean(axis=(1, 2))
-    found: dict[str, Any] = {
-        "original_probability": asked.original,
-        "probability": asked.masked,
+    original, masked = responses.original, responses.masked
+    figures: dict[str, Any] = {
+        "original_probability": original,
+        "probability": masked,
         "area": area,
-        "cp_score": metrics.cp_score(np.where(removes[:, 0, 0], 1 - asked.masked, asked.masked), area),
-        "average_drop": metrics.drop(asked.original, asked.masked),
-        "average_increase": metrics.increase(asked.original, asked.masked),
-        "average_gain": metrics.gain(asked.original, asked.masked),
-        "keeps_class": asked.keeps_class,
-        "inverse_loses_class": asked.inverse_loses_class,
+        "cp_score": metrics.cp_score(np.where(removes[:, 0, 0], 1 - masked, masked), area),
+        "average_drop": metrics.drop(original, masked),
+        "average_increase": metrics.increase(original, masked),
+        "average_gain": metrics.gain(original, masked),
+        "keeps_class": responses.keeps_class,
+        "inverse_loses_class": responses.inverse_loses_class,
     }
-    found |= _perturbation(classifier, images, scores, targets, asked.original, steps)
-    found |= {"sparseness": metrics.sparseness(scores), "entropy": metrics.entropy(scores)}
-    found |= _localisation(batch, scores, masks)
-    return {name: np.asarray(found[name], np.float64) for name in BETTER}
+    figures |= _perturbation(classifier, images, scores, targets, original, steps)
+    figures |= {"sparseness": metrics.sparseness(scores), "entropy": metrics.entropy(scores)}
+    figures |= _localisation(batch, scores, masks)
+    return {name: np.asarray(figures[name], np.float64) for name in BETTER}
 
 
 _fills = jax.jit(make_plain_fills, static_argnames=("fill", "mean"))
@@ -121,7 +122,7 @@ def _perturbation(
     deletion = metrics.deletion_curve(*explained, steps=steps)
     insertion = metrics.insertion_curve(*explained, steps=steps)
     removed = metrics.deletion_curve(*explained, fractions=metrics.BINS)
-    # The pixels kept and removed stand in the same fill, so that the two figures are about the same change.
+    # Kept and removed pixels share one fill, so that the two figures measure the same change.
     kept = metrics.insertion_curve(*explained, fractions=metrics.BINS, fills=metrics.mean_fills(classifier, images))
     segments = _segment(images)
     irof = metrics.irof_curve(classifier, images, scores, segments, targets)
@@ -148,7 +149,7 @@ def _localisation(batch: list[ExplainedImage], scores: np.ndarray, masks: np.nda
     boxes = [np.zeros((0, 4)) if item.boxes is None else item.boxes for item in batch]
     objects = metrics.masks_of_boxes(boxes, *masks.shape[1:])
     overlap = metrics.overlap(masks, objects)
-    found = {
+    figures = {
         "pointing_game": metrics.pointing_game(scores, objects, tolerance=0),
         "pointing_game_15px": metrics.pointing_game(scores, objects),
         "energy_pointing_game": metrics.energy_pointing_game(scores, objects),
@@ -156,4 +157,4 @@ def _localisation(batch: list[ExplainedImage], scores: np.ndarray, masks: np.nda
         "box_precision": overlap.precision,
         "box_recall": overlap.recall,
     }
-    return {name: np.where(is_known, values, np.nan) for name, values in found.items()}
+    return {name: np.where(is_known, values, np.nan) for name, values in figures.items()}

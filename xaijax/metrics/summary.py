@@ -1,4 +1,4 @@
-"""What a metric says of many images: the mean, and how sure it is."""
+"""The mean of a metric over images, with a confidence interval."""
 
 import dataclasses
 from typing import Any
@@ -15,8 +15,8 @@ class Summary:
     Attributes:
         mean: over the images.
         low: lower end of its 95% interval.
-        high: upper end.
-        images: that it is about.
+        high: upper end of its 95% interval.
+        images: number of images.
     """
 
     mean: float
@@ -29,11 +29,11 @@ def summarise(values: Any, *, seed: int = 0) -> Summary:
     """Returns the mean of a metric with a 95% interval, by the percentiles of a bootstrap over images.
 
     Args:
-        values: `[B]`, one an image; NaN, where the metric says nothing of an image, is left out.
+        values: `[B]`, one per image; NaN, where the metric is undefined, is left out.
         seed: of the bootstrap.
 
     Returns:
-        Figures that are NaN where there is no image.
+        The summary; NaN figures if there is no image.
 
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap (1993).

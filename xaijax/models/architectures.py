@@ -1,4 +1,4 @@
-"""The table of the zoo: a line a published network."""
+"""The table of the zoo: one row per network."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ class Architecture:
 
     Attributes:
         build: `build(num_classes=, channels=, padding=, rngs=)` makes the module.
-        layouts: makes the layouts of published weights; empty where there are none.
+        layouts: makes the layouts of published weights; none where none are published.
         num_classes: of the published weights.
         input_size: height and width, pixels.
         resize: see `Classifier.resize`.
@@ -192,7 +192,7 @@ def own_name(name: str) -> str:
 
 
 def architecture(name: str) -> Architecture:
-    """Returns the row of the zoo; raises ValueError, with the nearest names, where there is none."""
+    """Returns a row of the zoo; raises ValueError, with the nearest names, for an unknown name."""
     row = ARCHITECTURES.get(own_name(name))
     if row is None:
         near = difflib.get_close_matches(name, ARCHITECTURES, n=3) or ARCHITECTURES

@@ -17,8 +17,9 @@ def read_labels(labels: Sequence[str] | str | Path, num_classes: int) -> tuple[s
     """Returns the names of classes.
 
     Args:
-        labels: the names themselves; or a file, a line a class, or JSON: a list, or an object of names by class number.
-        num_classes: how many there must be.
+        labels: the names themselves, or a file of them: text with one name per line, or JSON with a list of names or an
+            object that maps class numbers to names.
+        num_classes: required number of names.
 
     Raises:
         ValueError: the file cannot be read, or it does not name every class.
@@ -32,7 +33,8 @@ def read_labels(labels: Sequence[str] | str | Path, num_classes: int) -> tuple[s
                 named = [named[str(number)] for number in range(len(named))]
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError) as error:
             raise ValueError(
-                f"labels {path.name!r} cannot be read ({error}); write a name a line, or JSON with a name a class."
+                f"labels {path.name!r} cannot be read ({error}); write one name per line, or JSON with one name per "
+                "class."
             ) from error
         labels = [str(name) for name in named]
     if len(labels) != num_classes:

@@ -1,4 +1,4 @@
-"""Convolutions lowered to what is fast on each platform, and pooling."""
+"""Convolutions in the fastest lowering for each platform, and pooling."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 Padding = Literal["symmetric", "same"]
-"""`symmetric` pads both sides alike, as PyTorch does; `same` pads as TensorFlow does (more at the end)."""
+"""`symmetric` pads both sides equally, as PyTorch does; `same` pads as TensorFlow does, an odd pixel at the end."""
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 """Pixels before and after, in height and in width."""
@@ -28,8 +28,8 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int = 1, groups: int = 
 
     On CPU a 1x1 convolution is a matrix product (1.5 to 5 times faster than XLA's convolution), a depthwise one is a
     sum of shifted products (8 to 40 times faster), and a 3x3 one of the few channels of an image gathers each pixel's
-    neighbours for a matrix product (1.7 to 5 times faster); elsewhere the library's convolution is the right one.
-    Reverse-mode differentiation only, where `groups` is 1 or all channels'.
+    neighbours for a matrix product (1.7 to 5 times faster). On other platforms the library's convolution is used.
+    With `groups` 1 or equal to the channels, only reverse-mode differentiation is supported.
 
     Args:
         x: `[N, H, W, C]`.
@@ -92,8 +92,8 @@ def _dense_forward(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> 
 
 
 def _dense_backward(stride: int, pads: Pads, saved: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # JAX's own gradient has the kernel's axes as HWOI. XLA's CPU backend turns them outside loops only, and inside them
-    # takes a convolution that is 6 times slower (jax-ml/jax issue 12868): here they are turned beforehand.
+    # JAX's own gradient has the kernel's axes as HWOI. XLA's CPU backend transposes them outside loops only, and inside
+    # loops uses a convolution that is 6 times slower (jax-ml/jax issue 12868): here they are transposed beforehand.
     x, kernel = saved
     around = _gradient_pads(x, kernel, gradient, stride, pads)
     turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
@@ -131,7 +131,7 @@ _depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 
 
 def _gradient_pads(x: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int, pads: Pads) -> list:
-    """Returns the pixels to pad a strided gradient with, so that convolving it gives that of `x`; may be negative."""
+    """Returns the padding of a strided gradient whose convolution is the gradient of `x`; may be negative."""
     around = []
     for axis, (before, _) in enumerate(pads):
         first = kernel.shape[axis] - 1 - before
@@ -141,7 +141,7 @@ def _gradient_pads(x: jax.Array, kernel: jax.Array, gradient: jax.Array, stride:
 
 
 def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-    # In bfloat16 the sum is kept in float32, as the library's convolution keeps it.
+    # For bfloat16 the sum is accumulated in float32, as in the library's convolution.
     padded = jnp.pad(x.astype(jnp.float32), ((0, 0), *pads, (0, 0)))
     kernel = kernel.astype(jnp.float32)
     total = jnp.zeros((), jnp.float32)
@@ -151,7 +151,7 @@ def _depthwise_by_shifts(x: jax.Array, kernel: jax.Array, stride: int, pads: Pad
 
 
 def _shifts(padded: jax.Array, size: tuple[int, ...], stride: int) -> Iterator[tuple[int, int, jax.Array]]:
-    """Yields each offset `(row, column)` of a window, and the pixels that lie there as the window goes over images."""
+    """Yields each offset `(row, column)` in a window, and the pixels at that offset of all windows of the images."""
     height = (padded.shape[1] - size[0]) // stride + 1
     width = (padded.shape[2] - size[1]) // stride + 1
     for row in range(size[0]):
@@ -162,15 +162,16 @@ def _shifts(padded: jax.Array, size: tuple[int, ...], stride: int) -> Iterator[t
 
 
 def one_by_one(layer: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """Applies a layer to images `[N, ...]` one at a time, so that on a CPU what it makes of one stays in the cache."""
+    """Applies a layer to images `[N, ...]` one at a time, so that one image's activations stay in a CPU's cache."""
     return layer(x) if x.shape[0] == 1 else lax.map(lambda image: layer(image[None])[0], x)
 
 
 def max_pool(x: jax.Array, size: int, stride: int, padding: Padding) -> jax.Array:
     """Returns the maximum of each `size` x `size` window of `[N, H, W, C]`.
 
-    On CPU as maxima of shifted rows, then of shifted columns (8 times faster than XLA's windows, the same bits).
-    Reverse-mode differentiation gives each of several equal maxima a share there, elsewhere the first of them all.
+    On CPU it is computed as maxima of shifted rows, then of shifted columns (8 times faster than XLA's windows, equal
+    to the bit). There reverse-mode differentiation splits the gradient between equal maxima; elsewhere the first gets
+    all of it.
     """
     pads = spatial_padding((x.shape[1], x.shape[2]), (size, size), stride, padding)
 
@@ -190,7 +191,7 @@ def max_pool(x: jax.Array, size: int, stride: int, padding: Padding) -> jax.Arra
 
 
 def mean_pool(x: jax.Array, size: int) -> jax.Array:
-    """Returns the mean of each `size` x `size` window of `[N, H, W, C]`, side by side; what is left over is dropped."""
+    """Returns the mean of each `size` x `size` tile of `[N, H, W, C]`; pixels past the last whole tile are dropped."""
     count, height, width, channels = x.shape
     height, width = height // size, width // size
     x = x[:, : height * size, : width * size].reshape(count, height, size, width, size, channels)

@@ -26,7 +26,7 @@ class DenseNetConfig:
         stem: channels of the first convolution.
         bottleneck: the 1x1 convolution of a layer has this many times `growth` channels.
         stem_stride: stride of the first convolution.
-        stem_kernel: its size.
+        stem_kernel: kernel size of the first convolution.
         stem_norm: whether a batch norm and a ReLU follow it.
         stem_pool: whether a 3x3 max-pool of stride 2 follows that.
     """
@@ -42,7 +42,7 @@ class DenseNetConfig:
 
 
 class DenseLayer(nnx.Module):
-    """Batch norm, 1x1 convolution, 3x3 convolution, whose output joins the channels of the input."""
+    """Batch norm, 1x1 convolution and 3x3 convolution, whose output is concatenated to the input's channels."""
 
     def __init__(self, in_channels: int, config: DenseNetConfig, padding: Padding, rngs: nnx.Rngs) -> None:
         hidden = config.bottleneck * config.growth
@@ -73,7 +73,8 @@ class Transition(nnx.Module):
 class DenseNet(nnx.Module):
     """Stem, dense blocks with transitions between them, global mean, linear head. Taps: `stem`, `stage1`, `stage2`, ...
 
-    A stage's tap is the output of its dense block, before the transition; the last one's, what the global mean takes.
+    A stage's tap is the output of its dense block, before the transition; that of the last stage is the input of the
+    global mean.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class DenseNet(nnx.Module):
 
 
 def torchvision_table(config: DenseNetConfig, dot: str = "") -> Table:
-    """Returns how torchvision and timm name the arrays; `dot="."` gives the older `norm.1` for `norm1`."""
+    """Returns the names of the arrays in torchvision and timm; `dot="."` gives the older `norm.1` for `norm1`."""
     table: Table = {"features.conv0.weight": "stem.kernel"}
     if config.stem_norm:
         table |= norm_rows("features.norm0", "stem.norm")

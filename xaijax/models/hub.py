@@ -1,4 +1,4 @@
-"""Weights from the Hugging Face hub: the file, and the facts that its `config.json` states."""
+"""Weights from the Hugging Face hub: the file, and the facts in its `config.json`."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ _NEEDED = "model.safetensors"
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """Weights as their source publishes them.
+    """Published weights, and what their source states about them.
 
     Attributes:
         path: of the safetensors file.
@@ -27,13 +27,13 @@ class Published:
 
 
 def fetch(source: str) -> Published:
-    """Fetches weights, or finds them in the cache of `huggingface_hub`, whose offline mode (`HF_HUB_OFFLINE`) holds.
+    """Fetches weights through the cache of `huggingface_hub`; its offline mode (`HF_HUB_OFFLINE`) applies.
 
     Args:
         source: `owner/repo` or `owner/repo@revision`.
 
     Raises:
-        ValueError: the library is not installed, the repository or the file is not there, or the network is not.
+        ValueError: the library is not installed, the repository or the file does not exist, or there is no network.
     """
     repo, _, revision = source.partition("@")
     if repo.count("/") != 1 or not all(repo.split("/")):
@@ -48,11 +48,11 @@ def fetch(source: str) -> Published:
     def file(name: str) -> Path:
         try:
             return Path(huggingface_hub.hf_hub_download(repo, name, revision=revision or None))
-        # The library's errors derive from OSError, ValueError or its HTTP client's own, by version.
+        # The library's errors derive from OSError, ValueError or its HTTP client's error, depending on its version.
         except Exception as error:
             reason = next(iter(str(error).strip().splitlines()), "no reason given")
             raise ValueError(
-                f"{name} of {repo}{f' at {revision}' if revision else ''} could not be had "
+                f"{name} of {repo}{f' at {revision}' if revision else ''} could not be fetched "
                 f"({type(error).__name__}: {reason}); "
                 "check the name and the network, or download the file and pass its path."
             ) from error
@@ -66,7 +66,7 @@ def fetch(source: str) -> Published:
 
 
 def read_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of `Published`, but for the path, that a timm `config.json` states."""
+    """Returns the fields of `Published`, except the path, from a timm `config.json`."""
     published = config.get("pretrained_cfg", config)
     facts: dict[str, Any] = {}
     for fact in ("mean", "std"):

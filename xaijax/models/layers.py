@@ -1,4 +1,4 @@
-"""Layers that the ports share: convolutions with a batch norm that can fold, and the head."""
+"""Layers that the ports share: convolutions with a foldable batch norm, and the head."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from xaijax.models.convolution import Padding, convolve, one_by_one
 Activation = Callable[[jax.Array], jax.Array]
 
 CACHED_FLOATS = 2**18
-"""Of a layer's largest array, that still go through a CPU's caches beside those of other images."""
+"""Size of a layer's largest array per image, in floats, up to which a CPU's caches still serve a batch of images."""
 
 
 def relu6(x: jax.Array) -> jax.Array:
@@ -28,8 +28,8 @@ class ConvNorm(nnx.Module):
 
     Attributes:
         kernel: `[h, w, in / groups, out]`.
-        norm: the batch norm, or None once it is folded.
-        bias: `[out]`, only once the batch norm is folded.
+        norm: the batch norm, or None once folded.
+        bias: `[out]`, present only once the batch norm is folded.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ConvNorm(nnx.Module):
 
 
 class Convolution(nnx.Module):
-    """A convolution alone.
+    """A convolution without batch norm or activation.
 
     Attributes:
         kernel: `[h, w, in, out]`.
@@ -95,12 +95,12 @@ class Convolution(nnx.Module):
 
 
 class NormActivation(nnx.Module):
-    """A batch norm that no convolution precedes (once folded: a scale and a bias), and a ReLU.
+    """A batch norm without a convolution before it (once folded: a scale and a bias), and a ReLU.
 
     Attributes:
-        norm: the batch norm, or None once it is folded.
-        scale: `[channels]`, only once the batch norm is folded.
-        bias: `[channels]`, only once the batch norm is folded.
+        norm: the batch norm, or None once folded.
+        scale: `[channels]`, present only once the batch norm is folded.
+        bias: `[channels]`, present only once the batch norm is folded.
     """
 
     def __init__(self, channels: int, *, epsilon: float = 1e-5, rngs: nnx.Rngs) -> None:
@@ -123,7 +123,7 @@ class NormActivation(nnx.Module):
 
 
 def _scale_and_bias(norm: Any) -> tuple[Any, Any]:
-    # On NumPy arrays, as a file gives them, NumPy is far quicker than a compilation a shape.
+    # Arrays from a file are NumPy's; computing on them in NumPy is far quicker than one compilation per shape.
     variance = norm.var[...]
     root = np.sqrt if isinstance(variance, np.ndarray) else jnp.sqrt
     scale = norm.scale[...] / root(variance + variance.dtype.type(norm.epsilon))
@@ -145,12 +145,12 @@ def fold_batch_norms(module: nnx.Module, *, epsilon: float | None = None) -> Non
 
 
 def image_by_image(layer: nnx.Module, x: jax.Array) -> jax.Array:
-    """Applies a layer whose batch norms are folded; on CPU to one image at a time where its arrays outgrow the cache.
+    """Applies a layer with folded batch norms; on CPU to one image at a time where its arrays outgrow the cache.
 
     MobileNetV2's first blocks take half of the time that way.
 
     Args:
-        layer: maps images to images; has `ConvNorm` parts. With batch norms that are not folded it sees all images.
+        layer: maps images to images; has `ConvNorm` parts. With unfolded batch norms it is applied to the whole batch.
         x: `[N, H, W, C]`.
 
     Returns:

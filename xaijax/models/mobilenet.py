@@ -1,4 +1,4 @@
-"""What the MobileNets share: the rounding of channels, and the inverted residual block.
+"""Parts shared by the MobileNets: the rounding of channels, and the inverted residual block.
 
 References:
     Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks (2018), arXiv 1801.04381.
@@ -19,7 +19,7 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 
 class SqueezeExcitation(nnx.Module):
-    """Weighs the channels by two small layers on their means over the image.
+    """Weights the channels by two small layers applied to their means over the image.
 
     References:
         Hu et al., Squeeze-and-Excitation Networks (2017), arXiv 1709.01507.
@@ -37,7 +37,7 @@ class SqueezeExcitation(nnx.Module):
 
 
 class InvertedResidual(nnx.Module):
-    """Expands with a 1x1 convolution, filters depthwise, projects; beside a shortcut where the shapes allow."""
+    """Expands with a 1x1 convolution, filters depthwise and projects; with a shortcut where the shapes allow."""
 
     def __init__(
         self,

@@ -84,7 +84,7 @@ class MobileNetV1(nnx.Module):
 
 
 def timm_table(config: MobileNetV1Config) -> Table:
-    """Returns how timm names the arrays."""
+    """Returns the names of the arrays in timm."""
     table = conv_norm_rows("conv_stem", "bn1", "stem")
     for stage, (_, depth) in enumerate(config.stages):
         for block in range(depth):

@@ -90,7 +90,7 @@ class MobileNetV2(nnx.Module):
 
 
 def torchvision_table(config: MobileNetV2Config) -> Table:
-    """Returns how torchvision names the arrays: blocks and their convolutions by running numbers."""
+    """Returns the names of the arrays in torchvision, which numbers blocks and their convolutions consecutively."""
     table = conv_norm_rows("features.0.0", "features.0.1", "stem")
     number = 1
     for stage, (expansion, _, depth, _) in enumerate(config.stages):
@@ -107,7 +107,7 @@ def torchvision_table(config: MobileNetV2Config) -> Table:
 
 
 def timm_table(config: MobileNetV2Config) -> Table:
-    """Returns how timm names the arrays: blocks by stage, and each convolution by what it does."""
+    """Returns the names of the arrays in timm, which numbers blocks by stage and names convolutions by function."""
     table = conv_norm_rows("conv_stem", "bn1", "stem")
     for stage, (expansion, _, depth, _) in enumerate(config.stages):
         for block in range(depth):

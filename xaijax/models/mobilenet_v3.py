@@ -37,7 +37,7 @@ LARGE: tuple[Stage, ...] = (
 
 
 def minimalistic(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
-    """Returns the stages with 3x3 kernels, no squeeze and excitation, and ReLU alone."""
+    """Returns the stages with 3x3 kernels, ReLU everywhere and no squeeze and excitation."""
     return tuple((expansions, out, 3, stride, False, False) for expansions, out, _, stride, _, _ in stages)
 
 
@@ -46,10 +46,10 @@ class MobileNetV3Config:
     """What distinguishes one MobileNetV3 from another.
 
     Attributes:
-        stages: `SMALL`, `LARGE`, or what is made of them.
+        stages: `SMALL`, `LARGE`, or a variant of them.
         hidden: channels of the layer before the head, not multiplied.
         width: multiplies the other channels; below 0.75 not those of the stem.
-        hard_swish: the activation of stem, last convolution and hidden layer; else ReLU.
+        hard_swish: whether stem, last convolution and hidden layer use hard swish rather than ReLU.
     """
 
     stages: tuple[Stage, ...]
@@ -61,7 +61,7 @@ class MobileNetV3Config:
 class MobileNetV3(nnx.Module):
     """Stem, stages of inverted residuals, 1x1 convolution, global mean, hidden layer, linear head.
 
-    Taps: `stem`, `block1`, `block2`, ... (numbered through, as torchvision's `features` are), `stage1`, ..., `last`.
+    Taps: `stem`, `block1`, `block2`, ... (numbered as in torchvision's `features`), `stage1`, ..., `last`.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class MobileNetV3(nnx.Module):
 
 
 def torchvision_table(config: MobileNetV3Config) -> Table:
-    """Returns how torchvision names the arrays: blocks and their convolutions by running numbers."""
+    """Returns the names of the arrays in torchvision, which numbers blocks and their convolutions consecutively."""
     table = conv_norm_rows("features.0.0", "features.0.1", "stem")
     number = 1
     for stage, (expansions, _, _, _, squeeze, _) in enumerate(config.stages):
@@ -143,7 +143,7 @@ def torchvision_table(config: MobileNetV3Config) -> Table:
 
 
 def timm_table(config: MobileNetV3Config) -> Table:
-    """Returns how timm names the arrays: blocks by stage, and each convolution by what it does."""
+    """Returns the names of the arrays in timm, which numbers blocks by stage and names convolutions by function."""
     table = conv_norm_rows("conv_stem", "bn1", "stem")
     for stage, (expansions, _, _, _, squeeze, _) in enumerate(config.stages):
         for block, expansion in enumerate(expansions):

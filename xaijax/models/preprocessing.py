@@ -1,4 +1,4 @@
-"""From a photograph to a classifier's pixels, exactly as the source of the weights does it."""
+"""From a photograph to a classifier's pixels, exactly as the source of the weights preprocesses it."""
 
 import numpy as np
 from PIL import Image
@@ -8,20 +8,23 @@ from xaijax.classifier import Classifier
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
+
 
 def preprocess(image: Image.Image, classifier: Classifier) -> np.ndarray:
     """Resizes the short side, with antialiasing, and crops the centre, as torchvision and timm do for evaluation.
 
     Args:
-        image: of any size and mode; turned upright already, if its file says how.
+        image: of any size and mode, already rotated as its EXIF orientation states.
         classifier: its `resize`, `interpolation`, `input_size` and `channels` are used. With `resize=None` the whole
-            image is resized to `input_size`, whatever its aspect.
+            image is resized to `input_size`, whatever its aspect ratio.
 
     Returns:
-        `[H, W, C]` uint8 in [0, 255], with `(H, W) == classifier.input_size`; what the image does not reach is black.
+        `[H, W, C]` uint8 in [0, 255], with `(H, W) == classifier.input_size`; smaller images are padded with black.
 
     Raises:
-        ValueError: Pillow has no mode of that many channels.
+        ValueError: Pillow has no mode with that many channels.
     """
     if classifier.channels not in _MODES:
         raise ValueError(
@@ -38,7 +41,7 @@ def preprocess(image: Image.Image, classifier: Classifier) -> np.ndarray:
 
 
 def resized(size: tuple[int, int], short: int) -> tuple[int, int]:
-    """Returns width and height in pixels once the shorter of the two is `short`; the longer is rounded down."""
+    """Returns width and height in pixels, scaled so that the shorter is `short`; the longer is rounded down."""
     width, height = size
     if width <= height:
         return short, max(1, int(short * height / width))
@@ -46,17 +49,17 @@ def resized(size: tuple[int, int], short: int) -> tuple[int, int]:
 
 
 def centre_crop(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Returns the middle `size` (height, width) of `[H, W, C]`, padded with zeros where it is smaller.
+    """Returns the central crop of `size` (height, width) of `[H, W, C]`, padded with zeros where the image is smaller.
 
-    Half a pixel is rounded to the even one, as torchvision rounds it.
+    Half pixels are rounded to even, as in torchvision.
     """
-    short = [max(wanted - given, 0) for wanted, given in zip(size, pixels.shape[:2], strict=True)]
-    pixels = np.pad(pixels, (*((lack // 2, lack - lack // 2) for lack in short), (0, 0)))
+    missing = [max(wanted - given, 0) for wanted, given in zip(size, pixels.shape[:2], strict=True)]
+    pixels = np.pad(pixels, (*((count // 2, count - count // 2) for count in missing), (0, 0)))
     top, left = (round((given - wanted) / 2) for wanted, given in zip(size, pixels.shape[:2], strict=True))
     return np.ascontiguousarray(pixels[top : top + size[0], left : left + size[1]])
 
 
-def crop_box(size: tuple[int, int], classifier: Classifier) -> tuple[int, int, int, int]:
+def crop_box(size: tuple[int, int], classifier: Classifier) -> Box:
     """Returns the part of a photograph that `preprocess` shows to the classifier.
 
     Args:
@@ -64,7 +67,7 @@ def crop_box(size: tuple[int, int], classifier: Classifier) -> tuple[int, int, i
         classifier: as for `preprocess`.
 
     Returns:
-        Left, top, right and bottom in pixels of the photograph, rounded; outside it where the crop is padded.
+        Left, top, right and bottom in pixels of the photograph, rounded; they lie outside it where the crop is padded.
     """
     height, width = classifier.input_size
     if classifier.resize is None:

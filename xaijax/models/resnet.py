@@ -25,16 +25,16 @@ class ResNetConfig:
 
     Attributes:
         stages: blocks in each stage.
-        widths: channels of each stage; a bottleneck block puts out four times as many.
+        widths: channels of each stage; a bottleneck block outputs four times as many.
         bottleneck: whether a block is 1x1, 3x3, 1x1 (the stride in the 3x3) instead of two 3x3.
         groups: of a bottleneck's 3x3 convolution (ResNeXt).
-        group_width: channels of a group where the width is 64; in proportion elsewhere.
+        group_width: channels per group at width 64, scaled in proportion at other widths.
         shortcut: where shapes change, "projection" convolves the shortcut (1x1), "pad" takes every second pixel and
             adds channels of zeros on both sides.
         stem_stride: stride of the first convolution.
-        stem_kernel: its size.
+        stem_kernel: kernel size of the first convolution.
         stem_pool: whether a 3x3 max-pool of stride 2 follows it.
-        head: what the weights' file calls the last layer.
+        head: name of the last layer in the weights' file.
     """
 
     stages: tuple[int, ...]
@@ -50,12 +50,12 @@ class ResNetConfig:
 
     @property
     def expansion(self) -> int:
-        """Channels that a block puts out, for one of its width."""
+        """Output channels of a block relative to its width."""
         return 4 if self.bottleneck else 1
 
 
 class Block(nnx.Module):
-    """Two or three convolutions beside a shortcut."""
+    """Two or three convolutions with a shortcut around them."""
 
     def __init__(
         self, in_channels: int, width: int, stride: int, config: ResNetConfig, padding: Padding, rngs: nnx.Rngs
@@ -83,8 +83,8 @@ class Block(nnx.Module):
         if self.shortcut is not None:
             x = self.shortcut(x)
         elif x.shape[3] != self.out_channels:
-            lack = (self.out_channels - x.shape[3]) // 2
-            x = jnp.pad(x[:, :: self.stride, :: self.stride], ((0, 0), (0, 0), (0, 0), (lack, lack)))
+            padding = (self.out_channels - x.shape[3]) // 2
+            x = jnp.pad(x[:, :: self.stride, :: self.stride], ((0, 0), (0, 0), (0, 0), (padding, padding)))
         return jax.nn.relu(branch + x)
 
 
@@ -128,7 +128,7 @@ class ResNet(nnx.Module):
 
 
 def torchvision_table(config: ResNetConfig) -> Table:
-    """Returns how torchvision, timm and the CIFAR networks name the arrays."""
+    """Returns the names of the arrays in torchvision, timm and the CIFAR networks."""
     table = conv_norm_rows("conv1", "bn1", "stem")
     width = config.widths[0]
     for stage, (depth, inner) in enumerate(zip(config.stages, config.widths, strict=True)):

@@ -1,4 +1,4 @@
-"""Weights between files and modules: every key of the file and every array of the module is accounted for."""
+"""Weights from files to modules and back, with every key of a file and every array of a module accounted for."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 Table = dict[str, str | None]
-"""Keys of a file and the array of the module that each fills, such as `stages.0.1.conv2.kernel`; None fills none."""
+"""Maps each key of a file to the array of the module that it fills, such as `stages.0.1.conv2.kernel`, or to None."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightLayout:
-    """How the files of one source name the arrays of a network, and what else the source does its own way.
+    """The names of a network's arrays in the files of one source, and other conventions of that source.
 
     Attributes:
         source: its name, for messages.
         table: see `Table`.
         epsilon: of its batch norms.
-        same_epsilon: of its batch norms in networks with TensorFlow's padding; None where it is `epsilon`.
+        same_epsilon: of its batch norms in networks with TensorFlow's padding; None if it is `epsilon`.
     """
 
     source: str
@@ -34,7 +34,7 @@ def read_file(path: Path | str) -> dict[str, np.ndarray]:
     """Reads a safetensors file.
 
     Raises:
-        ValueError: it is not there, or it is not a whole safetensors file.
+        ValueError: it does not exist, or it is not a whole safetensors file.
     """
     path = Path(path)
     if not path.is_file():
@@ -80,7 +80,7 @@ def norm_rows(source: str, target: str) -> Table:
 
 
 def conv_norm_rows(conv: str, norm: str, target: str) -> Table:
-    """Returns the rows of a convolution `conv` and its batch norm `norm` that together fill a `ConvNorm` `target`."""
+    """Returns the rows of a convolution `conv` and its batch norm `norm`, which together fill a `ConvNorm` `target`."""
     return {f"{conv}.weight": f"{target}.kernel"} | norm_rows(norm, f"{target}.norm")
 
 
@@ -90,19 +90,19 @@ def linear_rows(source: str, target: str) -> Table:
 
 
 def from_torch_layout(array: np.ndarray) -> np.ndarray:
-    """Turns PyTorch's `[out, in, h, w]` into `[h, w, in, out]`, and `[out, in]` into `[in, out]`."""
+    """Transposes PyTorch's `[out, in, h, w]` to `[h, w, in, out]`, and `[out, in]` to `[in, out]`."""
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
     return array.T if array.ndim == 2 else array
 
 
 def recognise(layouts: Sequence[WeightLayout], keys: Sequence[str]) -> WeightLayout:
-    """Returns the layout that names the most of a file's keys, the first of equals."""
+    """Returns the layout whose table holds most of a file's keys, the first of equals."""
     return max(layouts, key=lambda layout: sum(key in layout.table for key in keys))
 
 
 def is_whole(layout: WeightLayout, keys: Sequence[str]) -> bool:
-    """Returns whether a file's keys are those of a layout, none missing and none left over."""
+    """Returns whether a file's keys are exactly those of a layout, none missing and none surplus."""
     needed = {key for key, target in layout.table.items() if target is not None}
     return needed <= set(keys) <= set(layout.table)
 
@@ -110,14 +110,14 @@ def is_whole(layout: WeightLayout, keys: Sequence[str]) -> bool:
 def fill_module(
     module: nnx.Module, arrays: Mapping[str, np.ndarray], table: Table, *, source: str, hint: str = ""
 ) -> None:
-    """Puts a file's arrays, already in this library's layout, into the module, in place, as NumPy float32.
+    """Fills a module in place with a file's arrays, already in this library's layout, as NumPy float32.
 
     Args:
         module: may be abstract, as `nnx.eval_shape` makes it.
         arrays: by the file's keys.
-        table: see `Table`; a key that is not in it is taken for the array's own name.
-        source: for the message.
-        hint: a sentence to end the message with.
+        table: see `Table`; a key that is not in it is taken as the name of an array of the module.
+        source: name of the file, for the message.
+        hint: text inserted into the message.
 
     Raises:
         ValueError: keys are missing or surplus, shapes differ, or numbers are not finite; all are listed together.

@@ -9,6 +9,7 @@ from flax import nnx
 
 from xaijax.classifier import Classifier, Dtype, NNXApply
 from xaijax.models.architectures import ARCHITECTURES, Architecture, architecture, own_name
+from xaijax.models.catalogue import EMBEDDED, is_embedded, names
 from xaijax.models.class_names import imagenet_labels, read_labels
 from xaijax.models.convolution import Padding
 from xaijax.models.hub import Published, fetch
@@ -16,18 +17,6 @@ from xaijax.models.layers import ShapesOnly, fold_batch_norms
 from xaijax.models.weights import fill_module, from_torch_layout, is_whole, read_file, recognise, save_arrays
 
 __all__ = ["ARCHITECTURES", "EMBEDDED", "Architecture", "architecture", "is_embedded", "load", "names", "save"]
-
-EMBEDDED = Path(__file__).parents[1] / "scenes" / "weights"
-
-
-def names() -> tuple[str, ...]:
-    """Returns the names that `load` knows."""
-    return tuple(ARCHITECTURES)
-
-
-def is_embedded(name: str) -> bool:
-    """Returns whether the weights of network `name` come with the package."""
-    return (EMBEDDED / name).is_dir()
 
 
 def load(
@@ -48,20 +37,20 @@ def load(
         name: one of `names()`, or timm's name of the same network.
         weights: a safetensors file with torchvision's or timm's names, `hf:owner/repo[@revision]`, or a folder that
             `save` wrote; None for an embedded network.
-        num_classes: None takes what the weights' source states, else what the published weights have.
-        channels: of an image; None takes what the weights' source states, else 3.
-        mean: per channel, of [0, 1] pixels; None takes what the weights' source states, else the usual ones.
-        std: per channel, of [0, 1] pixels; None likewise.
+        num_classes: None takes the number stated by the weights' source, else that of the published weights.
+        channels: of an image; None takes the number stated by the weights' source, else 3.
+        mean: per channel, of [0, 1] pixels; None takes the one stated by the weights' source, else the network's usual.
+        std: per channel, of [0, 1] pixels; None as for `mean`.
         padding: "symmetric" as in PyTorch, or "same" as in TensorFlow; None takes "same" where `name` or the weights'
             source begins with timm's `tf_`, else "symmetric".
         dtype: of parameters and computation; logits are float32 in either case.
-        labels: a name a class, or a file of them; None takes ImageNet's where they fit.
+        labels: one name per class, or a file of them; None takes ImageNet's where they fit.
 
     Returns:
         A `Classifier` with its batch norms folded into the convolutions.
 
     Raises:
-        ValueError: the name is unknown, the weights cannot be had, or they do not fit; all that does not fit is listed.
+        ValueError: the name is unknown, or the weights cannot be read or do not fit; every mismatch is listed.
     """
     row, name, timm_name = architecture(name), own_name(name), name
     if weights is None and not is_embedded(name):
@@ -72,8 +61,8 @@ def load(
     source = EMBEDDED / name if weights is None else weights
     if not str(source).startswith("hf:") and Path(source).is_dir():
         folder = Path(source)
-        asked = {"num_classes": num_classes, "channels": channels, "padding": padding}
-        return _load_folder(folder, name, asked, mean=mean, std=std, dtype=dtype, labels=labels)
+        requested = {"num_classes": num_classes, "channels": channels, "padding": padding}
+        return _load_folder(folder, name, requested, mean=mean, std=std, dtype=dtype, labels=labels)
     if str(source).startswith("hf:"):
         published = fetch(str(source).removeprefix("hf:"))
         if published.architecture and own_name(published.architecture) != name:
@@ -104,7 +93,7 @@ def load(
 
 
 def _for_channels(values: tuple[float, ...], channels: int, fact: str) -> tuple[float, ...]:
-    """Returns a published `mean` or `std` for another number of channels, where it is the same in all."""
+    """Returns a published `mean` or `std` for another number of channels, if it is the same in all channels."""
     if len(values) == channels:
         return values
     if len(set(values)) == 1:
@@ -122,14 +111,15 @@ def _from_published(row: Architecture, path: Path, padding: Padding, facts: dict
     layout = recognise(layouts, tuple(arrays))
     options = {"num_classes": facts["num_classes"], "channels": facts["channels"], "padding": padding}
     module = nnx.eval_shape(lambda: row.build(**options, rngs=ShapesOnly()))
-    hint = "" if is_whole(layout, tuple(arrays)) else _seems(tuple(arrays), facts["name"])
+    hint = "" if is_whole(layout, tuple(arrays)) else _matching_networks(tuple(arrays), facts["name"])
     fill_module(module, arrays, layout.table, source=f"{path.name} (read as {layout.source} names it)", hint=hint)
-    has_own = padding == "same" and layout.same_epsilon is not None
-    fold_batch_norms(module, epsilon=layout.same_epsilon if has_own else layout.epsilon)
+    has_same_epsilon = padding == "same" and layout.same_epsilon is not None
+    fold_batch_norms(module, epsilon=layout.same_epsilon if has_same_epsilon else layout.epsilon)
     return module
 
 
-def _seems(keys: tuple[str, ...], name: str) -> str:
+def _matching_networks(keys: tuple[str, ...], name: str) -> str:
+    """Returns a hint that names the other networks with exactly these keys, or nothing."""
     others = [
         other
         for other, row in ARCHITECTURES.items()
@@ -157,11 +147,11 @@ def save(classifier: Classifier, folder: str | Path, *, dtype: Literal["float16"
 
     Args:
         classifier: one that `load` made.
-        folder: is made where it is not there.
-        dtype: of the kernels; float32 gives the same bits back.
+        folder: created if it does not exist.
+        dtype: of the kernels; float32 is lossless.
 
     Raises:
-        ValueError: it is not of the zoo, or a number is too large for float16.
+        ValueError: the classifier is not of the zoo, or a number is too large for float16.
     """
     folder = Path(folder)
     if not isinstance(classifier.apply, NNXApply) or classifier.name not in ARCHITECTURES:
@@ -175,7 +165,7 @@ def save(classifier: Classifier, folder: str | Path, *, dtype: Literal["float16"
 def _load_folder(
     folder: Path,
     name: str,
-    asked: dict[str, Any],
+    requested: dict[str, Any],
     *,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
@@ -185,13 +175,15 @@ def _load_folder(
     try:
         facts = json.loads((folder / "config.json").read_text())
         saved = facts["name"]
-        options = {fact: facts[fact] for fact in asked}
+        options = {fact: facts[fact] for fact in requested}
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"folder {folder.name!r} has no readable config.json; is it one that save wrote?") from error
     if saved != name:
         raise ValueError(f"folder {folder.name!r} holds a {saved}, not a {name}; load it by that name.")
     wrong = [
-        f"{fact} {options[fact]}, not {value}" for fact, value in asked.items() if value not in (None, options[fact])
+        f"{fact} {options[fact]}, not {value}"
+        for fact, value in requested.items()
+        if value not in (None, options[fact])
     ]
     if wrong:
         raise ValueError(f"folder {folder.name!r} holds {', '.join(wrong)}; leave those out, the folder knows them.")

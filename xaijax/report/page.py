@@ -1,4 +1,4 @@
-"""The HTML page of a run: its images with their pictures and figures, in one file that needs no network."""
+"""The HTML page of a run: its images with their pictures and figures, in one file that loads nothing from a network."""
 
 import html
 import os
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
-from xaijax.report.words import figures, shown, title
+from xaijax.report.captions import figures, shown, title
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #111; background: #fff; }
@@ -21,15 +21,15 @@ figcaption { color: #555; overflow-wrap: anywhere; }
 
 
 SHOWN = 1000
-"""Explanations that a page shows, the first ones: a browser holds no million."""
+"""Explanations shown on a page, the first ones: a browser cannot hold a million."""
 
 
 def render_page(model: str, rows: Iterable[dict[str, Any]], pictures: Callable[[dict[str, Any]], str | None]) -> str:
     """Returns the page.
 
     Args:
-        model: what was explained.
-        rows: lines of the results; of some thousands the first are shown, and all are counted.
+        model: name of the classifier.
+        rows: lines of the results; all are counted, and the first `SHOWN` are shown.
         pictures: returns the name of a row's picture in `overlays`, or None where it has none.
     """
     shown_rows, summary = _read(rows)
@@ -48,7 +48,7 @@ def render_page(model: str, rows: Iterable[dict[str, Any]], pictures: Callable[[
 
 
 def _read(rows: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """Returns the rows that are shown, and what is to be said of all of them."""
+    """Returns the rows to show, and a summary of all rows."""
     shown: list[dict[str, Any]] = []
     images: set[str] = set()
     explained: set[str] = set()
@@ -82,5 +82,5 @@ def _entry(index: int, row: dict[str, Any], picture: str | None) -> str:
     if picture:
         source = f"overlays/{quote(os.fsencode(picture))}"
         image = f'<img loading="lazy" src="{source}" alt="{label}: original, {shown(row)}, score map, overlay">'
-    told = f"<b>{label}</b>: {html.escape(figures(row))}. {html.escape(row['status'])}"
-    return f"<figure>{image}<figcaption>{told}<br>{index}: {path}</figcaption></figure>\n"
+    caption = f"<b>{label}</b>: {html.escape(figures(row))}. {html.escape(row['status'])}"
+    return f"<figure>{image}<figcaption>{caption}<br>{index}: {path}</figcaption></figure>\n"

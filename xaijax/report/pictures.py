@@ -1,4 +1,4 @@
-"""Pictures of an explanation: what was kept, what spoke for and against the class. Colours suit colour-blind eyes."""
+"""Pictures of an explanation: kept pixels, score map and overlay, in colours that colour-blind eyes can tell apart."""
 
 import bisect
 import functools
@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Dark blue - white - dark orange: told apart by all common kinds of colour vision, and in grey by their order.
+# Dark blue - white - dark orange: distinct in all common kinds of colour vision.
 _AGAINST, _NEUTRAL, _FOR = (33, 102, 172), (247, 247, 247), (217, 95, 2)
 _OUTLINE = (255, 221, 0)
 _INK, _PAPER, _FAINT = (17, 17, 17), (255, 255, 255), (90, 90, 90)
@@ -15,10 +15,10 @@ PANEL = 224  # pixels, side of one panel
 
 
 def score_colours(score: np.ndarray) -> np.ndarray:
-    """Colours a score map: orange speaks for the class, blue against it, white neither.
+    """Colours a score map: orange for the class, blue against it, white neutral.
 
     Args:
-        score: `[H, W]` float, scaled by its own largest magnitude.
+        score: `[H, W]` float; it is scaled by its largest magnitude.
 
     Returns:
         `[H, W, 3]` uint8.
@@ -31,14 +31,14 @@ def score_colours(score: np.ndarray) -> np.ndarray:
 
 
 def kept_pixels(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Shows the kept pixels on a grey check, which no photograph shows, so that black pixels are seen too."""
+    """Shows the kept pixels on a grey checkerboard, on which black pixels are visible too; `[H, W, 3]` uint8."""
     y, x = np.indices(mask.shape) // max(1, mask.shape[0] // 28)
     check = np.where((y + x) % 2 == 0, 205, 235).astype(np.uint8)[..., None]
     return np.where(mask[..., None], _rgb(image), check)
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, *, outline: int = 1) -> np.ndarray:
-    """Dims what the mask leaves out and outlines what it keeps, `outline` pixels wide; `[H, W, 3]` uint8."""
+    """Dims the pixels outside the mask and draws its outline, `outline` pixels wide; `[H, W, 3]` uint8."""
     rgb = _rgb(image)
     grey = np.mean(rgb, axis=2, keepdims=True)
     dimmed = (0.35 * grey + 0.1 * rgb + 70).astype(np.uint8)
@@ -52,12 +52,12 @@ def overlay(image: np.ndarray, mask: np.ndarray, *, outline: int = 1) -> np.ndar
 
 
 def full_size_overlay(photograph: Image.Image, mask: np.ndarray, crop: tuple[int, int, int, int]) -> Image.Image:
-    """Draws the overlay at the size of the photograph; what the classifier was not shown is dimmed too.
+    """Draws the overlay at the size of the photograph; pixels outside the classifier's crop are dimmed too.
 
     Args:
         photograph: of any mode.
         mask: `[H, W]` bool.
-        crop: left, top, right and bottom of the mask in pixels of the photograph; it may reach beyond.
+        crop: left, top, right and bottom of the mask in pixels of the photograph; it may extend beyond it.
     """
     left, top, right, bottom = crop
     large = Image.fromarray(mask).resize((right - left, bottom - top), Image.Resampling.NEAREST)
@@ -76,9 +76,9 @@ def panel(
         image: `[H, W, C]` uint8, C 1 or 3.
         mask: `[H, W]` bool.
         score: `[H, W]` float.
-        title: the class.
-        figures: a line of figures under it.
-        shown: what the pixels of the mask are.
+        title: first line, the class.
+        figures: second line.
+        shown: caption of the mask's pixels.
     """
     pictures = [_rgb(image), kept_pixels(image, mask), score_colours(score), None]
     captions = ["original", shown, "score: orange for, blue against", "overlay"]

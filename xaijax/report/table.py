@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Returns a line a row under the header, the first column to the left and the others to the right."""
+    """Returns the header and one line per row, the first column aligned left and the others right."""
     widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
     text = []
     for line in [header, ["-" * width for width in widths], *lines]:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from xaijax.arguments import image_id, resolve_targets, split_id
-from xaijax.batch import Batch
+from xaijax.batch import make_batch
 from xaijax.execution import slots
-from xaijax.execution.compiled import compiled_explain, searches_in_generations
+from xaijax.execution.compiled import explain_batch, searches_in_generations
 from xaijax.execution.sharding import count_devices, on_all_devices
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
@@ -50,12 +49,12 @@ Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], Explai
 def compile_job(job: Job) -> Program[Any]:
     """Compiles the search of a whole batch, or of one whose images end and begin on their own."""
     if searches_in_generations(job.method):
-        return _places_program(job, job.method)
+        return _slots_program(job, job.method)
     return _batches_program(job)
 
 
 class _Arguments:
-    """The arguments of a job's compiled programs, for images in certain places.
+    """The arguments of a job's compiled programs, for images in certain slots.
 
     Args:
         job: whose programs.
@@ -70,7 +69,6 @@ class _Arguments:
         self.classifier = job.classifier
         if self.devices > 1:
             self.key, self.classifier = on_all_devices((self.key, self.classifier), self.devices)
-        self._source: Any = np.repeat(np.arange(self.size, dtype=np.int32), job.rows_per_image)
 
     def __call__(self, requests: Sequence[Request], chosen: Sequence[int]) -> tuple[Any, ...]:
         """Returns key, words, classifier and batch."""
@@ -84,20 +82,17 @@ class _Arguments:
             if request.target is not None:
                 target[slot] = request.target
         explained, others = resolve_targets(target, job.against, job.classifier, images, job.micro_batch)
-        batch = Batch(
-            images=images,
-            targets=Targets(explained=explained, against=others),
-            active=jnp.asarray(np.isin(self._source, chosen) & ((explained != others) | (others < 0))),
-            source=self._source if job.rows_per_image > 1 else None,
-        )
-        return self.key, words[self._source], self.classifier, batch
+        is_sound = (explained != others) | (others < 0)
+        active = np.isin(np.repeat(np.arange(self.size), job.rows_per_image), chosen) & is_sound
+        words, batch = make_batch(words, images, Targets(explained=explained, against=others), active=active)
+        return self.key, words, self.classifier, batch
 
 
 def _batches_program(job: Job) -> Program[Any]:
     """Compiles a program that explains batch after batch."""
     arguments = _Arguments(job)
     none = arguments([], [])
-    traced = traced_once(compiled_explain, none, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
+    traced = traced_once(explain_batch, none, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
     program = traced.lower(*none).compile()
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
@@ -110,7 +105,7 @@ def _batches_program(job: Job) -> Program[Any]:
     return explain_all
 
 
-def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
+def _slots_program(job: Job, method: EvolvingMethod) -> Program[Any]:
     """Compiles a program whose images end and begin on their own, so that none waits for a slower neighbour."""
     arguments = _Arguments(job)
     nobody = arguments([], [])
@@ -122,7 +117,8 @@ def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
     advance = traced_once(slots.advance, searched, searching, origin=job.origin)
     none, _ = advance(*searched)
     finish = traced_once(slots.finish, (none,), settings, origin=job.origin)
-    jax.block_until_ready(finish(slots.replace(none, none, np.zeros(arguments.size, bool))))
+    replace = jax.jit(slots.replace)
+    jax.block_until_ready(finish(replace(none, none, np.zeros(arguments.size, bool))))
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
         left, now = iter(items), none
@@ -133,7 +129,7 @@ def _places_program(job: Job, method: EvolvingMethod) -> Program[Any]:
             if fresh:
                 chosen = free[: len(fresh)]
                 begun = begin(*arguments([request for _, request in fresh], chosen))
-                now = slots.replace(now, begun, np.isin(np.arange(arguments.size), chosen))
+                now = replace(now, begun, np.isin(np.arange(arguments.size), chosen))
                 taken |= {slot: item for slot, (item, _) in zip(chosen, fresh, strict=True)}
             if not taken:
                 return

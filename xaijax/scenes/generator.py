@@ -1,7 +1,7 @@
-"""Scenes: small pictures of one object among clutter, with its class and true pixels; a pure function of a key.
+"""Scenes: small pictures of one object among clutter, with its class and its true mask; a pure function of a key.
 
-Each scene shows one object of ten classes, of any size, position, rotation, colour and texture, on a textured
-background with distractors that are of no class. How cluttered a scene is varies from plain to crowded.
+Each scene shows one object of one of ten classes, of any size, position, rotation, colour and texture, on a textured
+background with distractors that belong to no class. The clutter varies from none to a crowd.
 """
 
 import dataclasses
@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 SIZE = 64  # pixels, height and width of a scene
-_SAMPLES = 2  # samples a pixel in each direction, for smooth edges
-_DISTRACTORS = 5  # at most
+_SAMPLES = 2  # samples per pixel in each direction, for smooth edges
+_DISTRACTORS = 5  # per scene, at most
 
 Field = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -34,14 +34,14 @@ class Scene:
 
 
 def generate(keys: jax.Array, *, with_object: bool = True, shuffle_colour: bool = False) -> Scene:
-    """Generates one scene a key.
+    """Generates one scene per key.
 
     Args:
         keys: `[B]` keys.
-        with_object: False leaves the object out and all else as it was: a classifier that still names its class takes a
-            shortcut.
-        shuffle_colour: True recolours the object at random and leaves all else as it was: a classifier that no longer
-            names its class went by colour.
+        with_object: False leaves the object out and everything else unchanged: a classifier that still predicts its
+            class takes a shortcut.
+        shuffle_colour: True recolours the object at random and leaves everything else unchanged: a classifier that no
+            longer predicts its class relies on colour.
 
     Returns:
         A batch of scenes.
@@ -120,7 +120,7 @@ def _axes(samples: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _frame(centre: jax.Array, radius: jax.Array, angle: jax.Array, samples: int) -> tuple[jax.Array, jax.Array]:
-    """Returns each sample's coordinates in the frame of a shape, whose radius is 1 there."""
+    """Returns the coordinates of each sample in the frame of a shape, where its radius is 1."""
     x, y = _axes(samples)
     x, y = (x - centre[0]) / radius, (y - centre[1]) / radius
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
@@ -128,7 +128,7 @@ def _frame(centre: jax.Array, radius: jax.Array, angle: jax.Array, samples: int)
 
 
 def _coverage(inside: jax.Array) -> jax.Array:
-    """Returns the share of each pixel's samples that are inside, `[64, 64, 1]`."""
+    """Returns the fraction of the samples of each pixel that are inside, `[64, 64, 1]`."""
     return jnp.mean(inside.reshape(SIZE, _SAMPLES, SIZE, _SAMPLES), axis=(1, 3), dtype=jnp.float32)[..., None]
 
 
@@ -143,7 +143,7 @@ def _pattern(numbers: jax.Array, noise: jax.Array, u: jax.Array, v: jax.Array) -
 
 
 def _paint(numbers: jax.Array, noise: jax.Array, u: jax.Array, v: jax.Array, behind: jax.Array) -> jax.Array:
-    """Returns pixels of two colours, the first far from `behind` so that a shape can be seen; `numbers` is `[19]`."""
+    """Returns pixels of two colours, the first far from `behind` so that a shape is visible; `numbers` is `[19]`."""
     candidates, second = numbers[:12].reshape(4, 3), numbers[12:15]
     first = candidates[jnp.argmax(jnp.sum((candidates - behind[None]) ** 2, axis=1))]
     pattern = (0.5 * numbers[15] * _pattern(numbers[16:], noise, u, v))[..., None]
@@ -160,7 +160,7 @@ def _background(numbers: jax.Array, coarse: jax.Array, fine: jax.Array, clutter:
 
 
 def _add_distractor(pixels: jax.Array, numbers: jax.Array, noise: jax.Array, clutter: jax.Array) -> jax.Array:
-    """Paints a shape of no class (ellipse, bar or smooth blob), more often the more clutter; `numbers` is `[31]`."""
+    """Paints a shape of no class (ellipse, bar or smooth blob) with probability `clutter`; `numbers` is `[31]`."""
     centre, radius, angle = SIZE * numbers[:2], 4 + 8 * numbers[2], 2 * jnp.pi * numbers[3]
     u, v = _frame(centre, radius, angle, _SAMPLES)
     theta, distance = jnp.arctan2(v, u), jnp.hypot(u, v)

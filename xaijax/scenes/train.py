@@ -1,8 +1,8 @@
 """Trains a classifier of scenes: `python -m xaijax.scenes.train --network scenes-resnet`.
 
-The training scenes are a pool that is drawn once; each time a scene is used it is mirrored, turned by quarters, and its
-colour channels are swapped or inverted at random, none of which changes a scene's class. The first epochs see the
-scenes at half their size, which costs a quarter. The accuracy is measured on 2,000 scenes of keys that training never
+The training scenes are a pool that is drawn once. Each time a scene is used, it is mirrored and rotated by quarter
+turns, and its colour channels are permuted or inverted, at random; none of this changes its class. The first epochs use
+the scenes at half their size, which costs a quarter. Accuracy is measured on 2,000 scenes of keys that training never
 uses.
 """
 
@@ -22,9 +22,10 @@ from flax import nnx
 from tqdm import tqdm
 
 from xaijax.classifier import Classifier, Taps, normalise, to_unit_range
+from xaijax.models.catalogue import EMBEDDED
 from xaijax.models.convolution import mean_pool
 from xaijax.models.layers import fold_batch_norms
-from xaijax.models.zoo import EMBEDDED, architecture, save
+from xaijax.models.zoo import architecture, save
 from xaijax.scenes.generator import CLASSES, Scene, generate
 
 _CHUNK = 256  # scenes generated at a time
@@ -36,13 +37,13 @@ class Options:
     """Trains a classifier of scenes and writes its weights.
 
     Attributes:
-        network: which one.
-        out: folder to write; None replaces the weights of the package.
+        network: name of the architecture.
+        out: folder to write to; None replaces the weights in the package.
         scenes: scenes in the training pool.
         epochs: passes over the pool.
-        coarse_epochs: how many of them, at the start, see the scenes at half their size.
-        batch: scenes a step.
-        learning_rate: its peak.
+        coarse_epochs: how many of them, the first ones, use the scenes at half their size.
+        batch: scenes per step.
+        learning_rate: peak of its schedule.
         weight_decay: of AdamW.
         seed: of everything.
     """
@@ -68,12 +69,12 @@ def draw_scenes(key: jax.Array, count: int, **options: bool) -> Scene:
 
 
 def accuracy(classifier: Classifier, scenes: Scene, batch: int = 250) -> float:
-    """Returns the share of scenes whose class the classifier names."""
-    right = 0
+    """Returns the fraction of scenes whose class the classifier predicts."""
+    correct = 0
     for start in range(0, len(scenes.label), batch):
         logits = classifier(scenes.image[start : start + batch])
-        right += int(jnp.sum(jnp.argmax(logits, axis=1) == scenes.label[start : start + batch]))
-    return right / len(scenes.label)
+        correct += int(jnp.sum(jnp.argmax(logits, axis=1) == scenes.label[start : start + batch]))
+    return correct / len(scenes.label)
 
 
 def _augment(key: jax.Array, image: jax.Array) -> jax.Array:
@@ -130,7 +131,7 @@ def fit(module: nnx.Module, scenes: Scene, options: Options) -> nnx.Module:
 
 
 def main(options: Options) -> None:
-    """Trains, measures and writes."""
+    """Trains a classifier, writes its weights and prints its accuracy."""
     start = time.perf_counter()
     row = architecture(options.network)
     module = row.build(num_classes=len(CLASSES), channels=3, padding="symmetric", rngs=nnx.Rngs(options.seed))

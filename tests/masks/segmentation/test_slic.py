@@ -78,7 +78,7 @@ def test_grey_segments_are_those_of_scikit_image():
     assert adjusted_rand_index(labels, expected) >= 0.9
 
 
-def test_a_constant_image_is_cut_by_place_alone_as_in_scikit_image():
+def test_a_constant_image_is_cut_by_position_alone_as_in_scikit_image():
     image = np.full((*SHAPE, 3), 0.5, np.float32)
     labels = segment(SLIC(segments=SEGMENTS, compactness=40.0), image)
     expected = slic(image, n_segments=SEGMENTS, compactness=40, max_num_iter=10, start_label=0)

@@ -1,4 +1,4 @@
-"""Segmentations: images to integer label maps, on the device."""
+"""Segmentations: from images to integer label maps, on the device."""
 
 from typing import Protocol
 
@@ -12,10 +12,10 @@ __all__ = ["SEGMENTATIONS", "SLIC", "Grid", "Quickshift", "Segmentation", "make_
 
 
 class Segmentation(Protocol):
-    """Labels the pixels of one image; hashable, traceable and `vmap`ped over images."""
+    """Labels the pixels of one image; hashable, traceable, and batched with `vmap`."""
 
     def label_bound(self, height: int, width: int) -> int:
-        """Returns a number above every label that an image of this size can get."""
+        """Returns an exclusive upper bound of the labels of an image of this size."""
         ...
 
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -27,7 +27,7 @@ SEGMENTATIONS: dict[str, Segmentation] = {"quickshift": Quickshift(), "slic": SL
 
 
 def make_segmentation(segmentation: Segmentation | str) -> Segmentation:
-    """Returns the segmentation that a shorthand stands for; raises ValueError where there is none."""
+    """Returns the segmentation that a name stands for; raises ValueError for an unknown name."""
     if not isinstance(segmentation, str):
         return segmentation
     if segmentation not in SEGMENTATIONS:

@@ -5,16 +5,16 @@ import jax.numpy as jnp
 
 
 def connected_components(labels: jax.Array) -> jax.Array:
-    """Finds the regions of equal labels that hang together through pixel sides.
+    """Labels the 4-connected components of equal labels.
 
-    Neighbours hand each other the lowest raster index, and every pixel jumps along the indices that it has learnt, so
-    that the rounds grow with the logarithm of a region's extent.
+    Each round propagates the lowest raster index to neighbouring pixels and then follows it by pointer jumping, so the
+    number of rounds grows with the logarithm of a component's extent.
 
     Args:
         labels: `[H, W]` int32.
 
     Returns:
-        `[H, W]` int32: each pixel's component, named by the raster index of its first pixel.
+        `[H, W]` int32: the component of each pixel, labelled by the raster index of its first pixel.
     """
     height, width = labels.shape
     index = jnp.arange(height * width, dtype=jnp.int32).reshape(height, width)
@@ -33,7 +33,7 @@ def connected_components(labels: jax.Array) -> jax.Array:
     def body(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         roots, _ = carry
         lowered = lower(roots)
-        # A component's old root learns of the lower one too, so that whole regions join at once.
+        # The old root of a component takes the lower index too, so that whole regions join at once.
         flat = roots.reshape(-1)
         joined = flat.at[flat].min(lowered.reshape(-1))
         jumped = jnp.minimum(lowered.reshape(-1), joined)
@@ -45,14 +45,14 @@ def connected_components(labels: jax.Array) -> jax.Array:
 
 
 def merge_small(components: jax.Array, *, smallest: int) -> jax.Array:
-    """Joins every component of fewer than `smallest` pixels to the one left of, or else above, its first pixel.
+    """Merges every component of fewer than `smallest` pixels into the one left of, or else above, its first pixel.
 
     Args:
         components: `[H, W]` int32, as `connected_components` returns them.
-        smallest: pixels.
+        smallest: minimum size of a component in pixels.
 
     Returns:
-        `[H, W]` int32, components named as before; the one in the top left corner stays, whatever its size.
+        `[H, W]` int32, components labelled as before; the one in the top left corner is kept, whatever its size.
     """
     height, width = components.shape
     index = jnp.arange(height * width, dtype=jnp.int32)

@@ -11,8 +11,8 @@ class Grid:
     """Cuts every image into equal rectangles.
 
     Attributes:
-        rows: rectangles from top to bottom, at least 1; no more than the image has rows.
-        columns: rectangles from left to right, at least 1; no more than the image has columns.
+        rows: rectangles from top to bottom, at least 1; at most the image's rows are used.
+        columns: rectangles from left to right, at least 1; at most the image's columns are used.
     """
 
     rows: int = 8
@@ -23,7 +23,7 @@ class Grid:
             raise ValueError(f"a grid of {self.rows}x{self.columns} has no cells; both must be at least 1.")
 
     def label_bound(self, height: int, width: int) -> int:
-        """Returns a number above every label."""
+        """Returns an exclusive upper bound of the labels."""
         return min(self.rows, height) * min(self.columns, width)
 
     def __call__(self, image: jax.Array) -> jax.Array:

@@ -12,16 +12,16 @@ from xaijax.masks.segmentation.components import number_in_order
 
 @dataclasses.dataclass(frozen=True)
 class Quickshift:
-    """Links each pixel to the nearest one of higher density in colour and position; the trees are the segments.
+    """Links each pixel to the nearest pixel of higher density in colour and position; the trees are the segments.
 
-    With the kernel, ratio and distance of an image whose longer side is 224, it is scikit-image's `quickshift`, but for
-    ties: of pixels of the same density the first in raster order is the higher one, where scikit-image adds noise. In
-    images of another size all three scale with the longer side, so that an enlarged image has the same segments.
+    For an image whose longer side is 224 it equals scikit-image's `quickshift`, except for ties: among pixels of equal
+    density the first in raster order ranks higher, where scikit-image adds noise. For other sizes kernel, ratio and
+    distance scale with the longer side, so that an enlarged image has the same segments.
 
     Attributes:
-        kernel: standard deviation of the Gaussian that estimates density, pixels, above 0; LIME's is 4.
+        kernel: standard deviation in pixels of the Gaussian that estimates density, above 0; LIME's is 4.
         ratio: weight of colour (CIE L*a*b*) against position, at least 0.
-        max_distance: longer links are cut, above 0.
+        max_distance: links longer than this are cut, above 0.
 
     References:
         Vedaldi and Soatto, Quick Shift and Kernel Methods for Mode Seeking (2008).
@@ -39,7 +39,7 @@ class Quickshift:
             )
 
     def label_bound(self, height: int, width: int) -> int:
-        """Returns a number above every label."""
+        """Returns an exclusive upper bound of the labels."""
         return height * width
 
     def __call__(self, image: jax.Array) -> jax.Array:
@@ -47,7 +47,7 @@ class Quickshift:
         height, width, channels = image.shape
         scale = max(height, width) / 224
         colours = rgb_to_lab(image) if channels == 3 else 100 * image
-        colours = jnp.moveaxis(colours * (self.ratio * scale), 2, 0)  # planes, so that the loops below vectorise
+        colours = jnp.moveaxis(colours * (self.ratio * scale), 2, 0)  # channels first: the loops below vectorise
         kernel = self.kernel * scale
         radius = math.ceil(3 * kernel)
         density = _density(colours, kernel, radius)
@@ -56,7 +56,7 @@ class Quickshift:
 
 
 def _density(colours: jax.Array, kernel: float, radius: int) -> jax.Array:
-    """Returns `[H, W]`: how near, in colour and position, the pixels within `radius` are to each pixel."""
+    """Returns `[H, W]`, the density of each pixel: the sum of a Gaussian in colour and position over its window."""
     _, height, width = colours.shape
     # Pixels outside the image are infinitely far.
     padded = jnp.pad(colours, ((0, 0), (radius, radius), (radius, radius)), constant_values=jnp.inf)
@@ -79,7 +79,7 @@ def _parents(colours: jax.Array, density: jax.Array, radius: int, max_distance: 
     densities = jnp.pad(density, around, constant_values=-jnp.inf)
     own = jnp.arange(height * width, dtype=jnp.int32).reshape(height, width)
 
-    def look_at_row(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def scan_row(row: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         nearest, parent = carry
         line = jax.lax.dynamic_slice_in_dim(padded, row + radius, height, axis=1)
         line_density = jax.lax.dynamic_slice_in_dim(densities, row + radius, height, axis=0)
@@ -95,7 +95,7 @@ def _parents(colours: jax.Array, density: jax.Array, radius: int, max_distance: 
         return nearest, parent
 
     start = (jnp.full((height, width), jnp.float32(max_distance) ** 2 * (1 + 1e-6)), own)
-    return jax.lax.fori_loop(-radius, radius + 1, look_at_row, start)[1].reshape(-1)
+    return jax.lax.fori_loop(-radius, radius + 1, scan_row, start)[1].reshape(-1)
 
 
 def _roots(parent: jax.Array) -> jax.Array:

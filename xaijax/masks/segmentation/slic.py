@@ -14,13 +14,13 @@ from xaijax.masks.segmentation.components import connected_components, merge_sma
 class SLIC:
     """Clusters pixels by colour and position, starting from a regular grid.
 
-    The result follows scikit-image's `slic` with its default `enforce_connectivity`, but for components above three
-    times the mean size, which are not split.
+    The result follows scikit-image's `slic` with its default `enforce_connectivity`, except that components above three
+    times the mean size are not split.
 
     Attributes:
-        segments: how many to aim for, at least 1.
+        segments: approximate number of segments, at least 1.
         compactness: weight of position against colour, above 0; the higher, the squarer the segments.
-        iterations: of the clustering, at least 1.
+        iterations: of k-means, at least 1.
 
     References:
         Achanta et al., SLIC Superpixels Compared to State-of-the-art Superpixel Methods (2012).
@@ -38,7 +38,7 @@ class SLIC:
             )
 
     def label_bound(self, height: int, width: int) -> int:
-        """Returns a number above every label."""
+        """Returns an exclusive upper bound of the labels."""
         return height * width // self._smallest(height, width) + 1
 
     def _grid(self, height: int, width: int) -> tuple[int, int]:
@@ -65,21 +65,21 @@ class SLIC:
 
         row = ((jnp.arange(rows, dtype=jnp.float32) + 0.5) * height / rows).astype(jnp.int32)
         column = ((jnp.arange(columns, dtype=jnp.float32) + 0.5) * width / columns).astype(jnp.int32)
-        # As in scikit-image, the first centres are of one colour, so that the first round goes by position alone.
+        # As in scikit-image, the initial centres share one colour, so that the first round clusters by position alone.
         centres = points[row[:, None], column[None, :]].reshape(rows * columns, -1).at[:, 2:].set(0.0)
         flat = points.reshape(height * width, -1)
 
         def iterate(_: int, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             return _cluster(flat, *carry)
 
-        nobody = jnp.zeros((height * width,), jnp.int32)
-        _, labels = jax.lax.fori_loop(0, self.iterations, iterate, (centres, nobody))
+        start = jnp.zeros((height * width,), jnp.int32)
+        _, labels = jax.lax.fori_loop(0, self.iterations, iterate, (centres, start))
         components = connected_components(labels.reshape(height, width))
         return number_in_order(merge_small(components, smallest=self._smallest(height, width)))
 
 
 def _cluster(points: jax.Array, centres: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One round of k-means in which a centre reaches pixels within two steps only.
+    """Runs one round of k-means in which a centre attracts only pixels within two steps.
 
     Args:
         points: `[N, D]`, the first two dimensions positions in steps.
@@ -87,7 +87,7 @@ def _cluster(points: jax.Array, centres: jax.Array, labels: jax.Array) -> tuple[
         labels: `[N]` int32, kept where no centre is within reach.
 
     Returns:
-        The new centres (an empty cluster's stays) and labels.
+        The new centres (that of an empty cluster is kept) and labels.
     """
     precision = jax.lax.Precision.HIGHEST
     cross = jnp.matmul(centres, points.T, precision=precision)

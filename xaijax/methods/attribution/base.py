@@ -167,7 +167,7 @@ def _fit(plan: Plan, responses: Response, targets: Targets, *, micro_batch: int)
 
 def _genomes(plan: Plan, found: Attribution) -> Any:
     """Returns of each mask how many of the first-ranked pixels it keeps (-1 for a sample), and the sample's genome."""
-    batch, height, width = plan.scenario.images.shape[:3]
+    batch, (height, width) = len(plan.active), plan.scenario.images.shape[1:3]
     whole = jnp.full((batch, 1), height * width, jnp.int32)
     counts = jnp.concatenate([whole, jnp.full((batch, _samples(plan)), -1, jnp.int32), found.counts], axis=1)
     sides = (1, plan.kept)

@@ -59,7 +59,7 @@ class ExtremalPerturbation(PixelBased, FixedArea):
         """See `Planned.plan`."""
         scenario = self.scenario(classifier, batch)
         return Plan.of_gradient(
-            dataclasses.replace(scenario, contexts=(scenario.images, scenario.fills)),
+            dataclasses.replace(scenario, contexts=batch.of_rows((scenario.images, scenario.fills))),
             functools.partial(self._fit, classifier),
             active=batch.active,
             gradients=self.steps,

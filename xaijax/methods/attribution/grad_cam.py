@@ -42,7 +42,7 @@ class GradCAM(PixelBased, Planned):
         """See `Planned.plan`."""
         tap, shape = find_tap(self.tap, classifier, batch.images.shape[1:])
         scenario = self.scenario(classifier, batch)
-        scenario = dataclasses.replace(scenario, contexts=scenario.images)
+        scenario = dataclasses.replace(scenario, contexts=batch.of_rows(scenario.images))
         return Plan.of_gradient(
             scenario, functools.partial(self._fit, classifier, tap, shape), active=batch.active, gradients=1
         )

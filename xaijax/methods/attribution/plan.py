@@ -104,7 +104,7 @@ class Plan:
 
         A gradient counts as 3 evaluations: a forward pass, and a backward pass of about twice its cost.
         """
-        batch, height, width = scenario.images.shape[:3]
+        batch, (height, width) = len(active), scenario.images.shape[1:3]
         return cls(
             scenario=scenario,
             genomes=jnp.zeros((batch, 0), jnp.bool_),

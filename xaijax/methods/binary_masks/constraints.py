@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import BothSides, Readout, mask_side
+from xaijax.evaluation import BothSides, Readout, Scenario
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
 from xaijax.sequential import map_groups
 
@@ -39,7 +39,6 @@ class Original:
 
     activations: dict[str, jax.Array]  # of the taps
     power: dict[str, jax.Array]  # [] float32, what squared differences at each tap are divided by
-    log_odds: jax.Array  # [] float32, of the class on the whole image
 
 
 _SHAPES: Any = {
@@ -66,7 +65,7 @@ def recognition_readout(taps: tuple[str, ...], *, keep: float, inverse: bool) ->
         inverse: whether inverses are evaluated.
     """
     read = functools.partial(recognise, keep=keep)
-    return Readout(read=read, values=RECOGNITION, taps=taps, needs_inverse=is_kept_mask if inverse else None)
+    return Readout(read=read, values=RECOGNITION, taps=taps, needs_inverse=is_kept_mask if inverse else no_mask)
 
 
 def is_kept_mask(recognition: Recognition) -> jax.Array:
@@ -74,11 +73,16 @@ def is_kept_mask(recognition: Recognition) -> jax.Array:
     return recognition.is_kept & (recognition.response.area < 1)
 
 
+def no_mask(recognition: Recognition) -> jax.Array:
+    """Returns False for every mask: no inverse is evaluated."""
+    return jnp.zeros_like(recognition.is_kept)
+
+
 def recognise(
     classifier: Classifier,
     logits: jax.Array,
     activations: dict[str, jax.Array],
-    original: Original,
+    scenario: Scenario,
     targets: Targets,
     areas: jax.Array,
     *,
@@ -88,7 +92,8 @@ def recognise(
     response = respond(classifier, logits, targets, areas)
     explained = targets.resolved(response.predicted).explained
     is_class = (response.predicted == explained) & jnp.isfinite(response.log_odds)
-    enough = jnp.float32(keep) * jax.nn.sigmoid(original.log_odds)
+    enough = jnp.float32(keep) * jax.nn.sigmoid(scenario.baselines)
+    original: Original = scenario.references
     distance = 1 - response.probability
     if activations:
         apart = [
@@ -126,7 +131,7 @@ def originals(classifier: Classifier, images: jax.Array, taps: tuple[str, ...], 
         relative: whether squared differences at a tap are divided by the mean square of the original's activation.
 
     Returns:
-        `Original` `[B]`, its log-odds zeros.
+        `Original` `[B]`.
     """
 
     def read(image: jax.Array) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
@@ -137,18 +142,19 @@ def originals(classifier: Classifier, images: jax.Array, taps: tuple[str, ...], 
         return values, {name: jnp.maximum(power, 1e-12) for name, power in powers.items()} if relative else one
 
     activations, power = map_groups(read, images, GROUP) if taps else ({}, {})
-    return Original(activations=activations, power=power, log_odds=jnp.zeros((len(images),), jnp.float32))
+    return Original(activations=activations, power=power)
 
 
-def tier(values: Recognition | BothSides) -> jax.Array:
-    """Returns what masks achieve: 0 nothing, 1 they keep the class, 2 their inverse loses it too (if evaluated)."""
-    if isinstance(values, BothSides):
-        kept, loses = values.mask.is_kept, values.is_inverted & ~values.inverse.is_class
-        return kept.astype(jnp.int32) + (kept & loses).astype(jnp.int32)
-    return 2 * values.is_kept.astype(jnp.int32)
+def tier(values: BothSides) -> jax.Array:
+    """Returns what masks achieve: 0 nothing, 1 they keep the class, 2 their inverse is not known to keep it too.
+
+    A mask of all pixels has no inverse and achieves 1 at most.
+    """
+    kept, loses = values.mask.is_kept, ~values.inverse.is_class & (values.mask.response.area < 1)
+    return kept.astype(jnp.int32) + (kept & loses).astype(jnp.int32)
 
 
-def feasible_first(values: Recognition | BothSides) -> jax.Array:
+def feasible_first(values: BothSides) -> jax.Array:
     """Returns the fitness of masks: a higher `tier` is fitter, and within a tier the mask that is nearer to the next.
 
     Masks that lose the class lie below -1, ordered by its probability. Masks whose inverse is still recognised lie from
@@ -159,27 +165,23 @@ def feasible_first(values: Recognition | BothSides) -> jax.Array:
         Deb, An Efficient Constraint Handling Method for Genetic Algorithms (2000).
     """
     achieved = tier(values)
-    mask = mask_side(values)
-    worth = 1 / (1 + mask.distance)
-    if isinstance(values, BothSides):
-        worth = jnp.where(achieved == 1, -values.inverse.response.probability, worth)
-    worth = jnp.where(achieved == 0, mask.response.probability - 2, worth)
-    return _of_masks(mask.response, worth)
+    worth = 1 / (1 + values.mask.distance)
+    worth = jnp.where(achieved == 1, -values.inverse.response.probability, worth)
+    worth = jnp.where(achieved == 0, values.mask.response.probability - 2, worth)
+    return _of_masks(values.mask.response, worth)
 
 
-def minus_distance(values: Recognition | BothSides) -> jax.Array:
+def minus_distance(values: BothSides) -> jax.Array:
     """Returns the fitness of the notebook: minus the distance, and -1 for masks that lose the class."""
-    mask = mask_side(values)
-    return _of_masks(mask.response, jnp.where(mask.is_class, -mask.distance, -1.0))
+    return _of_masks(values.mask.response, jnp.where(values.mask.is_class, -values.mask.distance, -1.0))
 
 
-def matrix_confidence(values: Recognition | BothSides) -> jax.Array:
+def matrix_confidence(values: BothSides) -> jax.Array:
     """Returns the worth of masks in the score matrix: their normalised confidence, or -1 if they fail.
 
     A mask fails if it loses the class, or if its inverse is evaluated and still recognised.
     """
-    mask = mask_side(values)
-    return jnp.where(tier(values) == 2, mask.confidence, -1.0)
+    return jnp.where(tier(values) == 2, values.mask.confidence, -1.0)
 
 
 def _of_masks(response: Response, worth: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import BothSides, Readout, Scenario, mask_side
+from xaijax.evaluation import BothSides, Readout, Scenario
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
@@ -20,7 +20,6 @@ from xaijax.genetic.state import Mutation
 from xaijax.masks.square_masks import EDGES, paint
 from xaijax.methods.binary_masks.constraints import (
     BOTH_SIDES,
-    RECOGNITION,
     feasible_first,
     matrix_confidence,
     originals,
@@ -130,16 +129,14 @@ class BinaryMasks(PixelBased, EvolvingMethod):
 
     def response(self, values: Any) -> Response:
         """See `EvolvingMethod.response`."""
-        told: Response = mask_side(values).response
+        told: Response = values.mask.response
         return told
 
     def scenario_now(self, evolution: Evolution) -> Scenario:
         """See `EvolvingMethod.scenario_now`; the states hold what may be kept, and the responses to the originals."""
-        states, known = evolution.states, evolution.scenario.references
+        states = evolution.states
         log_odds = self.response(states.archive.values).log_odds[:, 0]
-        return dataclasses.replace(
-            evolution.scenario, contexts=states.context, references=dataclasses.replace(known, log_odds=log_odds)
-        )
+        return dataclasses.replace(evolution.scenario, contexts=states.context, baselines=log_odds)
 
     def decode(self, context: Kept, genome: jax.Array) -> jax.Array:
         """Paints a genome within what its stage may keep."""
@@ -160,14 +157,17 @@ class BinaryMasks(PixelBased, EvolvingMethod):
             )
         settings = self.settings
         context = Kept(allowed=jnp.ones((len(self.stages), *shape), jnp.bool_), counted=jnp.int32(0))
-        values = BOTH_SIDES if self.negative_reinforcement else RECOGNITION
 
         def init(key: jax.Array, active: jax.Array) -> Any:
-            state = search.init(settings, key, stage_space(self.stages, *shape), active, values, context=context)
+            state = search.init(settings, key, stage_space(self.stages, *shape), active, BOTH_SIDES, context=context)
             return dataclasses.replace(state, spent=jnp.where(active & bool(taps), 1, 0))  # the original's taps
 
         references = originals(classifier, batch.images, taps, relative=self.relative)
-        scenario = dataclasses.replace(self.scenario(classifier, batch), references=batch.of_rows(references))
+        scenario = dataclasses.replace(
+            self.scenario(classifier, batch),
+            references=references,
+            baselines=jnp.zeros(batch.active.shape, jnp.float32),
+        )
         return Evolution(
             states=jax.vmap(init)(keys, batch.active),
             scenario=scenario,
@@ -270,12 +270,10 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         return self.taps
 
 
-def _passes(values: Any) -> jax.Array:
+def _passes(values: BothSides) -> jax.Array:
     """Forward passes that each mask took."""
-    if isinstance(values, BothSides):
-        return 1 + values.is_inverted.astype(jnp.int32)
-    return jnp.ones_like(values.is_kept, jnp.int32)
+    return 1 + values.is_inverted.astype(jnp.int32)
 
 
-def _reaches(values: Any, *, least: float) -> jax.Array:
-    return (tier(values) == 2) & (mask_side(values).response.probability >= jnp.float32(least))
+def _reaches(values: BothSides, *, least: float) -> jax.Array:
+    return (tier(values) == 2) & (values.mask.response.probability >= jnp.float32(least))

@@ -1,34 +1,21 @@
 """Pixel scores from masks of any shape: responses to masks that keep a pixel against those to masks that do not."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from xaijax.evaluation import BothSides
-from xaijax.fitness import Response
 from xaijax.sequential import cut_groups
 
 CHUNK = 32
 """Masks painted at once."""
 
 
-def both_responses(values: Any) -> tuple[Response, Response, jax.Array]:
-    """Returns the responses to masks and to their inverses, and whether the inverse was evaluated: `[E]` each.
-
-    Args:
-        values: the measurements of masks, with a field `response`, or `BothSides` of such measurements.
-    """
-    if isinstance(values, BothSides):
-        return values.mask.response, values.inverse.response, values.is_inverted
-    return values.response, values.response, jnp.zeros(values.response.area.shape, jnp.bool_)
-
-
 def pixel_evidence(
     decode: Callable[[jax.Array], jax.Array],
     genomes: jax.Array,
-    values: Any,
+    values: BothSides,
     known: jax.Array,
     group: jax.Array,
     *,
@@ -44,7 +31,7 @@ def pixel_evidence(
     Args:
         decode: turns a genome into a mask `[H, W]` bool of the image.
         genomes: `[E, W]` uint32, the evaluated masks.
-        values: `[E]`, see `both_responses`.
+        values: `[E]`, the measurements of masks and inverses, each with a field `response`.
         known: `[E]` bool, which masks count; one whose response is not finite never does.
         group: `[E]` int32 in [0, groups), the group of each mask.
         groups: number of groups.
@@ -57,7 +44,7 @@ def pixel_evidence(
         for the weights; Petsiuk, Das and Saenko, RISE: Randomized Input Sampling for Explanation (2018),
         arXiv 1806.07421, for the mean over the masks that keep a pixel.
     """
-    mask, inverse, is_inverted = both_responses(values)
+    mask, inverse, is_inverted = values.mask.response, values.inverse.response, values.is_inverted
     counts = known & jnp.isfinite(mask.log_odds)
     also = known & is_inverted & jnp.isfinite(inverse.log_odds)
     is_pair = counts & also

@@ -1,4 +1,4 @@
-"""Image files, read the way a person expects to see them."""
+"""Decodes image files the way a viewer shows them: upright, in 8 bits, without transparency."""
 
 import io
 import os
@@ -14,16 +14,16 @@ MAX_PIXELS = 178_956_970  # Pillow's own bound for a decompression bomb
 
 
 class UnreadableImageError(ValueError):
-    """A file that cannot be explained; the message is a sentence that says why."""
+    """An image that cannot be read; the message states why and what to do."""
 
 
 def read_file(path: Path) -> tuple[bytes, os.stat_result]:
-    """Reads a file, and what the file system says of what was read.
+    """Returns the content of a file, and the file's status when it was read.
 
     Raises:
         UnreadableImageError: it is missing, or a folder, a pipe or a device, or may not be read.
     """
-    if _may_never_end(path):
+    if _is_stream(path):
         raise UnreadableImageError(f"{path.name} is a pipe or a device, not a file; save the image to a file.")
     try:
         with path.open("rb") as file:
@@ -39,10 +39,10 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
         raise UnreadableImageError(f"{path.name} cannot be read ({reason}); check it.") from error
 
 
-def _may_never_end(path: Path) -> bool:
+def _is_stream(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):  # which reading it tells as well
+    except (OSError, ValueError):  # reported when the file is read
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
@@ -59,7 +59,8 @@ def read_image(path: Path, channels: int = 3) -> Image.Image:
 def decode_image(content: bytes, name: str, channels: int = 3) -> Image.Image:
     """Decodes the content of an image file as 8-bit RGB or grey.
 
-    Turned as its EXIF orientation says; 16 bits scaled to 8; transparency laid on white; the first frame of several.
+    The image is rotated by its EXIF orientation, 16 bits are scaled to 8, transparency is blended onto white, and of
+    several frames the first is taken.
 
     Args:
         content: of the file.
@@ -67,20 +68,20 @@ def decode_image(content: bytes, name: str, channels: int = 3) -> Image.Image:
         channels: 3 for RGB, 1 for grey.
 
     Raises:
-        UnreadableImageError: the content is empty, truncated, no image, too large, or not finite.
+        UnreadableImageError: the content is empty, truncated, not an image, too large, or not finite.
     """
     if not content:
         raise UnreadableImageError(f"{name} is empty; fetch it again.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of harmless flaws, and of what is checked below
+            warnings.simplefilter("ignore")  # Pillow warns of harmless flaws, and of sizes, which are checked below
             with Image.open(io.BytesIO(content)) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImageError(
                         f"{name} has {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}; shrink it first."
                     )
                 image.load()
-                return _as_seen(image, channels, name)
+                return _to_viewed(image, channels, name)
     except UnreadableImageError:
         raise
     except Image.DecompressionBombError as error:
@@ -91,7 +92,7 @@ def decode_image(content: bytes, name: str, channels: int = 3) -> Image.Image:
         raise UnreadableImageError(f"{name} is truncated or damaged ({error}); fetch it again.") from error
 
 
-def _as_seen(image: Image.Image, channels: int, name: str) -> Image.Image:
+def _to_viewed(image: Image.Image, channels: int, name: str) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         image = _to_eight_bits(image, name)
@@ -102,12 +103,12 @@ def _as_seen(image: Image.Image, channels: int, name: str) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Scales 16-bit integers by their full range, and floats of [0, 1], or else by their own range, to 8 bits."""
+    """Scales 16-bit integers by their full range, and floats from [0, 1] or else from their own range, to 8 bits."""
     pixels = np.asarray(image, np.float64)
     low, high = float(pixels.min()), float(pixels.max())
     if not np.isfinite([low, high]).all():
         raise UnreadableImageError(f"{name} holds NaN or infinity; replace them.")
-    if image.mode.startswith("I"):  # 32 bits hold 8 or 16 in practice
+    if image.mode.startswith("I"):  # in practice 32-bit integers hold values of 8 or 16 bits
         low, high = 0.0, 255.0 if image.mode == "I" and high <= 255 else 65535.0
     elif low >= 0 and high <= 1:
         low, high = 0.0, 1.0

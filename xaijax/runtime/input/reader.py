@@ -1,26 +1,36 @@
-"""Reads the images of a run as the classifier wants them."""
+"""Reads the images of a run and preprocesses them for the classifier."""
 
 import dataclasses
 from collections.abc import Mapping
 
 from xaijax.classifier import Classifier
-from xaijax.models.preprocessing import crop_box, preprocess, resized
+from xaijax.models.preprocessing import Box, crop_box, preprocess, resized
 from xaijax.runtime.input.decode import MAX_PIXELS, UnreadableImageError
-from xaijax.runtime.input.sources import Identity, Source
+from xaijax.runtime.input.identity import Identity
+from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Request
-from xaijax.runtime.output.result_files import Box
 
-NOBODY = Identity()
-"""Of an image that could not be read, and of whose file nothing is known."""
+UNKNOWN = Identity()
+"""The identity of an image of whose file nothing is known."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """An image of a run, read, or the reason why it could not be."""
+    """An image of a run that was read, or the reason why it could not be.
+
+    Attributes:
+        index: in the input.
+        source: where it was read from.
+        identity: of the pixels.
+        size: width and height of the photograph in pixels.
+        crop: the part of the photograph that the classifier sees.
+        request: what to explain; None where the image could not be read.
+        error: why it could not be read, a sentence.
+    """
 
     index: int
     source: Source
-    identity: Identity = NOBODY
+    identity: Identity = UNKNOWN
     size: tuple[int, int] = (0, 0)
     crop: Box = (0, 0, 0, 0)
     request: Request | None = None
@@ -28,7 +38,13 @@ class Item:
 
 
 def read_item(numbered: tuple[int, Source], classifier: Classifier, targets: Mapping[str, int]) -> Item:
-    """Reads a numbered image; what cannot be read is an item with an error."""
+    """Reads a numbered image; one that cannot be read becomes an item with an error.
+
+    Args:
+        numbered: index in the input, and source.
+        classifier: that the image is preprocessed for.
+        targets: the class that each target in the list of images names.
+    """
     index, source = numbered
     try:
         image, identity = source.read(classifier.channels)

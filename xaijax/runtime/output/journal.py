@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from xaijax.atomic_files import sync
-from xaijax.runtime.input.sources import Identity
+from xaijax.runtime.input.identity import Identity
 from xaijax.runtime.layout import BLOCKS, PACKED, RESULTS
 
 WRITTEN = "written"

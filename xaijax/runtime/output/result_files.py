@@ -1,7 +1,7 @@
 """One explanation in the folder of a run: its line of `results.jsonl`, its files, and its picture.
 
 `masks/*.png` are 1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures of both, `full-size/*.jpg` the
-photograph itself with its mask; a million of them are better packed (`packed.py`).
+photograph itself with its mask; a million of them are better packed (`packed_shards.py`).
 """
 
 import functools
@@ -16,9 +16,10 @@ from PIL import Image
 
 from xaijax.atomic_files import write_array, write_mask, write_picture
 from xaijax.classifier import Classifier
-from xaijax.explanation import Explanation, Status
+from xaijax.explanation import Explanation
+from xaijax.models.preprocessing import Box
+from xaijax.report.captions import figures, shown, title
 from xaijax.report.pictures import full_size_overlay, panel
-from xaijax.report.words import figures, shown, title
 from xaijax.runtime.layout import SUFFIXES, Save
 from xaijax.runtime.output.packed_shards import read_shard, unpack
 
@@ -27,9 +28,6 @@ LONGEST = 120
 
 JPEG_SIDE = 65_500
 """Pixels that the format has room for."""
-
-Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels."""
 
 
 def result_row(result: Explanation, index: int, classifier: Classifier) -> dict[str, Any]:
@@ -40,12 +38,11 @@ def result_row(result: Explanation, index: int, classifier: Classifier) -> dict[
         for name in ("original_probability", "probability", "area", "cp_score")
     }
     counts = {name: int(getattr(result, name)[index]) for name in ("evaluations", "generations")}
-    status = Status(int(result.status[index])).message
     named = {"target": target, "label": classifier.label(target)}
     against = int(result.against[index])
     if against >= 0:
         named |= {"against": against, "against_label": classifier.label(against)}
-    return {**named, **numbers, **counts, "status": status}
+    return {**named, **numbers, **counts, "status": result.status_message(index)}
 
 
 def kept_box(mask: np.ndarray, crop: Box, size: tuple[int, int]) -> Box | None:

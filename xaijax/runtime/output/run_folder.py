@@ -132,7 +132,7 @@ class RunFolder:
                 self._merge(journal, figures, journals, prune=prune)
             living = living_writers(self.path)
             for kind in ("", *SAVED):
-                _drop(file for file in (self.path / kind).glob(".*.part") if is_part(file.name, but_of=living))
+                _drop(file for file in (self.path / kind).glob(".*.part") if is_part(file.name, excluding=living))
             if any(file.stat().st_size > size for file, size in journals.items()):
                 return False  # another process tries errors again, and will be back
             self._drop_blocks(journals)
@@ -176,7 +176,7 @@ class RunFolder:
         with contextlib.suppress(FileNotFoundError):
             for file in list(blocks.iterdir()):
                 is_ours = OF_BLOCKS.fullmatch(file.name) is not None and file.suffix not in (".jsonl", ALIVE)
-                if file in merged or is_ours or is_part(file.name, but_of=living):
+                if file in merged or is_ours or is_part(file.name, excluding=living):
                     file.unlink(missing_ok=True)
         drop_empty(blocks)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xaijax.runtime.input.decode import UnreadableImageError
-from xaijax.runtime.input.sources import Identity, Source
+from xaijax.runtime.input.identity import Identity
+from xaijax.runtime.input.sources import Source
 from xaijax.runtime.layout import PACKED
 from xaijax.runtime.output.journal import Journal, Row
 from xaijax.runtime.output.packed_shards import shard_path

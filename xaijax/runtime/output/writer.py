@@ -12,8 +12,8 @@ from PIL import Image
 from xaijax.atomic_files import sync
 from xaijax.explanation import Explanation, Status
 from xaijax.runtime.input.decode import UnreadableImageError
+from xaijax.runtime.input.identity import Identity
 from xaijax.runtime.input.reader import Item
-from xaijax.runtime.input.sources import Identity
 from xaijax.runtime.job import Job
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.packed_shards import pack

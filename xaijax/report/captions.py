@@ -1,17 +1,17 @@
-"""What is said of an explanation beside its picture, from its line of `results.jsonl`."""
+"""The captions of an explanation's picture, made from its line of `results.jsonl`."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def title(row: Mapping[str, Any]) -> str:
-    """Returns the class explained, and the one that it is told from, if any."""
+    """Returns the class explained, and the class it is contrasted with, if any."""
     rival = f" rather than {row['against_label']}" if "against_label" in row else ""
     return f"{row['label']}{rival}"
 
 
 def shown(row: Mapping[str, Any]) -> str:
-    """Returns what the pixels of the mask are."""
+    """Returns the caption of the mask's pixels: kept or removed."""
     return "removed pixels" if row.get("game") == "deletion" else "kept pixels"
 
 

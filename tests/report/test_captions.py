@@ -1,6 +1,6 @@
-"""What is said beside a picture."""
+"""The captions of a picture."""
 
-from xaijax.report.words import figures, shown, title
+from xaijax.report.captions import figures, shown, title
 
 ROW = {"label": "cat", "original_probability": 0.9, "probability": 0.1, "area": 0.2, "cp_score": 0.5, "evaluations": 60}
 
