@@ -9,9 +9,9 @@ from PIL import Image
 from xaijax.atomic_files import atomic_write, write_json, write_picture
 from xaijax.report import page
 from xaijax.runtime.layout import RESULTS, RUN
-from xaijax.runtime.output.journal import json_lines
 from xaijax.runtime.output.page import write_page
 from xaijax.runtime.output.record import FORMAT
+from xaijax.runtime.output.result_lines import json_lines
 
 FIGURES = {"target": 3, "original_probability": 0.6, "area": 0.25, "cp_score": 3.2, "evaluations": 240}
 FIGURES |= {"status": "It ended.", "files": "none"}

@@ -19,9 +19,9 @@ from xaijax.report.table import text_table
 from xaijax.runtime.device.compilation_cache import keep_compiled
 from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.input.sources import Source
-from xaijax.runtime.output.journal import read_results
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import read_arrays
+from xaijax.runtime.output.result_lines import read_results
 from xaijax.runtime.output.run_folder import RunFolder
 from xaijax.runtime.run import run as run_job
 from xaijax.scenes.generator import Scene, generate

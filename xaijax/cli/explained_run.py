@@ -13,9 +13,9 @@ from xaijax.models.preprocessing import preprocess
 from xaijax.runtime.input.decode import UnreadableImageError
 from xaijax.runtime.input.listing import find_source
 from xaijax.runtime.layout import PACKED
-from xaijax.runtime.output.journal import Row, read_results
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import read_arrays
+from xaijax.runtime.output.result_lines import Row, read_results
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], list[Row]]:

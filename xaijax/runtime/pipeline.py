@@ -12,7 +12,8 @@ from xaijax.runtime.executor import ExplainedBatch, Program
 from xaijax.runtime.input.reader import Item, read_item
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job, Request
-from xaijax.runtime.output.journal import Journal, Row
+from xaijax.runtime.output.journal import Journal
+from xaijax.runtime.output.result_lines import Row
 from xaijax.runtime.output.writer import failure_line, write_items
 from xaijax.runtime.partition import Partition
 from xaijax.runtime.prefetch import WriteBehind, prefetch

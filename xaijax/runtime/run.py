@@ -5,7 +5,7 @@ import dataclasses
 import platform
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +22,35 @@ from xaijax.runtime.output.heartbeat import working_in
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.page import write_page
 from xaijax.runtime.output.run_folder import RunFolder
-from xaijax.runtime.output.verification import Doubts, find_doubts
+from xaijax.runtime.output.verification import Discrepancies, verify
 from xaijax.runtime.partition import ALL, Partition
 from xaijax.runtime.pipeline import explain_all, fitting
 from xaijax.runtime.progress import ProgressReporter, say
 from xaijax.runtime.targets import check_targets, targets_by_name
 
-TOLD = 10
-"""Failures that are told one by one."""
+LISTED_FAILURES = 10
+"""Failures that an `Outcome` lists."""
 
-Engine = Callable[[Sequence[tuple[int, Source]], threading.Event, ProgressReporter], dict[str, Any]]
-"""Explains numbered images elsewhere, as `explain_all` does here, until none are left or the event is set; returns its
-figures for `run.json`."""
+Numbered = tuple[int, Source]
+"""An image with its index in the input."""
+
+Engine = Callable[[Sequence[Numbered], threading.Event, ProgressReporter], dict[str, Any]]
+"""Explains images elsewhere, as `explain_all` does in this process, until none are left or the event is set; returns
+its figures for `run.json`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of a run, or of one process's share of it.
+    """The state of a run after one of its processes has ended.
 
     Attributes:
-        images: of the input.
-        explained: of them, by whichever process.
-        failed: lines of the results that say an error.
-        failures: path and reason of the first of these.
-        is_finished: whether no image is left, so that `results.jsonl` stands.
-        is_stopped: whether it was told to stop before it was through its share.
-        roofline: of the images that were explained now, where they were traced.
+        images: number of images in the input.
+        explained: number of explained images, by all processes.
+        failed: number of lines with an error, by all processes.
+        failures: path and error of the first of these lines.
+        is_finished: whether no image is left, so that `results.jsonl` is complete.
+        is_stopped: whether this process was stopped before the end of its share.
+        roofline: of the images that this process explained, if the search was profiled.
     """
 
     images: int
@@ -82,96 +85,116 @@ def run(
         out: the folder.
         partition: of this process.
         engine: that explains; None is this process.
-        stop: once set, the batches in flight are finished and written, and nothing else.
-        retry_errors: whether images that failed are tried again.
-        log_json: whether the progress is told in lines of JSON.
-        profile: folder for a trace of the search by JAX's profiler; what the devices do at most is then measured too.
-        prune: whether explanations of images that are not listed now go, with their files, rather than stay.
+        stop: once set, the batches in flight are finished and written, and no others are begun.
+        retry_errors: whether to explain images again that failed.
+        log_json: whether to report progress in lines of JSON.
+        profile: folder for a trace of the search by JAX's profiler; the device's roofline is then measured too.
+        prune: whether to drop the explanations of images that are not listed now, with their files, rather than keep
+            them.
 
     Raises:
         ValueError: the folder holds something else or another run, or another process works in it, or it cannot be
-            written, or a target is none of the classifier's.
+            written, or a target is not a class of the classifier.
     """
     started = time.perf_counter()
     names = [source.name for source in sources]
     targets = targets_by_name(sources, job)
     folder = RunFolder(out, job.settings, names)
     stop = stop or threading.Event()
-    roofline = None
     with working_in(out, partition):
         journal = Journal(out, rows_per_image=job.rows_per_image)
         check_targets(sources, targets, journal, out)
-        with writing_to(out):
-            folder.take_list(journal)
-            mine = [(index, source) for index, source in enumerate(sources) if partition.has(index)]
-            sentences = _mark_again(mine, journal, out, partition, retry_errors=retry_errors)
-        left = [(index, source) for index, source in mine if not journal.is_done(source.name)]
-        for sentence in (*sentences, *folder.sentences(prune=prune)):
-            say(sentence, as_json=log_json)
+        share = [(index, source) for index, source in enumerate(sources) if partition.has(index)]
+        left, messages = _find_left(share, folder, journal, partition, retry_errors=retry_errors)
+        for message in (*messages, *folder.sentences(prune=prune)):
+            say(message, as_json=log_json)
         with fitting(job):
-            explain = compile_job(job) if left and engine is None else None
-        compiled = time.perf_counter()
+            program = compile_job(job) if left and engine is None else None
+        compile_s = time.perf_counter() - started
         with ProgressReporter(len(left), as_json=log_json) as reporter:
-            elsewhere = engine(left, stop, reporter) if left and engine is not None else {}
-            if explain is not None:
-                trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
-                with writing_to(out), fitting(job), trace:
+            engine_figures: dict[str, Any] = {}
+            if program is not None:
+                with writing_to(out), fitting(job), _tracing(profile):
                     explain_all(
-                        left, targets, explain, job, out, journal, partition=partition, stop=stop, reporter=reporter
+                        left, targets, program, job, out, journal, partition=partition, stop=stop, reporter=reporter
                     )
-            figures = _figures(job, reporter, compiled - started) | elsewhere
-        if profile is not None and explain is not None and reporter.evaluations > 0:
+            elif left and engine is not None:
+                engine_figures = engine(left, stop, reporter)
+            figures = _figures(job, reporter, compile_s) | engine_figures
+        roofline = None
+        if profile is not None and program is not None and reporter.evaluations > 0:
             rate, devices = figures["evaluations_per_s"], count_devices(job.batch_size)
             roofline = measure_roofline(job.classifier, rate, micro_batch=job.micro_batch, devices=devices)
             figures["roofline"] = dataclasses.asdict(roofline)
         with writing_to(out):
             if left:
-                folder.tell(partition, {"process": dataclasses.asdict(partition)} | figures)
-            is_through = reporter.done == len(left)
-            is_finished = is_through and folder.finish(journal, figures, prune=prune)
-            if not is_through:
-                journal.scan()
-            if is_finished:
-                # Another process may have finished it too, and dropped what was half written.
-                with contextlib.suppress(FileNotFoundError):
-                    write_page(out)
+                folder.write_figures(partition, {"process": dataclasses.asdict(partition)} | figures)
+            is_finished = _finish(folder, journal, figures, is_through=reporter.done == len(left), prune=prune)
     return Outcome(
         images=len(sources),
         explained=sum(journal.is_explained(name) for name in names),
         failed=sum(journal.failed_lines(name) for name in names),
-        failures=journal.failures(names, TOLD),
+        failures=journal.failures(names, LISTED_FAILURES),
         is_finished=is_finished,
         is_stopped=stop.is_set() and not is_finished,
         roofline=roofline,
     )
 
 
+def _find_left(
+    share: Sequence[Numbered], folder: RunFolder, journal: Journal, partition: Partition, *, retry_errors: bool
+) -> tuple[list[Numbered], list[str]]:
+    """Takes the list of images over, and returns the images left to explain and messages about them."""
+    with writing_to(folder.path):
+        folder.take_list(journal)
+        messages = _mark_again(share, journal, folder.path, partition, retry_errors=retry_errors)
+    return [(index, source) for index, source in share if not journal.is_done(source.name)], messages
+
+
 def _mark_again(
-    mine: Sequence[tuple[int, Source]], journal: Journal, out: Path, partition: Partition, *, retry_errors: bool
+    share: Sequence[Numbered], journal: Journal, out: Path, partition: Partition, *, retry_errors: bool
 ) -> list[str]:
-    """Marks the images that are to be explained again, for all processes, and returns what is to be said of them."""
-    doubts = _doubts([source for _, source in mine], journal, out)
-    again = {*doubts.changed, *doubts.lost}
-    of_blocks: dict[int, list[str]] = {}
-    for index, source in mine:
+    """Marks the images that are to be explained again, for all processes, and returns messages about them."""
+    discrepancies = _verify([source for _, source in share], journal, out)
+    again = {*discrepancies.changed, *discrepancies.lost}
+    by_block: dict[int, list[str]] = {}
+    for index, source in share:
         if source.name in again or (retry_errors and journal.failed_lines(source.name)):
-            of_blocks.setdefault(partition.block_of(index), []).append(source.name)
-    for block, paths in of_blocks.items():
+            by_block.setdefault(partition.block_of(index), []).append(source.name)
+    for block, paths in by_block.items():
         journal.mark(block, paths)
-    return [*journal.sentences(), *doubts.sentences()]
+    return [*journal.sentences(), *discrepancies.sentences()]
 
 
-def _doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubts:
-    """Looks at those of the images that are explained."""
+def _verify(sources: Sequence[Source], journal: Journal, out: Path) -> Discrepancies:
+    """Verifies the images that are explained, and starts over where another process merges the journal meanwhile."""
     while True:
         try:
-            return find_doubts([source for source in sources if journal.is_done(source.name)], journal, out)
-        except OSError:  # another process has merged the journal
+            return verify([source for source in sources if journal.is_done(source.name)], journal, out)
+        except OSError:
             journal.scan()
 
 
+def _tracing(profile: Path | None) -> contextlib.AbstractContextManager[Any]:
+    """Traces the block with JAX's profiler into a folder, if there is one."""
+    return contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
+
+
+def _finish(folder: RunFolder, journal: Journal, figures: Mapping[str, Any], *, is_through: bool, prune: bool) -> bool:
+    """Writes the results and the page if all images of the run are done, and returns whether they are."""
+    if not is_through:
+        journal.scan()
+        return False
+    is_finished = folder.finish(journal, figures, prune=prune)
+    if is_finished:
+        # Another process may finish the run too, and drop the temporary file of the page.
+        with contextlib.suppress(FileNotFoundError):
+            write_page(folder.path)
+    return is_finished
+
+
 def _figures(job: Job, reporter: ProgressReporter, compile_s: float) -> dict[str, Any]:
-    """Returns what `run.json` says of how a process ran."""
+    """Returns the figures of a process for `run.json`."""
     seconds = reporter.seconds
     return {
         "versions": package_versions(),

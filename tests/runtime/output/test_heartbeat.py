@@ -108,7 +108,7 @@ def test_a_process_elsewhere_that_does_not_beat_is_dead(tmp_path, quick, capsys)
     elsewhere(tmp_path)
     with working_in(tmp_path, Partition()):
         pass
-    assert "processes on 'far' were at work here; looking" in capsys.readouterr().err
+    assert "processes on 'far' were at work here; checking" in capsys.readouterr().err
 
 
 def test_a_process_elsewhere_that_beats_is_left_alone(tmp_path, quick):

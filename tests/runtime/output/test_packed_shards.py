@@ -10,8 +10,8 @@ from xaijax.atomic_files import atomic_write
 from xaijax.explanation import Explanation
 from xaijax.runtime.layout import RESULTS
 from xaijax.runtime.output import packed_shards
-from xaijax.runtime.output.journal import json_lines
-from xaijax.runtime.output.packed_shards import drop_shards, pack, read_packed, read_shard, shelve, unpack
+from xaijax.runtime.output.packed_shards import drop_shards, move_to_shards, pack, read_packed, read_shard, unpack
+from xaijax.runtime.output.result_lines import json_lines
 
 
 def explanation(mask, segments=None, scores=None):
@@ -48,7 +48,7 @@ def test_a_score_map_comes_back_to_the_bit():
 
 def merge(folder, rows, first=0):
     """Writes the lines of a run as its end does, an image each."""
-    left = [line for lines in shelve(folder, ([row] for row in rows), first) for line in lines]
+    left = [line for lines in move_to_shards(folder, ([row] for row in rows), first) for line in lines]
     atomic_write(folder / RESULTS, json_lines(left))
     return left
 

@@ -1,7 +1,7 @@
-"""Who works in the folder of a run: a file for each process, which beats while it lives.
+"""Heartbeats: one file per process in the folder of a run, updated while the process lives.
 
-Two starts of one command would explain the same images and write to the same journals. The second one finds the first
-one's file and leaves; that of a process that was killed stops nobody.
+Two starts of the same command would explain the same images and write to the same journals. The second one finds the
+heartbeat of the first and gives up; the heartbeat of a killed process stops nobody.
 """
 
 import contextlib
@@ -22,10 +22,13 @@ from xaijax.runtime.partition import Partition
 from xaijax.runtime.progress import say
 
 BEAT_S = 4.0
-"""Seconds between two beats."""
+"""Seconds between two updates of a heartbeat."""
 
 WATCH_S = 3 * BEAT_S
-"""Seconds after which a process of another machine that has not beaten is dead."""
+"""Seconds without an update after which a process on another machine is considered dead."""
+
+Heartbeat = dict[str, Any]
+"""The content of a heartbeat: `share`, `writer`, `host`, `system`, `pid`, `started`, and the number of `beats`."""
 
 _NAME = re.compile(r"process-\d+\.alive")
 
@@ -36,143 +39,146 @@ class FolderInUseError(ValueError):
 
 @contextlib.contextmanager
 def working_in(folder: Path, partition: Partition) -> Iterator[None]:
-    """Beats while the block lasts.
+    """Keeps a heartbeat in the folder of a run while the block lasts.
 
     Args:
         folder: of the run.
         partition: of this process; processes with other shares of the same run may work beside it.
 
     Raises:
-        FolderInUseError: another living process has images of this share.
+        FolderInUseError: another living process explains images of this share.
     """
     file = folder / BLOCKS / f"process-{partition.index}{ALIVE}"
-    about = {"share": dataclasses.asdict(partition), "writer": WRITER, **_process()}
+    own = {"share": dataclasses.asdict(partition), "writer": WRITER, **_this_process()}
     with writing_to(folder):
         file.parent.mkdir(exist_ok=True)
-        _leave_to_the_living(folder, partition, file)
-        if not write_new(file, _content(about, 0)):  # two have begun at once
-            raise FolderInUseError(_sentence(folder, _read(file) or {}))
-        for other, theirs in _others(folder).items():
-            if other != file and _overlaps(theirs, partition):  # begun since
+        _check_share_is_free(folder, partition, file)
+        if not write_new(file, _content(own, 0)):  # another process has started at the same moment
+            raise FolderInUseError(_in_use(folder, _read(file) or {}))
+        for other_file, other in _heartbeats(folder).items():
+            if other_file != file and _overlaps(other, partition):  # started since the check
                 file.unlink(missing_ok=True)
-                raise FolderInUseError(_sentence(folder, theirs))
+                raise FolderInUseError(_in_use(folder, other))
     over = threading.Event()
-    thread = threading.Thread(target=_beat, args=(file, about, over), daemon=True, name="heartbeat")
+    thread = threading.Thread(target=_beat, args=(file, own, over), daemon=True, name="heartbeat")
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
-        for other, theirs in _others(folder).items():
-            if _is_gone(theirs) or _is_of(theirs, about):
-                other.unlink(missing_ok=True)
+        for other_file, other in _heartbeats(folder).items():
+            if _has_ended(other) or _is_same_process(other, own):
+                other_file.unlink(missing_ok=True)
         drop_empty(file.parent)
 
 
 def living_writers(folder: Path) -> set[str]:
     """Returns the `WRITER` of each process that may be at work in the folder of a run."""
-    return {str(about.get("writer")) for about in _others(folder).values() if not _is_gone(about)}
+    return {str(heartbeat.get("writer")) for heartbeat in _heartbeats(folder).values() if not _has_ended(heartbeat)}
 
 
-def _others(folder: Path) -> dict[Path, dict[str, Any]]:
-    """Returns what each process in the folder of a run says of itself."""
+def _heartbeats(folder: Path) -> dict[Path, Heartbeat]:
+    """Returns the heartbeats in the folder of a run by file."""
     files = sorted(file for file in (folder / BLOCKS).glob(f"process-*{ALIVE}") if _NAME.fullmatch(file.name))
-    return {file: about for file in files if (about := _read(file)) is not None}
+    return {file: heartbeat for file in files if (heartbeat := _read(file)) is not None}
 
 
-def _leave_to_the_living(folder: Path, partition: Partition, own: Path) -> None:
-    """Looks at who is or was at work, and deletes the files of the dead.
+def _check_share_is_free(folder: Path, partition: Partition, own_file: Path) -> None:
+    """Checks that no living process explains images of a share, and deletes the heartbeats of dead processes.
 
     Raises:
-        FolderInUseError: one of them lives, and has images of the share.
+        FolderInUseError: a living process does.
     """
-    others = _others(folder)
-    if own not in others:  # junk
-        own.unlink(missing_ok=True)
-    unknown: dict[Path, dict[str, Any]] = {}
-    for file, about in others.items():
-        is_gone = _is_gone(about)
-        if is_gone:
+    heartbeats = _heartbeats(folder)
+    if own_file not in heartbeats:  # it is damaged
+        own_file.unlink(missing_ok=True)
+    unknown: dict[Path, Heartbeat] = {}
+    for file, heartbeat in heartbeats.items():
+        has_ended = _has_ended(heartbeat)
+        if has_ended:
             file.unlink(missing_ok=True)
-        elif _overlaps(about, partition):
-            if is_gone is not None:
-                raise FolderInUseError(_sentence(folder, about))
-            unknown[file] = about
+        elif _overlaps(heartbeat, partition):
+            if has_ended is not None:
+                raise FolderInUseError(_in_use(folder, heartbeat))
+            unknown[file] = heartbeat
     if not unknown:
         return
-    hosts = ", ".join(sorted({repr(about.get("host")) for about in unknown.values()}))
-    say(f"processes on {hosts} were at work here; looking for {WATCH_S:.0f} s whether they still are ...")
+    hosts = ", ".join(sorted({repr(heartbeat.get("host")) for heartbeat in unknown.values()}))
+    say(f"processes on {hosts} were at work here; checking for {WATCH_S:.0f} s whether they still are ...")
     end = time.monotonic() + WATCH_S
     while time.monotonic() < end:
         time.sleep(WATCH_S / 12)
-        for file, about in unknown.items():
+        for file, heartbeat in unknown.items():
             now = _read(file)
-            if now is not None and now != about:
-                raise FolderInUseError(_sentence(folder, about))
+            if now is not None and now != heartbeat:
+                raise FolderInUseError(_in_use(folder, heartbeat))
     for file in unknown:
         file.unlink(missing_ok=True)
 
 
-def _sentence(folder: Path, about: dict[str, Any]) -> str:
-    who = f" (number {about.get('pid')} on {about.get('host')!r})" if about else ""
-    return f"another process{who} is explaining these images into {str(folder)!r}; wait for it, or stop it first."
+def _in_use(folder: Path, heartbeat: Heartbeat) -> str:
+    """Returns the message that a process is at work."""
+    process = f" (number {heartbeat.get('pid')} on {heartbeat.get('host')!r})" if heartbeat else ""
+    return f"another process{process} is explaining these images into {str(folder)!r}; wait for it, or stop it first."
 
 
-def _overlaps(about: dict[str, Any], partition: Partition) -> bool:
-    """Whether a process has images of a share; of the same cut into shares each has its own."""
-    theirs = about.get("share")
-    cut = {"count": partition.count, "block": partition.block}
-    if isinstance(theirs, dict) and cut.items() <= theirs.items():
-        return theirs.get("index") == partition.index
+def _overlaps(heartbeat: Heartbeat, partition: Partition) -> bool:
+    """Whether a process explains images of a share; shares of one partitioning overlap only if they are equal."""
+    share = heartbeat.get("share")
+    partitioning = {"count": partition.count, "block": partition.block}
+    if isinstance(share, dict) and partitioning.items() <= share.items():
+        return share.get("index") == partition.index
     return True
 
 
-def _is_gone(about: dict[str, Any]) -> bool | None:
-    """Whether a process has ended, if that can be told at once: of one of this system, which knows when it began."""
-    here = _process()
-    if about.get("system") != here["system"] or about.get("started") is None or here["started"] is None:
+def _has_ended(heartbeat: Heartbeat) -> bool | None:
+    """Whether a process of this system has ended; None if that is not known, as for processes of other systems."""
+    here = _this_process()
+    if heartbeat.get("system") != here["system"] or heartbeat.get("started") is None or here["started"] is None:
         return None
-    return _started(about.get("pid")) != about["started"]
+    return _started(heartbeat.get("pid")) != heartbeat["started"]
 
 
-def _is_of(about: dict[str, Any], own: dict[str, Any]) -> bool:
-    return {**about, "beats": ""} == {**own, "beats": ""}
+def _is_same_process(heartbeat: Heartbeat, own: Heartbeat) -> bool:
+    return {**heartbeat, "beats": ""} == {**own, "beats": ""}
 
 
-def _beat(file: Path, own: dict[str, Any], over: threading.Event) -> None:
+def _beat(file: Path, own: Heartbeat, over: threading.Event) -> None:
+    """Updates the heartbeat of this process until `over` is set."""
     beats = 0
     while not over.wait(BEAT_S):
         beats += 1
-        about = _read(file)
-        if about is None or not _is_of(about, own):
-            continue  # taken for dead, and another process has its place
+        heartbeat = _read(file)
+        if heartbeat is None or not _is_same_process(heartbeat, own):
+            continue  # another process took this one for dead and deleted or replaced its heartbeat
         try:
-            with file.open("r+b") as opened:  # never made anew
+            with file.open("r+b") as opened:  # which never creates the file again
                 opened.write(_content(own, beats))
         except OSError:
             continue
 
 
-def _content(about: dict[str, Any], beats: int) -> bytes:
-    return json.dumps({**about, "beats": f"{beats:012d}"}).encode()  # always of the same length
+def _content(own: Heartbeat, beats: int) -> bytes:
+    return json.dumps({**own, "beats": f"{beats:012d}"}).encode()  # always of the same length
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _read(file: Path) -> Heartbeat | None:
+    """Reads a heartbeat; None if it does not exist or is damaged."""
     try:
-        about = json.loads(file.read_bytes())
+        heartbeat = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return None
-    return about if isinstance(about, dict) else None
+    return heartbeat if isinstance(heartbeat, dict) else None
 
 
-def _process() -> dict[str, Any]:
-    """Returns by what this process is known on its system, and its system among others."""
+def _this_process() -> dict[str, Any]:
+    """Returns what identifies this process on its system, and its system."""
     return {"host": platform.node(), "system": _system(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 def _system() -> str:
-    """Names the system whose process numbers ours is one of: a start of a machine, and a container on it."""
+    """Identifies the scope of a process id: a boot of a machine, and a PID namespace (a container) on it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -181,9 +187,9 @@ def _system() -> str:
 
 
 def _started(pid: Any) -> str | None:
-    """Returns when a process of this system was started, as Linux tells it; None where it has ended, or elsewhere."""
+    """Returns the start time of a process of this system, in ticks; None if it has ended, or if this is not Linux."""
     try:
-        told = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
-        return None if told[0] in "ZX" else told[19]  # a zombie has ended, though nobody has asked after it
+        fields = Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]  # a zombie has ended, though its parent has not waited for it
     except (OSError, ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -1,8 +1,8 @@
-"""Masks and scores of a million explanations in few files: runs of pixels, in shards of a thousand images.
+"""Packs the masks and scores of many explanations into few files: run-length encoded, in shards of a thousand images.
 
-`packed/000000.jsonl.gz` holds a line for each explanation whose line in the results names the shard 0: `path`,
-`target`, `mask`, and of methods over segments `segments` and `scores`. What was packed once stays where it is; what is
-explained later goes to shards of its own. While the run lasts, each line's part travels in the journal.
+`packed/000000.jsonl.gz` holds one line per explanation whose line in the results refers to shard 0: `path`, `target`,
+`mask`, and for methods over segments `segments` and `scores`. A shard is never rewritten; later explanations go to new
+shards. While the run lasts, the packed part of a line is kept in the journal.
 """
 
 import gzip
@@ -17,21 +17,21 @@ import numpy as np
 from xaijax.atomic_files import atomic_write
 from xaijax.explanation import Explanation
 from xaijax.runtime.layout import PACKED
-from xaijax.runtime.output.journal import Row, read_results
+from xaijax.runtime.output.result_lines import Row, read_results
 
 SHARD = 1000
-"""Images a shard."""
+"""Images per shard."""
 
 _SHARD = re.compile(r"(\d{6,})\.jsonl\.gz")
 
 
 def pack(result: Explanation, index: int) -> Row:
-    """Returns what is packed of one row of an explanation, as JSON can hold it.
+    """Packs the mask and the scores of one row of an explanation into JSON types.
 
     Returns:
-        `mask` as COCO's uncompressed run-length encoding: `size` (height, width) and `counts`, the lengths of the runs
-        of 0 and 1 in turn, down the columns, the first of 0. With segments, `segments` likewise, with the `labels` of
-        its runs, and `scores`, the score map's value in each segment.
+        `mask` as COCO's uncompressed run-length encoding: `size` (height, width) and `counts`, the lengths of
+        alternating runs of 0 and 1 in column-major order, beginning with 0. With segments, also `segments` in the same
+        way with the `labels` of the runs, and `scores`, the score map's value in each segment.
 
     References:
         https://github.com/cocodataset/cocoapi, `maskApi`.
@@ -47,30 +47,30 @@ def pack(result: Explanation, index: int) -> Row:
         scores = np.zeros(used.max() + 1, np.float32)
         scores[used] = score.reshape(-1)[first]
         packed["segments"] = {"size": list(segments.shape), "labels": labels.tolist(), "counts": lengths.tolist()}
-        packed["scores"] = [float(str(value)) for value in scores]  # the shortest number that is this float32
+        packed["scores"] = [float(str(value)) for value in scores]  # the shortest decimal of this float32
     return packed
 
 
 def unpack(packed: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the mask `[H, W]` bool and the score map `[H, W]` float32 that were packed, None for no score map."""
+    """Returns the packed mask `[H, W]` bool and score map `[H, W]` float32, or None for the latter if there is none."""
     counts = packed["mask"]["counts"]
     mask = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(packed["mask"]["size"], order="F")
     if "scores" not in packed:
         return mask, None
-    told = packed["segments"]
-    segments = np.repeat(told["labels"], told["counts"]).reshape(told["size"], order="F")
+    runs = packed["segments"]
+    segments = np.repeat(runs["labels"], runs["counts"]).reshape(runs["size"], order="F")
     return mask, np.array(packed["scores"], np.float32)[segments]
 
 
 def _runs(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the values and the lengths of the runs of `[H, W]`, column after column."""
+    """Returns the values and the lengths of the runs of `[H, W]` in column-major order."""
     flat = image.reshape(-1, order="F")
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
     return flat[starts], np.diff(np.append(starts, len(flat)))
 
 
 def read_packed(folder: Path) -> Iterator[Row]:
-    """Yields what is packed of a finished run, see `pack`, a line for each of its results; `unpack` makes arrays of it.
+    """Yields the packed part of each result of a finished run; `pack` describes it, `unpack` returns it as arrays.
 
     Raises:
         ValueError: the folder holds no finished run.
@@ -81,7 +81,7 @@ def read_packed(folder: Path) -> Iterator[Row]:
 
 
 def read_shard(folder: Path, number: int) -> dict[tuple[str, int], Row]:
-    """Returns the lines of a shard by path and target; none where there is no such shard."""
+    """Returns the lines of a shard by path and target; none if the shard does not exist."""
     try:
         with gzip.open(shard_path(folder, number), "rt") as lines:
             return {(row["path"], row["target"]): row for row in map(json.loads, lines)}
@@ -89,12 +89,12 @@ def read_shard(folder: Path, number: int) -> dict[tuple[str, int], Row]:
         return {}
 
 
-def shelve(folder: Path, images: Iterable[list[Row]], first: int) -> Iterator[list[Row]]:
-    """Moves what is packed from the lines of images to shards, durably, before it yields the lines.
+def move_to_shards(folder: Path, images: Iterable[list[Row]], first: int) -> Iterator[list[Row]]:
+    """Moves the packed parts of lines to new shards, durably, and yields the lines with the numbers of their shards.
 
     Args:
         folder: of the run.
-        images: the lines of each image; what an earlier merge has packed has no part `packed`, and stays where it is.
+        images: the lines of each image; those without a part `packed`, as after an earlier merge, are not changed.
         first: number of the first shard to write.
     """
     waiting: list[list[Row]] = []
@@ -107,12 +107,13 @@ def shelve(folder: Path, images: Iterable[list[Row]], first: int) -> Iterator[li
         waiting.append(rows)
         packed += is_packed
         if packed == SHARD or len(waiting) == 10 * SHARD:
-            yield from _shelve(folder, waiting, first)
+            yield from _write_shard(folder, waiting, first)
             waiting, packed, first = [], 0, first + 1
-    yield from _shelve(folder, waiting, first)
+    yield from _write_shard(folder, waiting, first)
 
 
-def _shelve(folder: Path, images: list[list[Row]], number: int) -> list[list[Row]]:
+def _write_shard(folder: Path, images: list[list[Row]], number: int) -> list[list[Row]]:
+    """Writes the packed parts of lines to a shard, if there are any, and returns the lines without them."""
     lines = [
         {"path": row["path"], "target": row["target"], **row["packed"]}
         for rows in images
@@ -125,23 +126,23 @@ def _shelve(folder: Path, images: list[list[Row]], number: int) -> list[list[Row
     content = gzip.compress(text.encode(), compresslevel=6, mtime=0)
     atomic_write(shard_path(folder, number), content, durable=True)
 
-    def shelved(row: Row) -> Row:
+    def without_packed(row: Row) -> Row:
         if "packed" not in row:
             return row
-        left = {name: value for name, value in row.items() if name != "packed"}
-        return left | {"saved": row.get("saved", {}) | {PACKED: len(content)}, "shard": number}
+        rest = {name: value for name, value in row.items() if name != "packed"}
+        return rest | {"saved": row.get("saved", {}) | {PACKED: len(content)}, "shard": number}
 
-    return [[shelved(row) for row in rows] for rows in images]
+    return [[without_packed(row) for row in rows] for rows in images]
 
 
 def drop_shards(folder: Path, used: Collection[int]) -> None:
     """Deletes the shards that no line refers to."""
     for file in (folder / PACKED).glob("*"):
-        found = _SHARD.fullmatch(file.name)
-        if found and int(found[1]) not in used:
+        match = _SHARD.fullmatch(file.name)
+        if match and int(match[1]) not in used:
             file.unlink(missing_ok=True)
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Returns the file of a shard."""
+    """Returns the path of a shard."""
     return folder / PACKED / f"{number:06d}.jsonl.gz"

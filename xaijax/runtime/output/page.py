@@ -5,9 +5,9 @@ from pathlib import Path
 from xaijax.atomic_files import atomic_write
 from xaijax.report.page import render_page
 from xaijax.runtime.layout import PAGE
-from xaijax.runtime.output.journal import Row, read_results
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import files_of
+from xaijax.runtime.output.result_lines import Row, read_results
 
 
 def write_page(folder: Path) -> Path:
@@ -23,6 +23,6 @@ def write_page(folder: Path) -> Path:
 
     model = str(read_record(folder)["settings"].get("model", "the classifier"))
     page = render_page(model, read_results(folder), picture)
-    # A path may hold bytes that are no UTF-8.
+    # A path may hold bytes that are not UTF-8.
     atomic_write(folder / PAGE, page.encode(errors="backslashreplace"))
     return folder / PAGE

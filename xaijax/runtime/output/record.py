@@ -1,4 +1,4 @@
-"""`run.json`, which says what a run was asked, and whether a folder is a run's or may become one."""
+"""`run.json`, the record of a run: reading it, and checking that a folder is free or holds the same run."""
 
 import contextlib
 import json
@@ -12,24 +12,24 @@ from xaijax.atomic_files import is_part
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 
 FORMAT = "xaijax run 1"
-"""What `run.json` says that it is; another number stands for folders that hold other things."""
+"""Recorded in `run.json`; its number changes with the layout of the folder."""
 
 KEYS = ("format", "settings", "merged", "journals")
-"""What `run.json` has beside the list of images and figures: `merged` is the list that the results are in the order of,
-`journals` the sizes of the journals that they were merged from."""
+"""The keys of `run.json` beside the list of images and the figures: `merged` is the digest of the list that the results
+are in the order of, `journals` holds the sizes of the journals that they were merged from."""
 
 FROM_THE_SYSTEM = frozenset({".DS_Store", "lost+found"})
-"""What may lie in a folder that nobody has put anything into."""
+"""Names that an operating system puts into an empty folder."""
 
 OF_BLOCKS = re.compile(r"\d{6,}\.jsonl|process-\d+\.(json|alive)|merge\.lock")
-"""The names of all files in `blocks`."""
+"""The names of the files that a run writes into `blocks`."""
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """Reads the `run.json` of a folder: `settings`, `images` (listed), `unlisted` (explained before), and figures.
 
     Raises:
-        ValueError: there is none, or it is damaged or something else's.
+        ValueError: it does not exist, or it is damaged, or not that of a run.
     """
     try:
         record = json.loads((path / RUN).read_bytes())
@@ -63,17 +63,17 @@ def _has_rate(figures: Mapping[str, Any]) -> bool:
 
 
 def check_is_free(path: Path) -> None:
-    """Refuses a folder without `run.json` that holds anything.
+    """Checks that a folder without `run.json` is empty.
 
     Raises:
-        ValueError: it does.
+        ValueError: it is not.
     """
     try:
-        found = os.listdir(path)
+        listed = os.listdir(path)
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read ({error.strerror}); name another folder.") from error
-    names = sorted(name for name in found if not is_part(name) and name not in FROM_THE_SYSTEM)
-    if not names or (path / RUN).exists():  # another process may just have begun the run
+    names = sorted(name for name in listed if not is_part(name) and name not in FROM_THE_SYSTEM)
+    if not names or (path / RUN).exists():  # another process may have started the run just now
         return
     if RESULTS in names or any(OF_BLOCKS.fullmatch(file.name) for file in (path / BLOCKS).glob("*.jsonl")):
         raise ValueError(
@@ -87,12 +87,12 @@ def check_is_free(path: Path) -> None:
 
 
 def check_settings(path: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Refuses settings that are not those of the run in a folder.
+    """Checks that settings are those of the run in a folder.
 
     Args:
         path: of the folder.
         record: its `run.json`.
-        settings: as `run.json` would hold them, or as they are before.
+        settings: of this start, converted to JSON types or not.
 
     Raises:
         ValueError: some differ; the message names them.
@@ -107,10 +107,15 @@ def check_settings(path: Path, record: Mapping[str, Any], settings: Mapping[str,
 
 
 def check_base(path: Path, earlier: str | None, now: str | None) -> str | None:
-    """Returns the folder that relative names belong to; it may have been moved, or have another path on this node.
+    """Returns the folder that relative names of images belong to; its path may have changed, or differ on this node.
+
+    Args:
+        path: of the run.
+        earlier: the folder that the run has recorded; None if no names are relative.
+        now: the folder at this start; None if no names are relative.
 
     Raises:
-        ValueError: the same names are of other images.
+        ValueError: they are different folders, so that the same names belong to other images.
     """
     if earlier is None or now is None or earlier == now:
         return now or earlier

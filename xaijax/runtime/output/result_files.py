@@ -1,7 +1,7 @@
 """One explanation in the folder of a run: its line of `results.jsonl`, its files, and its picture.
 
 `masks/*.png` are 1-bit masks, `scores/*.npy` score maps, `overlays/*.png` pictures of both, `full-size/*.jpg` the
-photograph itself with its mask; a million of them are better packed (`packed_shards.py`).
+photograph itself with its mask. For very many images see `packed_shards.py`.
 """
 
 import functools
@@ -24,14 +24,14 @@ from xaijax.runtime.layout import SUFFIXES, Save
 from xaijax.runtime.output.packed_shards import read_shard, unpack
 
 LONGEST = 120
-"""Bytes of an image's name that the names of its files have."""
+"""Bytes of an image's name that are kept in the names of its files."""
 
 JPEG_SIDE = 65_500
-"""Pixels that the format has room for."""
+"""Largest side of a JPEG in pixels."""
 
 
 def result_row(result: Explanation, index: int, classifier: Classifier) -> dict[str, Any]:
-    """Returns the figures of one row of an explanation, as `results.jsonl` has them."""
+    """Returns the figures of one row of an explanation for its line in `results.jsonl`."""
     target = int(result.target[index])
     numbers = {
         name: round(float(getattr(result, name)[index]), 6)
@@ -54,7 +54,7 @@ def kept_box(mask: np.ndarray, crop: Box, size: tuple[int, int]) -> Box | None:
         size: width and height of the photograph.
 
     Returns:
-        None where no pixel of the photograph is kept.
+        The box, or None if no pixel of the photograph is kept.
     """
     ranges = []
     for axis, length, most in zip((0, 1), mask.shape[::-1], size, strict=True):
@@ -78,17 +78,17 @@ def write_files(
     save: Sequence[Save],
     photograph: Callable[[], Image.Image] | None = None,
 ) -> dict[Save, Path]:
-    """Writes the files of one explanation, as far as `save` names them, and returns their paths by what they hold.
+    """Writes the files of one explanation, and returns their paths by kind.
 
     Args:
         out: folder of the run.
         stem: of the files' names.
         pixels: `[H, W, C]` uint8, the crop that was explained.
-        result: of several images.
+        result: explanations of a batch.
         index: row of the result.
         row: its line.
-        save: what to write.
-        photograph: reads the image again, as it is on disk; None where it is on none.
+        save: the kinds of files to write.
+        photograph: reads the image again at its full size; None if it is not on disk.
     """
     mask, score = np.asarray(result.mask[index]), np.asarray(result.score[index])
     paths = files_of(out, stem)
@@ -107,12 +107,12 @@ def write_files(
 
 
 def files_of(out: Path, stem: str) -> dict[Save, Path]:
-    """Returns the files that an explanation may have in the folder of a run, by what they hold."""
+    """Returns the paths of the files that an explanation may have in the folder of a run, by kind."""
     return {kind: out / kind / f"{stem}{suffix}" for kind, suffix in SUFFIXES.items()}
 
 
 def read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads the mask `[H, W]` bool and the score map `[H, W]` float32 of a line, None for no score map.
+    """Reads the mask `[H, W]` bool and the score map `[H, W]` float32 of a line; the latter is None if not saved.
 
     Raises:
         OSError, ValueError, KeyError: the run did not save the mask, or its file is damaged.
@@ -143,7 +143,7 @@ def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str,
 
 
 def file_stem(index: int, name: str) -> str:
-    """Returns the name of an image's files: its index in the input, and its own name, as far as file systems go."""
+    """Returns the stem of an image's files: its index in the input, and its own name, shortened if very long."""
     encoded = name.encode(errors="surrogateescape")
     if len(encoded) > LONGEST:
         name = encoded[:LONGEST].decode(errors="ignore")

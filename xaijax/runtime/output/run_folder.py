@@ -1,8 +1,8 @@
-"""The folder of a run: what it was asked, and its results once all are there.
+"""The folder of a run: its settings, and its results once all are there.
 
-`run.json` holds the settings and figures, `results.jsonl` a line an explanation in the order of the input; `rows.py`
-and `packed.py` say what else there is. While the run lasts, the journals in `blocks` hold the lines so far. Only what a
-run wrote, known by its name, is ever replaced or deleted.
+`run.json` holds settings and figures, `results.jsonl` one line per explanation in the order of the input;
+`result_files.py` and `packed_shards.py` describe the other files. While the run lasts, the journals in `blocks` hold
+the lines so far. Only files that a run wrote, recognised by their names, are ever replaced or deleted.
 """
 
 import contextlib
@@ -19,27 +19,28 @@ import filelock
 from xaijax.atomic_files import atomic_file, drop_empty, is_part, json_text, write_json, write_new, writing_to
 from xaijax.runtime.layout import ALIVE, BLOCKS, RESULTS, RUN, SAVED
 from xaijax.runtime.output.heartbeat import living_writers
-from xaijax.runtime.output.journal import Journal, json_lines
-from xaijax.runtime.output.packed_shards import drop_shards, shelve
+from xaijax.runtime.output.journal import Journal
+from xaijax.runtime.output.packed_shards import drop_shards, move_to_shards
 from xaijax.runtime.output.record import FORMAT, KEYS, OF_BLOCKS, check_base, check_is_free, check_settings, read_record
 from xaijax.runtime.output.result_files import files_of
+from xaijax.runtime.output.result_lines import json_lines
 from xaijax.runtime.partition import Partition
 
 
 class RunFolder:
-    """Where a run writes.
+    """The folder that a run writes to; created, or checked to be that of the same run.
 
     Args:
-        path: of the folder; it is empty or not there, or holds a run.
-        settings: what makes two runs the same.
+        path: of the folder; it is empty or does not exist, or holds the run.
+        settings: that two starts of a run must have in common.
         names: of the images, in the order of the results.
 
     Attributes:
-        unlisted: images that are explained there and not listed now; see `take_list`.
+        unlisted: images that are explained in the folder and not listed now; see `take_list`.
 
     Raises:
-        ValueError: the folder holds something else, or a run of other settings, which the message names, or one of
-            other images of the same names, or it cannot be written.
+        ValueError: the folder holds something else, or a run of other settings, which the message names, or of other
+            images with the same names, or it cannot be written.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -66,7 +67,7 @@ class RunFolder:
         self._list["folder"] = check_base(path, record["folder"], base)
 
     def _drop_merged(self, record: dict[str, Any]) -> None:
-        """Deletes the journals that a process had merged when it was killed, as long as they are what they were."""
+        """Deletes the journals that a process had merged when it was killed, unless they have changed since."""
         sizes = record.pop("journals", {})
         for name, size in sizes.items():
             file = self.path / BLOCKS / name
@@ -78,42 +79,42 @@ class RunFolder:
                 write_json(self.path / RUN, record, durable=True)
 
     def take_list(self, journal: Journal) -> None:
-        """Makes the list of images the run's; what is explained and not listed now stays, after what is listed."""
+        """Records this list of images as the run's; images explained before and not listed now are kept, at the end."""
         listed = set(self._names)
         self.unlisted = [path for path in journal.paths if path not in listed]
         self._list["unlisted"] = len(self.unlisted)
         if any(read_record(self.path)[name] != value for name, value in self._list.items()):
-            with _alone(self.path / BLOCKS / "merge.lock"):
+            with _locked(self.path / BLOCKS / "merge.lock"):
                 write_json(self.path / RUN, {**read_record(self.path), **self._list}, durable=True)
 
     def sentences(self, *, prune: bool) -> Iterator[str]:
-        """Says what becomes of the images that are not listed now."""
+        """Yields a sentence about the images that are not listed now, if any."""
         if self.unlisted:
             count = f"{len(self.unlisted)} explained image(s) that are not listed now"
-            yield f"{count} go." if prune else f"{count} stay in {str(self.path)!r}; --prune drops them."
+            yield f"{count} are dropped." if prune else f"{count} stay in {str(self.path)!r}; --prune drops them."
 
-    def tell(self, partition: Partition, figures: Mapping[str, Any]) -> None:
-        """Writes what a process has to say of itself, until the run is finished."""
+    def write_figures(self, partition: Partition, figures: Mapping[str, Any]) -> None:
+        """Writes the figures of a process, which are merged into `run.json` when the run is finished."""
         with contextlib.suppress(FileNotFoundError):  # another process has finished the run
             write_json(self.path / BLOCKS / f"process-{partition.index}.json", figures)
 
     def finish(self, journal: Journal, figures: Mapping[str, Any], *, prune: bool = False) -> bool:
-        """Writes `results.jsonl` in the order of the input, and `run.json`, and drops the journals.
+        """Writes `results.jsonl` in the order of the input, and `run.json`, and deletes the journals.
 
         Args:
             journal: of the run.
             figures: of this process, for `run.json`.
-            prune: whether what is not listed now goes, with its files, rather than stays.
+            prune: whether to drop explanations that are not listed now, with their files, rather than keep them.
 
         Returns:
-            Whether all is done; where it is not, other processes are at work and nothing is written.
+            Whether all images are done; if not, other processes are at work and nothing is written.
 
         Raises:
-            ValueError: a process that was started since has another list of images.
+            ValueError: a process that was started later has another list of images.
         """
         if not self._is_all_done(journal):
-            return False  # nobody waits at the lock for such a look
-        with _alone(self.path / BLOCKS / "merge.lock"):
+            return False  # without waiting for the lock
+        with _locked(self.path / BLOCKS / "merge.lock"):
             journals = {file: file.stat().st_size for file in (self.path / BLOCKS).glob("*.jsonl")}
             if not self._is_all_done(journal):
                 return False
@@ -134,7 +135,7 @@ class RunFolder:
             for kind in ("", *SAVED):
                 _drop(file for file in (self.path / kind).glob(".*.part") if is_part(file.name, excluding=living))
             if any(file.stat().st_size > size for file, size in journals.items()):
-                return False  # another process tries errors again, and will be back
+                return False  # another process is explaining failed images again, and will finish the run
             self._drop_blocks(journals)
             journal.scan()
         return True
@@ -146,31 +147,32 @@ class RunFolder:
     def _merge(
         self, journal: Journal, figures: Mapping[str, Any], journals: Mapping[Path, int], *, prune: bool
     ) -> None:
+        """Merges the journals into `results.jsonl` and `run.json`, then deletes files that are no longer used."""
         listed = set(self._names)
         unlisted = [path for path in journal.paths if path not in listed]
-        told = [process for file in sorted((self.path / BLOCKS).glob("process-*.json")) for process in _read(file)]
+        processes = [figures for file in sorted((self.path / BLOCKS).glob("process-*.json")) for figures in _read(file)]
         kept = itertools.chain(self._names, () if prune else unlisted)
         shards: set[int] = set()
         stems: set[str] = set()
         pruned = [row["files"] for rows in journal.rows(unlisted if prune else ()) for row in rows if "files" in row]
         first = max(journal.shards, default=-1) + 1
         with atomic_file(self.path / RESULTS, durable=True) as results:
-            for rows in shelve(self.path, journal.rows(kept), first):
+            for rows in move_to_shards(self.path, journal.rows(kept), first):
                 results.write(json_lines(rows))
                 shards.update(row["shard"] for row in rows if "shard" in row)
                 if pruned:
                     stems.update(row["files"] for row in rows if "files" in row)
         self._list["unlisted"] = 0 if prune else len(unlisted)
-        processes = {"processes": told} if len(told) > 1 else {}
         record = {"format": FORMAT, "settings": self.settings, **self._list, "merged": self._list["list"]}
-        # Journals go one by one: should this process be killed meanwhile, the next one knows which are merged.
-        sizes = {file.name: size for file, size in journals.items()}
-        write_json(self.path / RUN, {**record, "journals": sizes, **figures, **processes}, durable=True)
+        # Journals are deleted one by one: if this process is killed meanwhile, the next one knows which are merged.
+        record["journals"] = {file.name: size for file, size in journals.items()}
+        record |= {**figures, **({"processes": processes} if len(processes) > 1 else {})}
+        write_json(self.path / RUN, record, durable=True)
         drop_shards(self.path, shards)
         _drop(file for stem in set(pruned) - stems for file in files_of(self.path, stem).values())
 
     def _drop_blocks(self, merged: Mapping[Path, int]) -> None:
-        """Deletes the journals that were merged, and what processes told of themselves; others may be at work still."""
+        """Deletes the merged journals and the processes' figures; other processes may still be at work."""
         blocks = self.path / BLOCKS
         living = living_writers(self.path)
         with contextlib.suppress(FileNotFoundError):
@@ -182,11 +184,11 @@ class RunFolder:
 
 
 def _read(file: Path) -> Iterator[dict[str, Any]]:
-    """Yields what a process told of itself, if it is whole."""
+    """Yields the figures of a process, if the file is valid."""
     with contextlib.suppress(OSError, ValueError):
-        told = json.loads(file.read_bytes())
-        if isinstance(told, dict):
-            yield told
+        figures = json.loads(file.read_bytes())
+        if isinstance(figures, dict):
+            yield figures
 
 
 def _drop(files: Iterable[Path]) -> None:
@@ -195,8 +197,8 @@ def _drop(files: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Holds a lock that the processes of a run have in common, where the file system has locks."""
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock that the processes of a run share, if the file system supports locks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path)
     with contextlib.suppress(OSError, NotImplementedError):

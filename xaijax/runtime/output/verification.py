@@ -1,4 +1,4 @@
-"""What a run explained before and cannot vouch for now: images that were replaced, and files that are gone."""
+"""Verifies earlier explanations of a run: images that were replaced since, and files that are missing."""
 
 import contextlib
 import dataclasses
@@ -9,26 +9,27 @@ from xaijax.runtime.input.decode import UnreadableImageError
 from xaijax.runtime.input.identity import Identity
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.layout import PACKED
-from xaijax.runtime.output.journal import Journal, Row
+from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.packed_shards import shard_path
 from xaijax.runtime.output.result_files import files_of
+from xaijax.runtime.output.result_lines import Row
 from xaijax.runtime.prefetch import prefetch
 
 READERS = 4
-"""Threads that look at images; on a file system of a network that is mostly waiting."""
+"""Threads that check images, which is mostly waiting on a network file system."""
 
 NAMED = 3
-"""Images that a sentence names."""
+"""Images named in a sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Doubts:
-    """Images whose explanation does not hold; the first two are to be explained again.
+class Discrepancies:
+    """Images whose explanation is not as it was written; changed and lost ones are to be explained again.
 
     Attributes:
-        changed: their pixels, or the ids that the list gives them, are not those that were explained.
-        lost: a file of their explanation is gone, or is not of the size that it was written with.
-        gone: the same, and so is the image itself, so that its explanation stays as it is.
+        changed: images whose pixels, or whose ids in the list, are not those that were explained.
+        lost: images with a file of their explanation missing, or of another size than it was written with.
+        gone: images like the lost ones that are missing themselves, so that their explanation stays as it is.
     """
 
     changed: list[str]
@@ -36,7 +37,7 @@ class Doubts:
     gone: list[str]
 
     def sentences(self) -> Iterator[str]:
-        """Says what is explained again, and why."""
+        """Yields sentences about the images that are explained again, and why."""
         if self.changed:
             yield f"{_count(self.changed)} not what was explained, and explained again: {_named(self.changed)}."
         if self.lost:
@@ -49,19 +50,19 @@ class Doubts:
             )
 
 
-def find_doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubts:
-    """Looks at the images and the files of a run that has explained them.
+def verify(sources: Sequence[Source], journal: Journal, out: Path) -> Discrepancies:
+    """Compares images, and the files of their explanations, with what the run has recorded.
 
-    An image whose file has another size or time is read: it has changed if its content has. One that is gone, or a URL,
-    is taken on trust.
+    An image whose file has another size or time is read, and has changed if its content has. Images that are missing,
+    and URLs, are assumed to be unchanged.
 
     Args:
-        sources: whose lines are all in the journal.
+        sources: images that are done.
         journal: of the run.
         out: its folder.
 
     Raises:
-        OSError: another process has merged the journal meanwhile; see `Journal.rows`.
+        OSError: another process has merged the journal; see `Journal.rows`.
     """
     changed: list[str] = []
     lost: list[str] = []
@@ -71,24 +72,25 @@ def find_doubts(sources: Sequence[Source], journal: Journal, out: Path) -> Doubt
     def has_changed(source: Source) -> bool:
         return _has_changed(source, journal.identity(source.name))
 
-    looks = prefetch(has_changed, sources, workers=READERS, room=64)
+    changes = prefetch(has_changed, sources, workers=READERS, room=64)
     rows = journal.rows(source.name for source in sources)
-    with contextlib.closing(looks):
-        for source, is_changed, lines in zip(sources, looks, rows, strict=True):
+    with contextlib.closing(changes):
+        for source, is_changed, lines in zip(sources, changes, rows, strict=True):
             if is_changed or any("error" not in line and line.get("id") != source.id for line in lines):
                 changed.append(source.name)
             elif not all(_has_files(out, line, sizes) for line in lines):
                 (gone if _is_missing(source) else lost).append(source.name)
-    return Doubts(changed, lost, gone)
+    return Discrepancies(changed, lost, gone)
 
 
-def _has_changed(source: Source, then: Identity) -> bool:
+def _has_changed(source: Source, recorded: Identity) -> bool:
+    """Whether the pixels of an image are not those recorded."""
     now = source.identify(by_content=False)
-    told = then.bytes, then.mtime_ns
-    if None in told or now.bytes is None or (now.bytes, now.mtime_ns) == told:
+    recorded_file = recorded.bytes, recorded.mtime_ns
+    if None in recorded_file or now.bytes is None or (now.bytes, now.mtime_ns) == recorded_file:
         return False
     try:
-        return not then.is_same(source.identify(by_content=True))
+        return not recorded.is_same(source.identify(by_content=True))
     except UnreadableImageError:
         return False
 
@@ -98,7 +100,7 @@ def _is_missing(source: Source) -> bool:
 
 
 def _has_files(out: Path, line: Row, sizes: dict[Path, int | None]) -> bool:
-    """Whether all files of an explanation are there; `sizes` are those of shards, which hold many."""
+    """Whether all files of an explanation are there; `sizes` caches those of shards, which hold many explanations."""
     paths = files_of(out, line.get("files", ""))
     for kind, size in line.get("saved", {}).items():
         if kind == PACKED:

@@ -1,4 +1,4 @@
-"""Writes what was found of the images of a run, as files and lines."""
+"""Writes the results of explained images, as files and as lines."""
 
 import dataclasses
 import functools
@@ -27,53 +27,70 @@ def write_items(
 
     Args:
         items: the images.
-        slots: of each, among those of the result.
+        slots: the slot of each in the result.
         result: of a batch, in the host's memory.
-        job: what was asked.
+        job: what was explained, and how.
         out: the folder of the run.
         journal: of the run.
 
     Returns:
         The lines of each image.
     """
-    rows = []
+    lines_of_images = []
     written: list[Path] = []
-    each = job.rows_per_image
     for slot, item in zip(slots, items, strict=True):
-        assert item.request is not None
-        lines: list[dict[str, Any]] = []
-        rows.append(lines)
-        for row in range(slot * each, (slot + 1) * each):
-            found = result_row(result, row, job.classifier)
-            if getattr(job.method, "game", "preservation") == "deletion":
-                found["game"] = "deletion"
-            if found["target"] == int(result.against[row]) >= 0:
-                found["error"] = "The class explained is the one that it was to be told from; name another."
-            elif Status(int(result.status[row])).is_failure:
-                found["error"] = found["status"]
-            if "error" in found:
-                told = {"target": found["target"]} if each > 1 else {}
-                lines.append(failure_line(item, job.seed, found["error"]) | told)
-                continue
-            stem = file_stem(item.index * each + row % each, item.source.stem)
-            while journal.is_taken(stem, item.source.name):
-                stem = f"{stem}_{item.identity.sha256[:8]}"
-            box = kept_box(np.asarray(result.mask[row]), item.crop, item.size)
-            where = {"size": item.size, "crop": item.crop, "box": box}
-            own = {} if item.source.id is None else {"id": item.source.id}
-            line = {"path": item.source.name, **_told(item.identity), **own, **where, **found, "seed": job.seed}
-            read = functools.partial(_read_again, item, job.classifier.channels)
-            try:
-                files = write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
-            except UnreadableImageError as error:
-                lines.append(failure_line(item, job.seed, f"It was explained, but cannot be read again: {error}"))
-                continue
-            written += files.values()
-            saved = {kind: path.stat().st_size for kind, path in files.items()}
-            packed = {"packed": pack(result, row)} if "packed" in job.save else {}
-            lines.append(line | {"files": stem, "saved": saved} | packed)
+        lines = []
+        for number in range(job.rows_per_image):
+            line, files = _write_row(item, number, result, slot * job.rows_per_image + number, job, out, journal)
+            lines.append(line)
+            written += files
+        lines_of_images.append(lines)
     sync(written)
-    return rows
+    return lines_of_images
+
+
+def _write_row(
+    item: Item, number: int, result: Explanation, row: int, job: Job, out: Path, journal: Journal
+) -> tuple[dict[str, Any], Sequence[Path]]:
+    """Writes the files of one explanation, and returns its line and their paths.
+
+    Args:
+        item: the image.
+        number: of the class among those explained of the image.
+        result: of a batch, in the host's memory.
+        row: of the result.
+        job: what was explained, and how.
+        out: the folder of the run.
+        journal: of the run.
+    """
+    assert item.request is not None
+    figures = result_row(result, row, job.classifier)
+    if getattr(job.method, "game", "preservation") == "deletion":
+        figures["game"] = "deletion"
+    error = ""
+    if figures["target"] == int(result.against[row]) >= 0:
+        error = "The class explained is also the one to contrast it with; name another."
+    elif Status(int(result.status[row])).is_failure:
+        error = figures["status"]
+    if error:
+        target = {"target": figures["target"]} if job.rows_per_image > 1 else {}
+        return failure_line(item, job.seed, error) | target, []
+    stem = file_stem(item.index * job.rows_per_image + number, item.source.stem)
+    while journal.is_taken(stem, item.source.name):
+        stem = f"{stem}_{item.identity.sha256[:8]}"
+    box = kept_box(np.asarray(result.mask[row]), item.crop, item.size)
+    geometry = {"size": item.size, "crop": item.crop, "box": box}
+    own_id = {} if item.source.id is None else {"id": item.source.id}
+    identity = _known_fields(item.identity)
+    line = {"path": item.source.name, **identity, **own_id, **geometry, **figures, "seed": job.seed}
+    read = functools.partial(_read_again, item, job.classifier.channels)
+    try:
+        files = write_files(out, stem, item.request.pixels, result, row, line, job.save, read)
+    except UnreadableImageError as unreadable:
+        return failure_line(item, job.seed, f"It was explained, but cannot be read again: {unreadable}"), []
+    saved = {kind: path.stat().st_size for kind, path in files.items()}
+    packed = {"packed": pack(result, row)} if "packed" in job.save else {}
+    return line | {"files": stem, "saved": saved} | packed, list(files.values())
 
 
 def _read_again(item: Item, channels: int) -> Image.Image:
@@ -85,9 +102,9 @@ def _read_again(item: Item, channels: int) -> Image.Image:
 
 def failure_line(item: Item, seed: int, error: str) -> dict[str, Any]:
     """Returns the line of an image that has no explanation."""
-    return {"path": item.source.name, **_told(item.identity), "seed": seed, "error": error}
+    return {"path": item.source.name, **_known_fields(item.identity), "seed": seed, "error": error}
 
 
-def _told(identity: Identity) -> dict[str, Any]:
-    """Returns what a line says of the pixels that it is about, as far as that is known."""
+def _known_fields(identity: Identity) -> dict[str, Any]:
+    """Returns the fields of an identity that are known, for a line."""
     return {name: value for name, value in dataclasses.asdict(identity).items() if value not in ("", None)}
