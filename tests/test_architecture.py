@@ -1,7 +1,10 @@
 """The arrows between the parts of the package point downward; docs/architecture.md draws them."""
 
 import ast
+import functools
 import graphlib
+import importlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -168,3 +171,27 @@ def test_an_import_that_goes_upward_is_noticed(module, line):
     name = "xaijax." + module.removesuffix(".py").replace("/", ".")
     added = {name: set(imports_of(ast.parse(line), modules, "xaijax"))}
     assert len(upward(added, MAY_IMPORT)) == 1
+
+
+def is_there(name):
+    """Returns whether a dotted name below the package stands for a module, or for something in one."""
+    words = name.split(".")
+    depth = max(depth for depth in range(1, len(words) + 1) if ".".join(["xaijax", *words[:depth]]) in GRAPH)
+    module = importlib.import_module(".".join(["xaijax", *words[:depth]]))
+    return functools.reduce(lambda thing, word: getattr(thing, word, None), words[depth:], module) is not None
+
+
+def test_the_page_names_what_is_there():
+    page = (ROOT.parent / "docs" / "architecture.md").read_text()
+    quoted = re.findall(r"`([^`\s]+)`", page)
+    names = [word for word in quoted if re.fullmatch(r"\w+(\.\w+)+", word) and word.split(".")[0] in MAY_IMPORT]
+    names = [name for name in names if not name.endswith(".py")]
+    assert len(names) > 20
+    for name in names:
+        assert is_there(name), f"docs/architecture.md names {name}, which is not there"
+    files = [word for word in quoted if word.endswith(".py") and "NAME" not in word and "/" in word]
+    assert len(files) > 8
+    for file in files:
+        assert any((folder / file).exists() for folder in (ROOT, ROOT.parent)), f"docs/architecture.md names {file}"
+    drawn = set(re.findall(r"\w+", page.split("```")[1]))
+    assert MAY_IMPORT.keys() <= drawn
