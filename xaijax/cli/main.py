@@ -29,7 +29,7 @@ from xaijax.runtime.output.heartbeat import FolderInUseError
 from xaijax.runtime.output.page import write_page
 from xaijax.runtime.partition import Partition, find_partition
 from xaijax.runtime.ray.cluster import connected
-from xaijax.runtime.ray.engine import OnRay
+from xaijax.runtime.ray.engine import RayEngine
 from xaijax.runtime.run import run
 from xaijax.runtime.signals import stopped_by_signals
 
@@ -159,11 +159,11 @@ def _warmup(options: Warmup, search: Any) -> int:
     return EXPLAINED
 
 
-def _on_ray(options: Explain, method: Any, *, images: int) -> OnRay:
+def _on_ray(options: Explain, method: Any, *, images: int) -> RayEngine:
     """Returns the engine whose actors load for themselves; this process leaves the accelerators to them."""
     if options.process_index is not None:
         raise ValueError("process-index is for several processes; with --engine ray one command starts them all.")
-    engine = OnRay(
+    engine = RayEngine(
         make_job=functools.partial(make_job, options, method, images=images),
         out=options.out,
         partition=Partition(block=options.block_size),

@@ -31,9 +31,9 @@ from xaijax.runtime.targets import check_targets, targets_by_name
 TOLD = 10
 """Failures that are told one by one."""
 
-Engine = Callable[[Sequence[tuple[int, Source]], threading.Event, ProgressReporter], dict[str, Any]]
+Engine = Callable[[Sequence[tuple[int, Source]], Journal, threading.Event, ProgressReporter], dict[str, Any]]
 """Explains numbered images elsewhere, as `explain_all` does here, until none are left or the event is set; returns its
-figures for `run.json`."""
+figures for `run.json`. The journal is the one of the run, as it was read before."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ def run(
             explain = compile_job(job) if left and engine is None else None
         compiled = time.perf_counter()
         with ProgressReporter(len(left), as_json=log_json) as reporter:
-            elsewhere = engine(left, stop, reporter) if left and engine is not None else {}
+            elsewhere = engine(left, journal, stop, reporter) if left and engine is not None else {}
             if explain is not None:
                 trace = contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
                 with writing_to(out), fitting(job), trace:
