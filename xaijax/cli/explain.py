@@ -16,7 +16,7 @@ from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.input.listing import find_sources
 from xaijax.runtime.partition import Partition, find_partition
 from xaijax.runtime.ray.cluster import connected
-from xaijax.runtime.ray.engine import OnRay
+from xaijax.runtime.ray.engine import RayEngine
 from xaijax.runtime.run import run as run_job
 from xaijax.runtime.signals import stopped_by_signals
 
@@ -77,11 +77,11 @@ def _explain(options: Explain, method: Method, command: str) -> int:
     return SOME_FAILED if found.failed else EXPLAINED
 
 
-def _on_ray(options: Explain, method: Method, *, images: int) -> OnRay:
+def _on_ray(options: Explain, method: Method, *, images: int) -> RayEngine:
     """Returns the engine whose actors load for themselves; this process leaves the accelerators to them."""
     if options.process_index is not None:
         raise ValueError("process-index is for several processes; with --engine ray one command starts them all.")
-    engine = OnRay(
+    engine = RayEngine(
         make_job=functools.partial(make_job, options, method, images=images),
         out=options.out,
         partition=Partition(block=options.block_size),

@@ -34,9 +34,9 @@ LISTED_FAILURES = 10
 Numbered = tuple[int, Source]
 """An image with its index in the input."""
 
-Engine = Callable[[Sequence[Numbered], threading.Event, ProgressReporter], dict[str, Any]]
+Engine = Callable[[Sequence[Numbered], Journal, threading.Event, ProgressReporter], dict[str, Any]]
 """Explains images elsewhere, as `explain_all` does in this process, until none are left or the event is set; returns
-its figures for `run.json`."""
+its figures for `run.json`. The journal is that of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ def run(
                         left, targets, program, job, out, journal, partition=partition, stop=stop, reporter=reporter
                     )
             elif left and engine is not None:
-                engine_figures = engine(left, stop, reporter)
+                engine_figures = engine(left, journal, stop, reporter)
             figures = _figures(job, reporter, compile_s) | engine_figures
         roofline = None
         if profile is not None and program is not None and reporter.evaluations > 0:
