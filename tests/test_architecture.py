@@ -22,13 +22,13 @@ LAYERS = (
     {"execution"},
     {"methods"},
     {"batch"},
-    {"evaluation"},
+    {"micro_batches"},
     {"fitness", "genetic", "masks"},
     {"classifier", "explanation"},
 )
 """The main line, from the top: a part imports from those below it, never from those beside it."""
 
-GROUND = {"atomic_files", "lazy_names", "pairwise", "sequential", "target_words", "threefry"}
+GROUND = {"atomic_files", "lazy_imports", "pairwise", "sequential", "target_words", "threefry"}
 """What every part may import; it imports nothing of the package."""
 
 NARROW = {
@@ -36,7 +36,7 @@ NARROW = {
     "masks": set(),
     "models": {"classifier"},
     "scenes": {"classifier", "models"},
-    "metrics": {"classifier", "masks", "evaluation"},
+    "metrics": {"classifier", "masks", "micro_batches"},
     "report": set(),  # data in, HTML out
 }
 """Parts that import no more than these, and the ground. Those that are in no layer stand beside `explain`: only
@@ -45,7 +45,7 @@ NARROW = {
 RUNTIME_LAYERS = (
     {"ray"},
     {"run"},
-    {"pipeline"},
+    {"pipeline", "resume"},
     {"executor", "targets"},
     {"output"},
     {"input"},

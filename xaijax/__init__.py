@@ -8,7 +8,7 @@ import sys
 import types
 from typing import Any
 
-from xaijax.lazy_names import import_on_demand
+from xaijax.lazy_imports import import_on_demand
 
 __version__ = "0.1.0"
 

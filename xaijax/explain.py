@@ -15,7 +15,6 @@ from xaijax.arguments import (
 )
 from xaijax.batch import make_batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method, explain_batch
 from xaijax.execution.host_loop import Report, search_in_steps
 from xaijax.execution.program_store import call_compiled
@@ -24,6 +23,7 @@ from xaijax.execution.sharding import batch_size, count_devices, pad_images
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.methods.elime.method import ELIME
+from xaijax.micro_batches import micro_batch_size
 
 
 def explain(

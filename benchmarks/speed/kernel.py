@@ -24,10 +24,10 @@ from benchmarks.common.photographs import PhotographOptions, choose_photographs,
 from xaijax.arguments import name_images
 from xaijax.batch import make_batch
 from xaijax.classifier import Dtype
-from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method, compiled_explain
 from xaijax.execution.sharding import count_devices
 from xaijax.fitness import Targets
+from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.device.roofline import bare_passes, flops_of_a_pass, matrix_product_rate
 

@@ -16,10 +16,10 @@ from xaijax.classifier import Classifier
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.explained_run import boxes_of, read_boxes, read_explanations, read_run
 from xaijax.cli.options import Evaluate
-from xaijax.evaluation import micro_batch_size
 from xaijax.masks.fills import check_fill
 from xaijax.metrics import Summary, summarise
 from xaijax.metrics.suite import BETTER, SEGMENTATION, ExplainedImage, measure
+from xaijax.micro_batches import micro_batch_size
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
 from xaijax.runtime.device.versions import package_versions

@@ -2,7 +2,7 @@
 
 from xaijax.cli.exit_codes import EXPLAINED
 from xaijax.cli.options import Report
-from xaijax.runtime.output.page import write_page
+from xaijax.runtime.output.page_file import write_page
 
 
 def run(options: Report) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import BothSides, Readout, Scenario, masked_images
 from xaijax.execution import slots
 from xaijax.execution.compiled import searches_in_generations
 from xaijax.execution.program_store import call_compiled
@@ -18,6 +17,7 @@ from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search
 from xaijax.methods.evolving import Evolution, EvolvingMethod
+from xaijax.micro_batches import BothSides, Readout, Scenario, masked_images
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import RESPONSE_READOUT, Readout, Scenario, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
@@ -19,6 +18,7 @@ from xaijax.genetic.selection import Selection, stochastic_universal_sampling, t
 from xaijax.genetic.state import Crossover
 from xaijax.genetic.survival import Survival
 from xaijax.methods.options import Options, check_option, option
+from xaijax.micro_batches import RESPONSE_READOUT, Readout, Scenario, evaluate
 
 STATUS_OF = {
     search.SPENT: Status.SPENT,

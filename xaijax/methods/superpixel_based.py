@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import Scenario
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
 from xaijax.methods.options import Options, option
+from xaijax.micro_batches import Scenario
 from xaijax.sequential import map_rows
 
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import Scenario, evaluate, micro_batch_size
 from xaijax.masks import ranked
 from xaijax.masks.fills import gaussian_blur
+from xaijax.micro_batches import Scenario, evaluate, micro_batch_size
 from xaijax.sequential import map_rows
 
 CHUNK = 256  # counts per compiled call; metrics with fewer share one program, as padding costs no passes

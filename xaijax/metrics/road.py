@@ -13,7 +13,7 @@ import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.metrics.imputation import impute
-from xaijax.metrics.perturbation import Curves, pixel_counts
+from xaijax.metrics.insertion_deletion import Curves, pixel_counts
 from xaijax.metrics.probe import falling_ranks, probe
 from xaijax.sequential import map_rows
 

@@ -1,6 +1,6 @@
 """Flax ports of published image classifiers, and their weights; `load` and `save` are imported when asked for."""
 
-from xaijax.lazy_names import import_on_demand
+from xaijax.lazy_imports import import_on_demand
 from xaijax.models.catalogue import names
 
 __all__ = ["load", "names", "save"]

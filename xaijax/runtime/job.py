@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from xaijax.classifier import Classifier
-from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method
+from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.layout import Save
 from xaijax.target_words import parse_top
 

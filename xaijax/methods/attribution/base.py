@@ -14,7 +14,6 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import Decode, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import RESPONSE, Response, Targets
 from xaijax.genetic.bit_genome import pack
@@ -22,6 +21,7 @@ from xaijax.masks import ranked
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.options import Options, option
 from xaijax.methods.result import conclude
+from xaijax.micro_batches import Decode, evaluate
 from xaijax.sequential import map_groups, map_rows
 
 WHOLE, SAMPLES, KEPT = range(3)  # the stages of an attribution

@@ -8,10 +8,10 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from xaijax.evaluation import Decode, Scenario
 from xaijax.fitness import Response, Targets
 from xaijax.masks import superpixels
 from xaijax.methods.superpixel_based import Segmented
+from xaijax.micro_batches import Decode, Scenario
 
 
 @chex.dataclass(frozen=True)

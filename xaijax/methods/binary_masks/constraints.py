@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import BothSides, Readout, Scenario
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
+from xaijax.micro_batches import BothSides, Readout, Scenario
 from xaijax.sequential import map_groups
 
 SPREAD = 20.0

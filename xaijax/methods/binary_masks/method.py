@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import BothSides, Readout, Scenario
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
@@ -45,6 +44,7 @@ from xaijax.methods.options import check_option, option
 from xaijax.methods.pareto_front import FRONT, make_front
 from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
+from xaijax.micro_batches import BothSides, Readout, Scenario
 from xaijax.sequential import map_rows
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from xaijax.evaluation import BothSides
+from xaijax.micro_batches import BothSides
 from xaijax.sequential import cut_groups
 
 CHUNK = 32

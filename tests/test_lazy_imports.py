@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import xaijax
-from xaijax.lazy_names import import_on_demand
+from xaijax.lazy_imports import import_on_demand
 from xaijax.methods.names import METHOD_NAMES
 from xaijax.methods.registry import METHODS
 from xaijax.models import catalogue

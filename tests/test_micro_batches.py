@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from xaijax import Classifier
-from xaijax.evaluation import Readout, Scenario, evaluate, micro_batch_size
 from xaijax.masks.segmentation import Grid
 from xaijax.masks.superpixels import decode
+from xaijax.micro_batches import Readout, Scenario, evaluate, micro_batch_size
 
 BATCH, POPULATION = 3, 7
 TARGETS = np.array([2, -1, 0], np.int32)
