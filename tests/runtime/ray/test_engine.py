@@ -191,9 +191,19 @@ def test_an_error_of_the_program_in_a_worker_keeps_its_traceback(cluster, tmp_pa
         explain(tmp_path)
 
 
-def test_workers_that_all_die_while_they_load_end_the_run(cluster, tmp_path):
-    engines.Worker.cannot_load = RayActorError("The actor died.\nIts worker process has died.")
-    with pytest.raises(ValueError, match=r"5 workers in a row died while they loaded \(The actor died.\); look at"):
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("The actor died.\nIts worker process has died.", "The actor died."),
+        (
+            "An error was raised in its creation task\nTraceback\n  File\nImportError: No xaijax",
+            "ImportError: No xaijax",
+        ),
+    ],
+)
+def test_workers_that_all_die_while_they_load_end_the_run(cluster, tmp_path, told, reason):
+    engines.Worker.cannot_load = RayActorError(told)
+    with pytest.raises(ValueError, match=rf"5 workers in a row died while they loaded \({reason}\); look at"):
         explain(tmp_path)
 
 

@@ -86,6 +86,10 @@ def test_a_worker_explains_what_the_journal_of_a_block_does_not_have_and_tells_o
     assert (worker.out / "blocks/000003.jsonl").read_text() == written
 
 
+def test_the_text_of_a_worker_which_ray_puts_into_errors_does_not_list_its_images(worker):
+    assert "a.png" not in repr(worker)
+
+
 def test_a_worker_that_is_to_stop_ends_its_block(worker):
     worker.load()
     worker.stop()

@@ -243,4 +243,6 @@ class Scheduler:
 
 
 def _reason(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """Returns the line of an error of Ray that tells most: the first, or the last where an actor could not be made."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if "creation task" in lines[0] else 0]

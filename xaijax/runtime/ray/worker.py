@@ -42,7 +42,7 @@ def _naming_the_node() -> Iterator[None]:
         raise ValueError(f"{error} (on {platform.node()})") from error
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(kw_only=True, repr=False)  # Ray puts the text of an actor, all its images, into its errors
 class Worker:
     """Explains blocks with one compiled program, and writes what any process of the run would write.
 
