@@ -18,7 +18,7 @@ from xaijax.genetic import search
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
 from xaijax.genetic.state import Crossover
 from xaijax.genetic.survival import Survival
-from xaijax.methods.options import Options, check_option, option
+from xaijax.options import Options, check_option, option
 
 STATUS_OF = {
     search.SPENT: Status.SPENT,

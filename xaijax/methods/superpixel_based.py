@@ -14,7 +14,7 @@ from xaijax.evaluation import Scenario
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
-from xaijax.methods.options import Options, option
+from xaijax.options import Options, option
 from xaijax.sequential import map_rows
 
 
