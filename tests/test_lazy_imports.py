@@ -70,7 +70,7 @@ def test_explain_is_the_function_whoever_imported_its_module_first(first):
 
 
 def test_a_module_of_the_package_is_there_without_an_import_of_its_own():
-    run("import xaijax; assert xaijax.models.load and xaijax.evaluation.evaluate and xaijax.metrics.overlap")
+    run("import xaijax; assert xaijax.models.load and xaijax.micro_batches.evaluate and xaijax.metrics.overlap")
 
 
 def test_an_unknown_name_is_an_attribute_error_and_a_broken_module_is_not(tmp_path, monkeypatch):

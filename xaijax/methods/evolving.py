@@ -17,8 +17,8 @@ from xaijax.genetic import search
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
 from xaijax.genetic.state import Crossover
 from xaijax.genetic.survival import Survival
-from xaijax.methods.options import Options, check_option, option
 from xaijax.micro_batches import RESPONSE_READOUT, Readout, Scenario, evaluate
+from xaijax.options import Options, check_option, option
 
 STATUS_OF = {
     search.SPENT: Status.SPENT,
@@ -129,7 +129,7 @@ class EvolvingMethod(Options):
         raise NotImplementedError
 
     def decode(self, context: Any, genome: Any) -> jax.Array:
-        """See `xaijax.evaluation.Decode`."""
+        """See `xaijax.micro_batches.Decode`."""
         raise NotImplementedError
 
     def readout(self, classifier: Classifier) -> Readout:

@@ -8,8 +8,8 @@ import jax
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.masks.fills import Fill, check_fill, make_plain_fills
-from xaijax.methods.options import Options, option
 from xaijax.micro_batches import Scenario
+from xaijax.options import Options, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
-from xaijax.methods.options import Options, option
 from xaijax.micro_batches import Scenario
+from xaijax.options import Options, option
 from xaijax.sequential import map_rows
 
 

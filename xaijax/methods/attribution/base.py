@@ -19,9 +19,9 @@ from xaijax.fitness import RESPONSE, Response, Targets
 from xaijax.genetic.bit_genome import pack
 from xaijax.masks import ranked
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
-from xaijax.methods.options import Options, option
 from xaijax.methods.result import conclude
 from xaijax.micro_batches import Decode, evaluate
+from xaijax.options import Options, option
 from xaijax.sequential import map_groups, map_rows
 
 WHOLE, SAMPLES, KEPT = range(3)  # the stages of an attribution

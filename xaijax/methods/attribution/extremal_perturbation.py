@@ -15,9 +15,9 @@ from xaijax.fitness import respond
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import option
 from xaijax.methods.pixel_based import PixelBased
 from xaijax.micro_batches import blend
+from xaijax.options import option
 
 _TEMPERATURE = 0.05  # of the smooth maximum
 _PIXELS = 4  # per cell in each direction, to measure the area: the mask is too smooth for more to matter

@@ -14,9 +14,9 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_segments
-from xaijax.methods.options import option
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import ridge
+from xaijax.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

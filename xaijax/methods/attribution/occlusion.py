@@ -14,8 +14,8 @@ from xaijax.classifier import Classifier
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import option
 from xaijax.methods.pixel_based import PixelBased
+from xaijax.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,10 @@ from xaijax.genetic.bit_genome import count_words, varied_density
 from xaijax.methods.attribution.base import AttributionMethod
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import rank_segments
-from xaijax.methods.options import option
 from xaijax.methods.pareto_front import pick_fittest
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import contributions, segment_prior
+from xaijax.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import option
 from xaijax.methods.pixel_based import PixelBased
+from xaijax.options import option
 from xaijax.sequential import cut_groups
 
 _CHUNK = 32  # masks painted at once while their weighted mean is taken

@@ -88,7 +88,7 @@ def recognise(
     *,
     keep: float,
 ) -> Recognition:
-    """Extracts the measurements of masked images `[N]` from a forward pass; see `xaijax.evaluation.Readout`."""
+    """Extracts the measurements of masked images `[N]` from a forward pass; see `xaijax.micro_batches.Readout`."""
     response = respond(classifier, logits, targets, areas)
     explained = targets.resolved(response.predicted).explained
     is_class = (response.predicted == explained) & jnp.isfinite(response.log_odds)

@@ -40,11 +40,11 @@ from xaijax.methods.binary_masks.stages import (
     wider_radii,
 )
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
-from xaijax.methods.options import check_option, option
 from xaijax.methods.pareto_front import FRONT, make_front
 from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
 from xaijax.micro_batches import BothSides, Readout, Scenario
+from xaijax.options import check_option, option
 from xaijax.sequential import map_rows
 
 

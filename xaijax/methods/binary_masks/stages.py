@@ -12,7 +12,7 @@ from xaijax.genetic import search
 from xaijax.genetic.square_genome import RADIUS, SquareSpace, unpack_squares
 from xaijax.genetic.state import SearchState, Settings
 from xaijax.masks.square_masks import Edge, borders
-from xaijax.methods.options import REQUIREMENT, Options, Requirement, check_option, option
+from xaijax.options import REQUIREMENT, Options, Requirement, check_option, option
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,11 +33,11 @@ from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.elime.warm_start import start_genomes
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
-from xaijax.methods.options import option
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
+from xaijax.options import option
 from xaijax.sequential import map_rows
 
 DESIGNED = 100

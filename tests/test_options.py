@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from xaijax.methods.options import REQUIREMENT, Options, Requirement, check_option, option
 from xaijax.methods.registry import METHODS
+from xaijax.options import REQUIREMENT, Options, Requirement, check_option, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
