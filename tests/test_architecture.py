@@ -36,7 +36,7 @@ NARROW = {
     "masks": set(),
     "models": {"classifier"},
     "scenes": {"classifier", "models"},
-    "metrics": {"classifier", "masks", "micro_batches"},
+    "metrics": {"arguments", "classifier", "masks", "micro_batches"},
     "report": set(),  # data in, HTML out
 }
 """Parts that import no more than these, and the ground. Those that are in no layer stand beside `explain`: only

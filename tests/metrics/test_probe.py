@@ -46,8 +46,10 @@ def test_what_does_not_fit_is_refused(toy_classifier, toy_images):
     for targets, message in (([0, 1, 2, 5], "0 to 4"), ([-1] * 4, "not a class"), ([0.0] * 4, "integers"), ([1], "4")):
         with pytest.raises(ValueError, match=message):
             probe(toy_classifier, toy_images[:4], RANKS, COUNTS, targets, fills=fills)
-    with pytest.raises(ValueError, match="one map"):
+    with pytest.raises(ValueError, match=r"ranks is \(3, 16, 16\) but must be \[B, H, W\] with B = 4 as in images"):
         probe(toy_classifier, toy_images[:4], RANKS[:3], COUNTS, TARGETS, fills=fills)
+    with pytest.raises(ValueError, match="with h and w 1 or H and W"):
+        probe(toy_classifier, toy_images[:4], RANKS, COUNTS, TARGETS, fills=np.zeros((4, 8, 8, 3)))
 
 
 def test_pixels_are_ranked_by_falling_score_and_ties_in_raster_order():
