@@ -47,9 +47,9 @@ def test_an_image_gets_the_same_alone_in_a_batch_and_in_that_batch_reversed(toy_
     reverse = explain(KEY, toy_classifier, toy_images[::-1], segments=maps[::-1], method=method)
     assert len(set(np.asarray(batch.segments).max(axis=(1, 2)))) > 3
     assert_same_rows(reverse, np.arange(8), batch, np.arange(8)[::-1])
-    for place in (0, 3, 7):
-        alone = explain(KEY, toy_classifier, toy_images[place : place + 1], segments=maps[place], method=method)
-        assert_same_rows(alone, [0], batch, [place])
+    for index in (0, 3, 7):
+        alone = explain(KEY, toy_classifier, toy_images[index : index + 1], segments=maps[index], method=method)
+        assert_same_rows(alone, [0], batch, [index])
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_segments_from_the_device_are_the_same_alone_and_in_a_batch(toy_classifi
     assert_same_rows(alone, [0], batch, [5])
 
 
-def test_places_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
+def test_slots_without_an_image_cost_nothing_and_change_nothing(toy_classifier, toy_images):
     ids = np.arange(16, dtype=np.uint32).reshape(8, 2)
     targets = Targets.of(np.full(8, -1, np.int32))
 
@@ -236,6 +236,32 @@ def test_bad_arguments_get_a_sentence(toy_classifier, name):
     arguments, message = BAD_ARGUMENTS[name]
     with pytest.raises(ValueError, match=message):
         explain(KEY, toy_classifier, np.zeros((2, 16, 16, 3), np.uint8), **{"method": METHOD, **arguments})
+
+
+class Own:
+    """A method of a user's own, which states nothing about what it takes."""
+
+    def explain(self, keys, classifier, batch, *, micro_batch):
+        return METHOD.explain(keys, classifier, batch, micro_batch=micro_batch)
+
+
+class OwnWithStart(Own):
+    takes_start = True
+    takes_segments = False
+
+
+def test_a_method_of_ones_own_takes_what_it_states(toy_classifier, toy_images):
+    maps, heat = np.asarray(Grid(3, 3)(toy_images[0])), np.linspace(0, 1, 8 * 256).reshape(8, 16, 16)
+    result = explain(KEY, toy_classifier, toy_images, segments=maps, method=Own())
+    np.testing.assert_array_equal(result.segments, np.broadcast_to(maps, (8, 16, 16)))
+    with pytest.raises(ValueError, match="Own does not search over segments, so it has no start"):
+        explain(KEY, toy_classifier, toy_images, start=heat, method=Own())
+    with pytest.raises(ValueError, match="Own does not search in generations"):
+        explain(KEY, toy_classifier, toy_images, report=print, method=Own())
+    started = explain(KEY, toy_classifier, toy_images, start=heat, method=OwnWithStart())
+    assert np.all(np.isfinite(started.probability))
+    with pytest.raises(ValueError, match="OwnWithStart works on pixels and takes no segments"):
+        explain(KEY, toy_classifier, toy_images, segments=maps, method=OwnWithStart())
 
 
 def test_a_classifier_that_returns_nan_fails_only_its_image(toy_classifier, toy_images):

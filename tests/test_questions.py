@@ -30,9 +30,9 @@ def test_several_classes_of_an_image_are_rows_that_equal_runs_of_their_own(toy_c
     ranked = np.argsort(-softmax(toy_classifier, images), axis=1)
     np.testing.assert_array_equal(np.asarray(both.target).reshape(3, 2), ranked[:, :2])
     np.testing.assert_array_equal(both.image_index, [0, 0, 1, 1, 2, 2])
-    for place in range(2):
-        alone = explain(KEY, toy_classifier, images, ranked[:, place], method=method)
-        assert_same(both, np.arange(3) * 2 + place, alone, np.arange(3))
+    for index in range(2):
+        alone = explain(KEY, toy_classifier, images, ranked[:, index], method=method)
+        assert_same(both, np.arange(3) * 2 + index, alone, np.arange(3))
         np.testing.assert_array_equal(alone.image_index, np.arange(3))
     listed = explain(KEY, toy_classifier, images, ranked[:, :2], method=method)
     assert_same(listed, np.arange(6), both, np.arange(6))

@@ -1,7 +1,6 @@
 """Checks the arguments of `explain` and brings them into one form."""
 
 import hashlib
-import re
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import class_logits
+from xaijax.target_words import parse_top
 
 
 def image_id(image: Any) -> int:
@@ -66,12 +66,6 @@ def name_images(images: Any, ids: Any) -> np.ndarray:
     if ids.shape != (len(images),):
         raise ValueError(f"ids have shape {ids.shape} but must be [{len(images)}], one per image.")
     return np.array([split_id(int(name)) for name in ids], np.uint32)
-
-
-def parse_top(targets: Any) -> int | None:
-    """Returns the K of "topK", or None for anything else."""
-    top = re.fullmatch(r"top(\d+)", targets) if isinstance(targets, str) else None
-    return int(top[1]) if top else None
 
 
 def resolve_targets(

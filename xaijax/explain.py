@@ -15,7 +15,6 @@ from xaijax.arguments import (
 )
 from xaijax.batch import make_batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method, explain_batch
 from xaijax.execution.host_loop import Report, search_in_steps
 from xaijax.execution.program_store import call_compiled
@@ -24,7 +23,7 @@ from xaijax.execution.sharding import batch_size, count_devices, pad_images
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.methods.elime.method import ELIME
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.micro_batches import micro_batch_size
 
 
 def explain(
@@ -45,8 +44,8 @@ def explain(
 ) -> Explanation:
     """Explains what a classifier sees in images.
 
-    What an image gets depends on the image, its class, the settings, the key and its id: not on the other images. Of
-    several devices of the process each explains a part of the images.
+    An explanation depends on the image, its class, the settings, the key and the image's id, never on the other images.
+    Where the process has several devices, each explains a part of the images.
 
     The search is compiled once for each set of options, function of a classifier, image shape and batch size. Sizes
     share programs: a device's part is filled up to 2^k or 3 * 2^k images by slots that stay empty. Programs that were
@@ -55,27 +54,27 @@ def explain(
 
     Args:
         key: one key for the run, as from `jax.random.key(0)`.
-        classifier: see `Classifier`. A black box (`Classifier.from_black_box`) is asked from the host.
+        classifier: see `Classifier`. A black box (`Classifier.from_black_box`) is called from the host.
         images: `[B, H, W, C]` uint8, or float in [0, 1].
         targets: `[B]` integers, the classes to explain; None, or -1 in a row, explains the predicted class. `[B, K]`
-            integers, or "top3" for the three most probable classes (any number), give K rows an image.
-        against: the class that the target is told from, in place of all others: an integer, `[B]` integers, or
+            integers, or "top3" for the three most probable classes (any number), give K rows per image.
+        against: the class that the target is contrasted with, in place of all others: an integer, `[B]` integers, or
             "runner-up" for the most probable class beside the target. The probability is then the target's share of
             the two.
         ids: `[B]` integers of up to 64 bits that name the images; None names them by their pixels (`image_id`).
-        segments: `[B, H, W]` or `[H, W]` integers of any values, a label map an image or one for all, in place of the
-            method's own segmentation.
+        segments: `[B, H, W]` or `[H, W]` integers of any values, one label map per image or one for all, in place of
+            the method's own segmentation.
         background: `[B, H, W, C]` or `[H, W, C]`, as `images`: what stands where a mask is 0, in place of the method's
             fill.
         start: where a search over segments starts: `[B, H, W]` finite numbers, a heat map whose hottest segments are
             kept by nested masks in half of the first population, or `[B, M, H, W]` bool, masks to start from.
         method: how to explain; None is `ELIME()`.
-        repeats: seeds a row, all in one batch; of more than one, the result is that of the first, with the `Stability`
-            of all.
-        report: called with a `Progress` after every generation of a search; None is not called, and the whole search
-            is one compiled program.
-        micro_batch: masked images a forward pass, at least 1; None takes `micro_batch_size`'s. At one size a result is
-            the same to the bit on CPU; at another, the classifier's last bits may differ, and with them the search.
+        repeats: seeds per row, all in one batch; with more than one, the result is that of the first seed, with the
+            `Stability` over all.
+        report: called with a `Progress` after every generation; with None the whole search is one compiled program.
+        micro_batch: masked images per forward pass, at least 1; None takes that of `micro_batch_size`. At one size a
+            result is the same to the bit on CPU; at another, the classifier's last bits may differ, and with them the
+            search.
 
     Returns:
         An `Explanation` of B rows, or of B K, in the order of the images.
@@ -94,11 +93,11 @@ def explain(
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
     explained, others = resolve_targets(targets, against, classifier, images, micro_batch)
     check_contrast(explained, others)
-    if start is not None and not isinstance(method, ELIME):
+    if start is not None and not getattr(method, "takes_start", False):
         raise ValueError(
             f"{type(method).__name__} does not search over segments, so it has no start; leave it out, or choose ELIME."
         )
-    if segments is not None and isinstance(method, OnPixels):
+    if segments is not None and not getattr(method, "takes_segments", True):
         raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
     words, batch = make_batch(
         name_images(images, ids),

@@ -31,12 +31,12 @@ from benchmarks.common.record import RESULTS, plain_options
 from benchmarks.reports.budget_report import write_report
 from xaijax.arguments import split_id
 from xaijax.batch import Batch, image_keys
-from xaijax.evaluation import micro_batch_size
 from xaijax.fitness import Targets
 from xaijax.methods.attribution.base import attribute
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.registry import METHODS
 from xaijax.metrics import area_under_curve, deletion_curve, insertion_curve, smallest_area
+from xaijax.micro_batches import micro_batch_size
 
 NESTED = (("lime",), ("kernel-shap",), ("rise",), ("designed-masks", "random-search"))
 """Methods whose first samples do not depend on how many there are, those together that draw and fit alike."""

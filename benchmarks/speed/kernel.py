@@ -22,12 +22,12 @@ import tyro
 import xaijax
 from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
 from xaijax.arguments import name_images
-from xaijax.batch import Batch
+from xaijax.batch import make_batch
 from xaijax.classifier import Dtype
-from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method, compiled_explain
 from xaijax.execution.sharding import count_devices
 from xaijax.fitness import Targets
+from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.device.roofline import bare_passes, flops_of_a_pass, matrix_product_rate
 
@@ -70,7 +70,7 @@ class Kernel:
 
     Attributes:
         program: explains a batch.
-        arguments: makes its arguments of images `[B, H, W, C]`, at most a batch; the places that are left hold none.
+        arguments: makes its arguments of images `[B, H, W, C]`, at most a batch; the slots that are left hold none.
         batch: images that it takes.
         micro_batch: masked images a forward pass.
         devices: that a batch is spread over.
@@ -127,7 +127,8 @@ def compile_kernel(
         predicted: Any = np.full((size,), -1, np.int32)
         active: Any = np.arange(size) < len(images)
         targets = Targets(explained=predicted, against=predicted)
-        return jax.random.key(seed), words, classifier, Batch(images=pixels, targets=targets, active=active)
+        words, batch_of_images = make_batch(words, pixels, targets, active=active)
+        return jax.random.key(seed), words, classifier, batch_of_images
 
     first = arguments(np.zeros((1, *shape), np.uint8))
     start = time.perf_counter()

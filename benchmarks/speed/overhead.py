@@ -20,8 +20,8 @@ import tyro
 import xaijax
 from benchmarks.common.photographs import choose_photographs, read_photographs
 from benchmarks.common.record import write_record
-from xaijax.evaluation import micro_batch_size
 from xaijax.methods.registry import METHODS
+from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.device.roofline import bare_passes
 
 

@@ -6,7 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from xaijax import ELIME, Grid, explain
+from xaijax import ELIME, BinaryMasks, Grid, explain
+from xaijax.batch import image_keys, make_batch
+from xaijax.fitness import Targets
 from xaijax.metrics import overlap_above_chance
 
 pytestmark = pytest.mark.quick_compile
@@ -40,3 +42,13 @@ def test_the_figures_are_those_of_the_masks(toy_classifier, toy_images):
     np.testing.assert_allclose(stability.area, masks.mean(axis=(2, 3)), rtol=1e-6)
     np.testing.assert_allclose(stability.overlap, overlap_above_chance(masks.swapaxes(0, 1)), rtol=1e-5)
     np.testing.assert_array_equal(stability.probability[:, 0], many.probability)
+
+
+@pytest.mark.parametrize("method", [METHOD, BinaryMasks(evaluations=40)])
+def test_seeds_of_an_image_share_its_pixels_its_fill_and_its_activations(toy_classifier, toy_images, method):
+    targets = Targets.of(np.full(2, -1, np.int32))
+    words, batch = make_batch(np.zeros((2, 2), np.uint32), toy_images[:2], targets, repeats=30)
+    evolution = jax.eval_shape(lambda: method.begin(image_keys(KEY, words), toy_classifier, batch))
+    scenario = evolution.scenario
+    assert {len(leaf) for leaf in jax.tree.leaves((scenario.images, scenario.fills, scenario.references))} == {2}
+    assert len(scenario.source) == len(evolution.merged) == 60

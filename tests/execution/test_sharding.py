@@ -23,6 +23,14 @@ start = random.normal(size=(8, 16, 16)).astype(np.float32)
 count = int(sys.argv[1])
 found = explain(jax.random.key(0), classifier, images[:count], "top2", method=method, start=start[:count])
 told = {"devices": len(jax.local_devices())}
+reports = []
+steps = explain(
+    jax.random.key(0), classifier, images[:count], "top2", method=method, start=start[:count], report=reports.append
+)
+assert len(steps.genome.devices()) == min(len(jax.local_devices()), count)
+assert len(reports[-1].best) == 2 * count
+np.testing.assert_array_equal(steps.genome, found.genome)
+np.testing.assert_array_equal(steps.image_index, found.image_index)
 for field in ("genome", "mask", "score", "probability", "history", "status", "image_index", "target"):
     rows = np.asarray(getattr(found, field))
     told[field] = [hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest() for row in rows]

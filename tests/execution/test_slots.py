@@ -14,23 +14,23 @@ pytestmark = pytest.mark.quick_compile
 FIELDS = ("genome", "mask", "target", "evaluations", "generations", "status")
 
 
-def explain_in_places(classifier, images, method, *, places, target=-1):
-    job = Job(classifier=classifier, method=method, target=target, seed=4, batch_size=places, save=(), settings={})
+def explain_in_slots(classifier, images, method, *, slots, target=-1):
+    job = Job(classifier=classifier, method=method, target=target, seed=4, batch_size=slots, save=(), settings={})
     each, found, rounds = job.rows_per_image, {}, []
-    for items, explained in compile_job(job)((place, Request(image)) for place, image in enumerate(images)):
+    for items, explained in compile_job(job)((slot, Request(image)) for slot, image in enumerate(images)):
         rounds.append(items)
         result = jax.device_get(explained.result)
-        for item, place in zip(items, explained.slots, strict=True):
-            found[item] = jax.tree.map(lambda leaf, place=place: leaf[place * each : (place + 1) * each], result)
+        for item, slot in zip(items, explained.slots, strict=True):
+            found[item] = jax.tree.map(lambda leaf, slot=slot: leaf[slot * each : (slot + 1) * each], result)
     assert sorted(found) == list(range(len(images)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(found[item] for item in sorted(found))), rounds
 
 
 @pytest.mark.parametrize("target", [-1, "top2"])
-def test_who_ends_early_leaves_the_place_to_the_next_and_nobody_gets_another_answer(toy_classifier, toy_images, target):
+def test_who_ends_early_leaves_the_slot_to_the_next_and_nobody_gets_another_result(toy_classifier, toy_images, target):
     grid = {"segmentation": Grid(4, 4), "fill": "image-mean", "max_segments": 32}
     method = ELIME(evaluations=120, population=8, patience=1, **grid)
-    found, rounds = explain_in_places(toy_classifier, toy_images, method, places=4, target=target)
+    found, rounds = explain_in_slots(toy_classifier, toy_images, method, slots=4, target=target)
     expected = explain(jax.random.key(4), toy_classifier, toy_images, None if target == -1 else target, method=method)
     for field in FIELDS:
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
@@ -41,17 +41,17 @@ def test_who_ends_early_leaves_the_place_to_the_next_and_nobody_gets_another_ans
 
 
 @pytest.mark.slow
-def test_the_stages_of_binary_masks_begin_anew_in_each_place(toy_classifier, toy_images):
+def test_the_stages_of_binary_masks_begin_anew_in_each_slot(toy_classifier, toy_images):
     method = BinaryMasks(evaluations=60, stages=(Stage(2, (60,)), Stage(4, (20,))), target_probability=0.4)
-    found, _ = explain_in_places(toy_classifier, toy_images, method, places=3)
+    found, _ = explain_in_slots(toy_classifier, toy_images, method, slots=3)
     expected = explain(jax.random.key(4), toy_classifier, toy_images, method=method)
     for field in FIELDS:
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
 
 
-def test_an_image_that_cannot_be_searched_costs_its_place_nothing(toy_classifier, toy_images):
+def test_an_image_that_cannot_be_searched_costs_its_slot_nothing(toy_classifier, toy_images):
     flat = np.zeros_like(toy_images[0])
     method = ELIME(evaluations=40, segmentation="quickshift", max_segments=32)
-    found, _ = explain_in_places(toy_classifier, [flat, *toy_images[:2]], method, places=1)
+    found, _ = explain_in_slots(toy_classifier, [flat, *toy_images[:2]], method, slots=1)
     assert Status.ONE_SEGMENT in Status(int(found.status[0]))
     assert not any(Status(int(status)).is_failure for status in found.status[1:])

@@ -33,7 +33,7 @@ def test_an_archive_is_a_dictionary_in_the_order_of_evaluation(width, generation
 
     for number, genomes in enumerate(generations):
         words = widened(genomes)
-        repeats = [one in known or one in genomes[:place] for place, one in enumerate(genomes)]
+        repeats = [one in known or one in genomes[:index] for index, one in enumerate(genomes)]
         np.testing.assert_array_equal(is_repeat(archive, words), repeats)
 
         new = ~np.array(repeats)

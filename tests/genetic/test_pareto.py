@@ -51,8 +51,8 @@ def test_crowding_is_the_distance_between_the_neighbours(points):
             values = np.sort(column)
             width = max(values[-1] - values[0], 1e-12)
             expected[order[[0, -1]]] = np.inf
-            for place in range(1, len(order) - 1):
-                expected[order[place]] += (values[place + 1] - values[place - 1]) / width
+            for index in range(1, len(order) - 1):
+                expected[order[index]] += (values[index + 1] - values[index - 1]) / width
     np.testing.assert_allclose(crowded(objectives, ranks.astype(np.int32)), expected, rtol=1e-5)
 
 

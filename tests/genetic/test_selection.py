@@ -42,13 +42,13 @@ def test_universal_sampling_draws_each_as_often_as_expected(pressure, count):
     fitness = jnp.asarray([0.3, -jnp.inf, 7.0, 0.1, 0.2])
     sample = functools.partial(stochastic_universal_sampling, pressure=pressure, count=count)
     drawn = np.asarray(jax.jit(jax.vmap(sample, (0, None)))(jax.random.split(jax.random.key(0), 4000), fitness))
-    place = np.array([1, 4, 0, 3, 2])
-    expected = count * (pressure - 2 * (pressure - 1) * place / 4) / 5
+    rank = np.array([1, 4, 0, 3, 2])
+    expected = count * (pressure - 2 * (pressure - 1) * rank / 4) / 5
     times = np.stack([np.sum(drawn == index, axis=1) for index in range(5)], axis=1)
     assert np.all(times >= np.floor(expected - 1e-4))
     assert np.all(times <= np.ceil(expected + 1e-4))
     np.testing.assert_allclose(times.mean(axis=0), expected, atol=0.05)
-    # Shuffled: every index is as often at the first place as at the last.
+    # Shuffled: every index is as often at the first rank as at the last.
     first, last = (np.bincount(drawn[:, column], minlength=5) / 4000 for column in (0, -1))
     np.testing.assert_allclose(first, last, atol=0.05)
 

@@ -39,9 +39,9 @@ def test_of_equal_segments_the_lower_label_goes_first(toy_classifier, toy_images
     np.testing.assert_array_equal(flat, falling)
 
 
-def test_segments_must_fit():
-    with pytest.raises(ValueError, match="label map"):
-        irof_curve(None, np.zeros((4, 16, 16, 3)), SCORES, SEGMENTS[:3], TARGETS, fills=0)
+def test_segments_must_fit(toy_classifier, toy_images):
+    with pytest.raises(ValueError, match=r"the shape of segments is \(3, 16, 16\) but must be \[B, H, W\] with B = 4"):
+        irof_curve(toy_classifier, toy_images[:4], SCORES, SEGMENTS[:3], TARGETS, fills=0)
 
 
 @given(hnp.arrays(np.float64, (3, 6), elements=st.floats(0.01, 1)), st.integers(2, 6))

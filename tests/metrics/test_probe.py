@@ -18,17 +18,17 @@ RANKS = np.random.default_rng(0).permuted(np.tile(np.arange(256), (4, 1)), axis=
 def test_each_answer_is_that_of_its_masked_image(toy_classifier, toy_images):
     images, fills = toy_images[:4], toy_images[4:].astype(np.float32) / 255
     responses = probe(toy_classifier, images, RANKS, COUNTS, TARGETS, fills=fills)
-    for image, place in np.ndindex(COUNTS.shape):
-        if COUNTS[image, place] < 0:
-            assert np.isnan(responses.probability[image, place])
-            assert responses.predicted[image, place] == -1
+    for image, index in np.ndindex(COUNTS.shape):
+        if COUNTS[image, index] < 0:
+            assert np.isnan(responses.probability[image, index])
+            assert responses.predicted[image, index] == -1
             continue
-        mask = RANKS[image][..., None] < COUNTS[image, place]
+        mask = RANKS[image][..., None] < COUNTS[image, index]
         masked = np.where(mask, images[image] / np.float32(255), fills[image])
         logits = np.asarray(toy_classifier(masked[None])[0], np.float64)
         expected = np.exp(logits[TARGETS[image]]) / np.exp(logits).sum()
-        np.testing.assert_allclose(responses.probability[image, place], expected, rtol=1e-4)
-        assert responses.predicted[image, place] == logits.argmax()
+        np.testing.assert_allclose(responses.probability[image, index], expected, rtol=1e-4)
+        assert responses.predicted[image, index] == logits.argmax()
 
 
 def test_more_counts_than_a_call_takes(toy_classifier, toy_images):
@@ -46,8 +46,10 @@ def test_what_does_not_fit_is_refused(toy_classifier, toy_images):
     for targets, message in (([0, 1, 2, 5], "0 to 4"), ([-1] * 4, "not a class"), ([0.0] * 4, "integers"), ([1], "4")):
         with pytest.raises(ValueError, match=message):
             probe(toy_classifier, toy_images[:4], RANKS, COUNTS, targets, fills=fills)
-    with pytest.raises(ValueError, match="one map"):
+    with pytest.raises(ValueError, match=r"ranks is \(3, 16, 16\) but must be \[B, H, W\] with B = 4 as in images"):
         probe(toy_classifier, toy_images[:4], RANKS[:3], COUNTS, TARGETS, fills=fills)
+    with pytest.raises(ValueError, match="with h and w 1 or H and W"):
+        probe(toy_classifier, toy_images[:4], RANKS, COUNTS, TARGETS, fills=np.zeros((4, 8, 8, 3)))
 
 
 def test_pixels_are_ranked_by_falling_score_and_ties_in_raster_order():

@@ -22,15 +22,15 @@ def test_the_pixels_removed_are_imputed(toy_classifier, toy_images, first):
     counts = [round(fraction * 256) for fraction in fractions]
     np.testing.assert_allclose(curves.fractions, np.array(counts) / 256)
     orders = [sorted(range(256), key=lambda pixel: (-score[pixel], pixel)) for score in SCORES.reshape(4, -1)]
-    for place, count in enumerate(counts):
+    for index, count in enumerate(counts):
         known = np.ones((4, 256), bool)
         for row, order in enumerate(orders):
             known[row, (order if first == "highest" else order[::-1])[:count]] = False
         logits = np.asarray(toy_classifier(imputed_fills(KEY, images, known.reshape(4, 16, 16), 0.0)), np.float64)
         for row, target in enumerate(TARGETS):
             probability = np.exp(logits[row, target]) / np.exp(logits[row]).sum()
-            np.testing.assert_allclose(curves.probability[row, place], probability, rtol=1e-4)
-            assert curves.keeps_class[row, place] == (logits[row].argmax() == target)
+            np.testing.assert_allclose(curves.probability[row, index], probability, rtol=1e-4)
+            assert curves.keeps_class[row, index] == (logits[row].argmax() == target)
 
 
 def test_noise_is_small_and_the_same_in_any_batch(toy_classifier, toy_images):

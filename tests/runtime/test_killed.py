@@ -37,8 +37,8 @@ def simulated(devices):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    for place, image in enumerate(jax.device_get(generate(jax.random.split(jax.random.key(3), IMAGES))).image):
-        Image.fromarray(image).save(folder / f"{place:02d}.png")
+    for index, image in enumerate(jax.device_get(generate(jax.random.split(jax.random.key(3), IMAGES))).image):
+        Image.fromarray(image).save(folder / f"{index:02d}.png")
     (folder / "07.png").write_bytes(b"damaged")
     return folder
 

@@ -138,11 +138,11 @@ def test_one_bad_file_in_ten_of_every_kind_changes_no_other_result(job, tmp_path
     kinds = ("truncated", "text", "empty", "folder", "loop", "pipe", "unreadable", "missing")
     random = np.random.default_rng(0)
     paths, bad = [], []
-    for place in range(10 * len(kinds)):
-        path = tmp_path / f"{place:02d}.png"
-        if place % 10 == 7:
+    for index in range(10 * len(kinds)):
+        path = tmp_path / f"{index:02d}.png"
+        if index % 10 == 7:
             bad.append(path)
-            damage(kinds[place // 10], path, paths[-1])
+            damage(kinds[index // 10], path, paths[-1])
         else:
             coarse = Image.fromarray(random.integers(0, 256, (4, 4, 3), np.uint8))
             coarse.resize((16, 16), Image.Resampling.BICUBIC).save(path)
@@ -210,11 +210,11 @@ def test_several_classes_of_an_image_are_lines_of_their_own(files, job, tmp_path
     with Image.open(files[-1]) as photo:
         pixels = preprocess(photo, job.classifier)
     result = explain(jax.random.key(3), job.classifier, pixels[None], "top2", against="runner-up", method=job.method)
-    for place, row in enumerate(rows[-2:]):
-        assert (row["target"], row["against"]) == (int(result.target[place]), int(result.against[place]))
-        assert row["probability"] == pytest.approx(float(result.probability[place]), abs=1e-6)
+    for index, row in enumerate(rows[-2:]):
+        assert (row["target"], row["against"]) == (int(result.target[index]), int(result.against[index]))
+        assert row["probability"] == pytest.approx(float(result.probability[index]), abs=1e-6)
         with Image.open(tmp_path / "masks" / f"{row['files']}.png") as picture:
-            np.testing.assert_array_equal(np.asarray(picture), result.mask[place])
+            np.testing.assert_array_equal(np.asarray(picture), result.mask[index])
     assert len({row["files"] for row in rows if "files" in row}) == 10
     before = contents(tmp_path)
     lines = (tmp_path / RESULTS).read_text().splitlines(keepends=True)
@@ -340,8 +340,8 @@ def test_a_run_that_is_told_to_stop_writes_what_is_in_flight_and_goes_on(files, 
     stop, original = threading.Event(), runs.compile_job
 
     def stop_at_second(images):
-        for place, image in enumerate(images):
-            if place == 1:
+        for index, image in enumerate(images):
+            if index == 1:
                 stop.set()
             yield image
 
@@ -421,7 +421,7 @@ def test_the_progress_is_told_to_machines_and_the_search_traced(files, job, tmp_
 def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):
     name = str(files[0])
     sources = [Source(name), Source(name, target="4"), Source(name, target="0", id=7)]
-    rows = [explained([source], job, tmp_path / str(place))[0] for place, source in enumerate(sources)]
+    rows = [explained([source], job, tmp_path / str(index))[0] for index, source in enumerate(sources)]
     assert [row["target"] for row in rows[1:]] == [4, 0]
     with Image.open(files[0]) as photo:
         pixels = preprocess(photo, job.classifier)

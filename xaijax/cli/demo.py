@@ -1,6 +1,7 @@
-"""The demo: an ordinary run on generated scenes, and a comparison with where their objects truly are."""
+"""`xaijax demo`: an ordinary run on generated scenes, and a comparison with where their objects truly are."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,21 @@ import jax
 from PIL import Image
 
 from xaijax.atomic_files import write_picture, writing_to
+from xaijax.cli.exit_codes import EXPLAINED
 from xaijax.cli.make_job import make_job
-from xaijax.cli.options import RunOptions
+from xaijax.cli.options import Demo, RunOptions
 from xaijax.masks.segmentation import SLIC
 from xaijax.methods.elime.method import ELIME
 from xaijax.metrics import overlap
 from xaijax.report.table import text_table
+from xaijax.runtime.device.compilation_cache import keep_compiled
+from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import read_arrays
 from xaijax.runtime.output.result_lines import read_results
 from xaijax.runtime.output.run_folder import RunFolder
-from xaijax.runtime.run import run
+from xaijax.runtime.run import run as run_job
 from xaijax.scenes.generator import Scene, generate
 
 METHOD = ELIME(
@@ -34,8 +38,21 @@ SCENES = "scenes"
 """The folder, in that of the run, of the images that are explained."""
 
 
+def run(options: Demo) -> int:
+    """Explains scenes, and prints what was found in them."""
+    if options.images < 1:
+        raise ValueError(f"images is {options.images} but must be at least 1.")
+    use_all_cores()
+    if options.cache:
+        keep_compiled()
+    print(f"explaining {options.images} generated scenes ...", file=sys.stderr)
+    print(table(demo(options.out, images=options.images, seed=options.seed, model=options.model)))
+    print(f"pictures: {options.out / 'index.html'}")
+    return EXPLAINED
+
+
 @dataclasses.dataclass(frozen=True)
-class Demo:
+class DemoResult:
     """What the demo found.
 
     Attributes:
@@ -52,7 +69,7 @@ class Demo:
     compile_s: float
 
 
-def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> Demo:
+def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> DemoResult:
     """Explains `images` scenes as `xaijax explain` does with their files, and returns what it found.
 
     Args:
@@ -74,7 +91,7 @@ def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> 
         for source, image in zip(sources, scenes.image, strict=True):
             if not Path(source.name).exists():
                 write_picture(Path(source.name), Image.fromarray(image))
-    run(sources, job, out)
+    run_job(sources, job, out)
     found = {row["path"]: row for row in read_results(out)}
     rows = []
     for source, label, truth in zip(sources, labels, scenes.mask, strict=True):
@@ -84,10 +101,10 @@ def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> 
             value = overlap(mask[None], truth[None]).iou[0]
             rows.append(row | {"true_label": label, "overlap": round(float(value), 6)})
     record = read_record(out)
-    return Demo(scenes, rows, record["images_per_s"], record["timings"]["compile_s"])
+    return DemoResult(scenes, rows, record["images_per_s"], record["timings"]["compile_s"])
 
 
-def table(found: Demo) -> str:
+def table(found: DemoResult) -> str:
     """Returns the figures as text."""
     header = ("class", "p before", "p after", "area", "CP score", "overlap", "evaluations")
     lines = [

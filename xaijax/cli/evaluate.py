@@ -1,6 +1,5 @@
 """`xaijax evaluate`: the folder of a finished run in, the metrics of its explanations out."""
 
-import csv
 import dataclasses
 import itertools
 import sys
@@ -14,22 +13,30 @@ from tqdm import tqdm
 
 from xaijax.atomic_files import write_json
 from xaijax.classifier import Classifier
-from xaijax.evaluation import micro_batch_size
+from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
+from xaijax.cli.explained_run import boxes_of, read_boxes, read_explanations, read_run
+from xaijax.cli.options import Evaluate
 from xaijax.masks.fills import check_fill
 from xaijax.metrics import Summary, summarise
 from xaijax.metrics.suite import BETTER, SEGMENTATION, ExplainedImage, measure
-from xaijax.models.preprocessing import preprocess
+from xaijax.micro_batches import micro_batch_size
 from xaijax.models.zoo import load
 from xaijax.report.table import text_table
 from xaijax.runtime.device.versions import package_versions
-from xaijax.runtime.input.decode import UnreadableImageError
-from xaijax.runtime.input.listing import find_source
-from xaijax.runtime.layout import METRICS, PACKED
-from xaijax.runtime.output.record import read_record
-from xaijax.runtime.output.result_files import read_arrays
-from xaijax.runtime.output.result_lines import Row, read_results
+from xaijax.runtime.layout import METRICS
 
 LOAD_OPTIONS = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
+
+
+def run(options: Evaluate) -> int:
+    """Measures the run, and prints its metrics."""
+    arguments = {name: value for name, value in vars(options).items() if name != "folder"}
+    found = evaluate_run(options.folder, **arguments)
+    for path, error in found.skipped[:10]:
+        print(f"xaijax: {path}: {error}", file=sys.stderr)
+    print(table(found))
+    print(f"figures of every image: {options.folder / METRICS}")
+    return SOME_FAILED if found.skipped else EXPLAINED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +88,13 @@ def evaluate_run(
     if fill == "segment-mean":
         raise ValueError("fill 'segment-mean' needs the segments of the run, which its folder does not hold.")
     all_boxes = None if boxes is None else read_boxes(boxes)
-    if all_boxes is not None and not any(_boxes_of(row, all_boxes) is not None for row in rows):
+    if all_boxes is not None and not any(boxes_of(row, all_boxes) is not None for row in rows):
         raise ValueError(f"{str(boxes)!r} names none of the images of the run; its names must be theirs.")
     options = {name: settings[name] for name in LOAD_OPTIONS if settings.get(name) is not None}
     classifier = load(settings["model"], weights or settings.get("weights"), **options)
     skipped: list[tuple[str, str]] = []
     base = None if record["folder"] is None else Path(record["folder"])
-    items = _read_all(folder, base, rows, classifier, all_boxes, skipped)
+    items = read_explanations(folder, base, rows, classifier, all_boxes, skipped)
     told, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
     if not told:
         raise ValueError(f"no image of the run can be evaluated; the first: {skipped[0][1] if skipped else 'none'}")
@@ -110,50 +117,6 @@ def evaluate_run(
     return Evaluation(summaries, fill, len(rows), skipped)
 
 
-def read_run(folder: Path) -> tuple[dict[str, Any], list[Row]]:
-    """Returns `run.json` of a finished run and the lines of its results.
-
-    Raises:
-        ValueError: the folder holds no run that can be evaluated.
-    """
-    record = read_record(folder)
-    if not {"model", "options"} <= record["settings"].keys():
-        raise ValueError(f"{str(folder)!r} does not say what model it is of; evaluate a run of `xaijax explain`.")
-    rows = list(read_results(folder))
-    for name in ("scores", "masks"):
-        there = (folder / name).is_dir() or (folder / PACKED).is_dir()
-        if not there and any("error" not in row for row in rows):
-            raise ValueError(
-                f"{str(folder)!r} holds no {name}, which the metrics are about; explain the images again into another "
-                "folder, with --save masks scores, or packed."
-            )
-    return record, rows
-
-
-def read_boxes(path: Path) -> dict[str, np.ndarray]:
-    """Returns the boxes `[N, 4]` of each image that a CSV file names.
-
-    Raises:
-        ValueError: the file is missing, or no table of boxes.
-    """
-    try:
-        with path.open(newline="") as file:
-            lines = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{str(path)!r} cannot be read ({error}); name a CSV file of boxes.") from error
-    found: dict[str, list[list[float]]] = {}
-    for number, line in enumerate(lines, 2):
-        try:
-            box = [float(line[column]) for column in ("x0", "y0", "x1", "y1")]
-            name = line["name"] if "name" in line else line["path"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"line {number} of {str(path)!r} is no box; each needs name,x0,y0,x1,y1 under a header of these words."
-            ) from error
-        found.setdefault(name, []).append(box)
-    return {name: np.array(boxes) for name, boxes in found.items()}
-
-
 def table(found: Evaluation) -> str:
     """Returns the metrics as text, a line each with its mean, its 95% interval and what is better."""
     header = ("metric", "mean", "95% interval", "better", "images")
@@ -170,55 +133,6 @@ def _fill_of(settings: dict[str, Any]) -> str:
     """Returns the fill that a run's masks were found with, as far as it can be made without segments."""
     fill = settings["options"].get("fill")
     return fill if fill and fill != "segment-mean" else "image-mean"
-
-
-def _boxes_of(row: dict[str, Any], all_boxes: dict[str, np.ndarray]) -> np.ndarray | None:
-    return all_boxes.get(row["path"], all_boxes.get(Path(row["path"]).name))
-
-
-def _read_all(
-    folder: Path,
-    base: Path | None,
-    rows: list[dict[str, Any]],
-    classifier: Classifier,
-    all_boxes: dict[str, np.ndarray] | None,
-    skipped: list[tuple[str, str]],
-) -> Iterator[ExplainedImage]:
-    """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
-    for row in rows:
-        try:
-            yield _read(folder, base, row, classifier, all_boxes)
-        except UnreadableImageError as error:
-            skipped.append((row["path"], str(error)))
-
-
-def _read(
-    folder: Path, base: Path | None, row: Row, classifier: Classifier, all_boxes: dict[str, np.ndarray] | None
-) -> ExplainedImage:
-    """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
-    if "error" in row:
-        raise UnreadableImageError(f"it was not explained: {row['error']}")
-    if "against" in row:
-        raise UnreadableImageError(
-            f"it tells {row['label']} from {row['against_label']}, and metrics are about a class against all others; "
-            "explain without --against."
-        )
-    source = find_source(row["path"], base)
-    name = Path(source.name).name
-    if "://" not in source.container and not Path(source.container).exists():
-        raise UnreadableImageError(f"{name} is no longer at {source.container!r}; move it back.")
-    image, identity = source.read(classifier.channels)
-    if identity.sha256 != row.get("sha256"):
-        raise UnreadableImageError(f"{name} has changed since it was explained; explain it again.")
-    try:
-        mask, score = read_arrays(folder, row)
-    except (OSError, ValueError, KeyError) as error:
-        raise UnreadableImageError(f"the mask or score map of {name} cannot be read; explain it again.") from error
-    if score is None:
-        raise UnreadableImageError(f"the score map of {name} was not saved; explain it again, with --save scores.")
-    boxes = None if all_boxes is None else _boxes_of(row, all_boxes)
-    removes = row.get("game") == "deletion"
-    return ExplainedImage(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)
 
 
 def _measure_all(

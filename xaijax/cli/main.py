@@ -1,76 +1,91 @@
-"""The command line: `xaijax demo`, `explain`, `warmup`, `evaluate`, `report`, `status`, `models`, `launch`."""
+"""The command line: `xaijax demo`, `explain`, `warmup`, `evaluate`, `report`, `status`, `models`, `launch`.
 
-import contextlib
-import functools
-import importlib.resources
+Each command is a module of its name here, whose `run` takes the options and returns the exit code. It is imported when
+it is chosen: those that do not compute do not wait for JAX.
+"""
+
+import importlib
 import shlex
 import sys
-import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import jax
 import tyro
 
-from xaijax.cli import evaluate
-from xaijax.cli.demo import demo, table
-from xaijax.cli.dry_run import estimate
-from xaijax.cli.make_job import make_job
-from xaijax.cli.method_options import method_options
-from xaijax.cli.options import LAUNCH, Demo, Evaluate, Explain, Launch, Models, Report, Status, Warmup
-from xaijax.cli.status import read_progress
-from xaijax.models.zoo import is_embedded, names
-from xaijax.runtime.device.compilation_cache import keep_compiled
-from xaijax.runtime.device.cpu_devices import use_all_cores
-from xaijax.runtime.executor import compile_job
-from xaijax.runtime.input.listing import find_sources
-from xaijax.runtime.output.heartbeat import FolderInUseError
-from xaijax.runtime.output.page import write_page
-from xaijax.runtime.partition import Partition, find_partition
-from xaijax.runtime.ray.cluster import connected
-from xaijax.runtime.ray.engine import OnRay
-from xaijax.runtime.run import run
-from xaijax.runtime.signals import stopped_by_signals
+import xaijax
+from xaijax.cli.exit_codes import BROKEN, CANNOT_RUN, EXPLAINED, IN_USE, INTERRUPTED
+from xaijax.cli.options import Demo, Evaluate, Explain, Launch, Models, Report, RunOptions, Status, Warmup
 
-EXPLAINED, SOME_FAILED, CANNOT_RUN, BROKEN, IN_USE, INTERRUPTED = 0, 1, 2, 70, 75, 130
-"""The exit codes; a run that SIGTERM stopped ends with 143, one that an error of the program ended with 70, and one in
-whose folder another process is at work with 75, for those who may try again."""
+COMMANDS: dict[str, type] = {
+    "demo": Demo,
+    "explain": Explain,
+    "warmup": Warmup,
+    "evaluate": Evaluate,
+    "report": Report,
+    "status": Status,
+    "models": Models,
+    "launch": Launch,
+}
+"""The options of each command."""
+
+DESCRIPTION = "Explains image classifiers by evolving masks; `xaijax --version` tells which version does."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code, see `EXPLAINED`."""
+    """Runs a command and returns its exit code, see `xaijax.cli.exit_codes`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options_type = method_options(_method_name(arguments))
-
-    def explain_command(options: tyro.conf.OmitArgPrefixes[Explain], search: Any) -> int:
-        with connected() if options.engine == "ray" else contextlib.nullcontext():
-            return _explain(options, search, shlex.join(["xaijax", *arguments]))
-
-    def warmup_command(options: tyro.conf.OmitArgPrefixes[Warmup], search: Any) -> int:
-        return _warmup(options, search)
-
-    for command, options in ((explain_command, Explain), (warmup_command, Warmup)):
-        command.__annotations__["search"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
-        command.__doc__ = options.__doc__
+    if arguments == ["--version"]:
+        print(f"xaijax {xaijax.__version__}")
+        return EXPLAINED
+    chosen = next((argument for argument in arguments if argument in COMMANDS), None)
     commands = {
-        "demo": _with_options(Demo, _demo),
-        "explain": explain_command,
-        "warmup": warmup_command,
-        "evaluate": _with_options(Evaluate, _evaluate),
-        "report": _with_options(Report, _report),
-        "status": _with_options(Status, _status),
-        "models": _with_options(Models, _models),
-        "launch": _with_options(Launch, _launch),
+        name: _searching(name, options, arguments)
+        if name == chosen and issubclass(options, RunOptions)
+        else _plain(name, options)
+        for name, options in COMMANDS.items()
     }
     try:
-        return tyro.extras.subcommand_cli_from_dict(commands, prog="xaijax", args=arguments)
+        return tyro.extras.subcommand_cli_from_dict(commands, prog="xaijax", description=DESCRIPTION, args=arguments)
     except ValueError as error:
+        from xaijax.runtime.output.heartbeat import FolderInUseError
+
         print(f"xaijax: {error}", file=sys.stderr)
         return IN_USE if isinstance(error, FolderInUseError) else CANNOT_RUN
     except KeyboardInterrupt:
         print("xaijax: interrupted; the same command goes on where it stopped.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _plain(name: str, options_type: type) -> Callable[..., int]:
+    """Returns a command that takes its options, as tyro wants it."""
+
+    def command(options: Any) -> int:
+        return _module_of(name).run(options)
+
+    command.__annotations__["options"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
+    command.__doc__ = options_type.__doc__
+    return command
+
+
+def _searching(name: str, options_type: type, arguments: Sequence[str]) -> Callable[..., int]:
+    """Returns a command that takes the options of a method beside its own; the arguments say of which."""
+    from xaijax.cli.method_options import method_options  # imports every method, and JAX
+
+    again = (shlex.join(["xaijax", *arguments]),) if options_type is Explain else ()  # what goes on where it stopped
+
+    def command(options: Any, search: Any) -> int:
+        return _module_of(name).run(options, search.make(), *again)
+
+    method = method_options(_method_name(arguments))
+    command.__annotations__["options"] = Annotated[options_type, tyro.conf.OmitArgPrefixes]
+    command.__annotations__["search"] = Annotated[method, tyro.conf.OmitArgPrefixes]
+    command.__doc__ = options_type.__doc__
+    return command
+
+
+def _module_of(command: str) -> Any:
+    return importlib.import_module(f"xaijax.cli.{command}")
 
 
 def _method_name(arguments: Sequence[str]) -> str:
@@ -80,133 +95,6 @@ def _method_name(arguments: Sequence[str]) -> str:
         if argument == "--method" and index + 1 < len(arguments):
             return arguments[index + 1]
     return "elime"
-
-
-def _with_options(options: type, command: Any) -> Any:
-    def wrapped(options: Any) -> int:
-        return command(options)
-
-    wrapped.__annotations__["options"] = Annotated[options, tyro.conf.OmitArgPrefixes]
-    wrapped.__doc__ = options.__doc__
-    return wrapped
-
-
-def _demo(options: Demo) -> int:
-    if options.images < 1:
-        raise ValueError(f"images is {options.images} but must be at least 1.")
-    use_all_cores()
-    if options.cache:
-        keep_compiled()
-    print(f"explaining {options.images} generated scenes ...", file=sys.stderr)
-    print(table(demo(options.out, images=options.images, seed=options.seed, model=options.model)))
-    print(f"pictures: {options.out / 'index.html'}")
-    return EXPLAINED
-
-
-def _explain(options: Explain, search: Any, command: str) -> int:
-    method = search.make()
-    if not options.images:
-        raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
-    sources = find_sources(options.images, out=options.out)
-    use_all_cores()
-    if options.cache:
-        keep_compiled()
-    engine = _on_ray(options, method, images=len(sources)) if options.engine == "ray" else None
-    platform = engine.platform if engine else None
-    job = make_job(options, method, images=len(sources), platform=platform)
-    partition = (
-        engine.partition if engine else find_partition(options.process_index, options.processes, options.block_size)
-    )
-    if options.dry_run:
-        print(estimate(sources, job, options.out, partition))
-        return EXPLAINED
-    with stopped_by_signals() as stop:
-        found = run(
-            sources,
-            job,
-            options.out,
-            partition=partition,
-            engine=engine,
-            stop=stop.event,
-            retry_errors=options.retry_errors,
-            log_json=options.log_json,
-            profile=options.profile,
-            prune=options.prune,
-        )
-    for path, error in found.failures:
-        print(f"xaijax: {path}: {error}", file=sys.stderr)
-    if found.roofline is not None:
-        print(found.roofline)
-    told = f"{found.explained} of {found.images} images explained"
-    if found.is_finished:
-        print(f"{told}: {options.out / 'index.html'}")
-    else:
-        print(f"{told}." if found.is_stopped or partition.count == 1 else f"{told}; other processes explain the rest.")
-    if found.is_stopped:
-        print(f"xaijax: stopped; this goes on from here: {command}", file=sys.stderr)
-        return stop.exit_code
-    return SOME_FAILED if found.failed else EXPLAINED
-
-
-def _warmup(options: Warmup, search: Any) -> int:
-    use_all_cores()
-    folder = keep_compiled()
-    if folder is None:
-        raise ValueError("the cache folder cannot be written; set XDG_CACHE_HOME to one that can.")
-    start = time.perf_counter()
-    compile_job(make_job(options, search.make()))
-    print(f"compiled in {time.perf_counter() - start:.1f} s; kept in {folder}")
-    return EXPLAINED
-
-
-def _on_ray(options: Explain, method: Any, *, images: int) -> OnRay:
-    """Returns the engine whose actors load for themselves; this process leaves the accelerators to them."""
-    if options.process_index is not None:
-        raise ValueError("process-index is for several processes; with --engine ray one command starts them all.")
-    engine = OnRay(
-        make_job=functools.partial(make_job, options, method, images=images),
-        out=options.out,
-        partition=Partition(block=options.block_size),
-        workers=None if options.processes == "auto" else options.processes,
-        cache=options.cache,
-        profile=options.profile,
-    )
-    jax.config.update("jax_platforms", "cpu")
-    return engine
-
-
-def _evaluate(options: Evaluate) -> int:
-    arguments = {name: value for name, value in vars(options).items() if name != "folder"}
-    found = evaluate.evaluate_run(options.folder, **arguments)
-    for path, error in found.skipped[:10]:
-        print(f"xaijax: {path}: {error}", file=sys.stderr)
-    print(evaluate.table(found))
-    print(f"figures of every image: {options.folder / evaluate.METRICS}")
-    return SOME_FAILED if found.skipped else EXPLAINED
-
-
-def _report(options: Report) -> int:
-    print(write_page(options.folder))
-    return EXPLAINED
-
-
-def _status(options: Status) -> int:
-    print(read_progress(options.folder))
-    return EXPLAINED
-
-
-def _models(options: Models) -> int:
-    width = max(map(len, names())) + 2
-    for name in names():
-        source = "embedded" if is_embedded(name) else "weights from a file: --weights NAME.safetensors"
-        print(f"{name:<{width}}{source}")
-    return EXPLAINED
-
-
-def _launch(options: Launch) -> int:
-    file = importlib.resources.files("xaijax.cli") / "launch" / LAUNCH[options.where]
-    print(file.read_text(encoding="utf-8"), end="")
-    return EXPLAINED
 
 
 def exit_with_code() -> None:

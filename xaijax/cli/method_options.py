@@ -41,7 +41,7 @@ def _documentation(method: type) -> str:
     families = [family for family in reversed(method.__mro__) if dataclasses.is_dataclass(family)]
     told = [param for family in families for param in docstring_parser.parse(family.__doc__ or "").params]
     summary = docstring_parser.parse(method.__doc__ or "").short_description
-    lines = [f"    {param.arg_name}: {param.description}" for param in told]
+    lines = [f"    {param.arg_name}: {' '.join((param.description or '').split())}" for param in told]
     return "\n".join([summary or "", "", "Attributes:", *lines])
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from xaijax.methods.registry import METHODS
-from xaijax.models.zoo import is_embedded, names
+from xaijax.methods.names import MethodName
+from xaijax.models.catalogue import is_embedded, names
 from xaijax.runtime.layout import Save
 from xaijax.runtime.partition import BLOCK
 
@@ -48,7 +48,7 @@ class RunOptions:
 
     model: str = "mobilenet_v2"
     weights: str | None = None
-    method: Literal[tuple(METHODS)] = "elime"  # type: ignore[valid-type]
+    method: MethodName = "elime"
     target: str = "predicted"
     against: str = "others"
     labels: Path | None = None

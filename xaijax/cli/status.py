@@ -1,14 +1,22 @@
-"""How far a run is, from its folder alone, while its processes work or after they died."""
+"""`xaijax status`: how far a run is, from its folder alone, while its processes work or after they died."""
 
 import contextlib
 import dataclasses
 import time
 from pathlib import Path
 
-from xaijax.arguments import parse_top
+from xaijax.cli.exit_codes import EXPLAINED
+from xaijax.cli.options import Status
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import read_record
+from xaijax.target_words import parse_top
+
+
+def run(options: Status) -> int:
+    """Prints how far it is."""
+    print(read_progress(options.folder))
+    return EXPLAINED
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A batch as one compiled program, over the devices of the process."""
 
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import jax
 
@@ -8,14 +8,28 @@ from xaijax.batch import Batch, image_keys
 from xaijax.classifier import Classifier
 from xaijax.execution.sharding import over_devices
 from xaijax.explanation import Explanation
+from xaijax.methods.evolving import EvolvingMethod
 
 
 class Method(Protocol):
-    """A way to explain a batch; hashable. Its `explain` is traceable."""
+    """A way to explain a batch; hashable. Its `explain` is traceable.
+
+    A class may state what it takes in boolean class attributes:
+
+    - `takes_segments`: whether it works on label maps; True unless stated.
+    - `takes_start`: whether its search can begin from a start that the user gives; False unless stated.
+    - `searches_in_generations`: whether it has the steps of an `EvolvingMethod`, so that the host can drive it
+      generation by generation; False unless stated.
+    """
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
         """See `EvolvingMethod.explain`."""
         ...
+
+
+def searches_in_generations(method: object) -> TypeGuard[EvolvingMethod]:
+    """Returns whether a method has the steps of an `EvolvingMethod`; see `Method`."""
+    return getattr(method, "searches_in_generations", False)
 
 
 def explain_batch(
@@ -35,7 +49,7 @@ def explain_batch(
         classifier: any that can be compiled.
         batch: to explain.
         method: of the explanation.
-        micro_batch: masked images a forward pass.
+        micro_batch: masked images per forward pass.
         devices: that the images are spread over; they divide the batch.
     """
 
@@ -46,4 +60,4 @@ def explain_batch(
 
 
 compiled_explain = jax.jit(explain_batch, static_argnums=(4, 5, 6))
-"""The compiled program of a batch, for those who keep it themselves; `explain` bounds how many there are."""
+"""The program of a batch, for callers who keep the compiled one themselves; `explain` bounds how many it keeps."""

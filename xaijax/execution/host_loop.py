@@ -1,4 +1,4 @@
-"""A search that the host drives: generation by generation, with progress between them, or with a black box to ask."""
+"""A search driven from the host, generation by generation, to report progress or to call a black-box classifier."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,13 +10,14 @@ import numpy as np
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import BothSides, Readout, Scenario, masked_images
 from xaijax.execution import slots
+from xaijax.execution.compiled import searches_in_generations
 from xaijax.execution.program_store import call_compiled
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search
 from xaijax.methods.evolving import Evolution, EvolvingMethod
+from xaijax.micro_batches import BothSides, Readout, Scenario, masked_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Progress:
         running: rows whose search goes on.
         generations: `[R]` int32, of each row.
         evaluations: `[R]` int32, of each row.
-        best: `[R]` float32, the quality that the history tells; -inf before the first population.
+        best: `[R]` float32, the quality that the history records; -inf before the first population.
     """
 
     running: int
@@ -56,10 +57,10 @@ def search_in_steps(
     Args:
         key: of the run.
         words: `[R, N]` uint32, see `image_keys`.
-        classifier: any; a black box is asked on the host, `micro_batch` masked images at a time.
+        classifier: any; a black box is called from the host, with at most `micro_batch` masked images.
         batch: what to explain.
         method: an `EvolvingMethod`.
-        micro_batch: masked images a forward pass.
+        micro_batch: masked images per forward pass.
         report: called after each generation.
         devices: that the images are spread over; they divide the batch. 1 for a black box.
         rows: how many of the first rows to report; None for all. The others hold no image.
@@ -67,7 +68,7 @@ def search_in_steps(
     Raises:
         ValueError: the method does not search.
     """
-    if not isinstance(method, EvolvingMethod):
+    if not searches_in_generations(method):
         raise ValueError(
             f"{type(method).__name__} does not search in generations, so it can neither report them nor ask a black "
             "box; choose ELIME or BinaryMasks."

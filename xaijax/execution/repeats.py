@@ -1,4 +1,4 @@
-"""Many seeds of the same rows, as one explanation."""
+"""Repeated searches of the same rows under several seeds, joined into one explanation."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def join_repeats(result: Explanation, repeats: int) -> Explanation:
         The B rows of the first seed, with their `Stability` and the evaluations of all seeds.
 
     References:
-        arXiv 2211.15143, whose analysis takes 30 runs an image.
+        arXiv 2211.15143, whose analysis takes 30 runs per image.
     """
     by_seed = jax.tree.map(lambda leaf: leaf.reshape(-1, repeats, *leaf.shape[1:]), result)
     first = jax.tree.map(lambda leaf: leaf[:, 0], by_seed)

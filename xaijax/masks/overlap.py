@@ -20,9 +20,11 @@ def overlap_above_chance(masks: Any) -> np.ndarray:
         avoid each other. A pair of empty or of full masks counts as 0, agreement by chance.
 
     Raises:
-        ValueError: there are fewer than two seeds.
+        ValueError: there are fewer than two seeds, or the masks are not `[R, B, H, W]`.
     """
     masks = np.asarray(masks, bool)
+    if masks.ndim != 4:
+        raise ValueError(f"the shape of masks is {masks.shape} but must be [R, B, H, W], R for the seeds.")
     if len(masks) < 2:
         raise ValueError(f"masks of {len(masks)} seed were given; agreement needs at least two.")
     areas = masks.mean(axis=(2, 3))

@@ -1,10 +1,9 @@
-"""What evolving methods share: a search over the genomes of a batch, in one compiled loop or step by step."""
+"""The base of evolving methods: a search over the genomes of a batch, in one compiled loop or step by step."""
 
 import dataclasses
 import functools
 import math
-from collections.abc import Collection
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import chex
 import jax
@@ -12,15 +11,14 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import RESPONSE_READOUT, Readout, Scenario, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
-from xaijax.genetic.crossover import CROSSOVERS
 from xaijax.genetic.selection import Selection, stochastic_universal_sampling, tournament
 from xaijax.genetic.state import Crossover
 from xaijax.genetic.survival import Survival
-from xaijax.methods.options import check_option
+from xaijax.micro_batches import RESPONSE_READOUT, Readout, Scenario, evaluate
+from xaijax.options import Options, check_option, option
 
 STATUS_OF = {
     search.SPENT: Status.SPENT,
@@ -29,12 +27,12 @@ STATUS_OF = {
     search.STALLED: Status.STALLED,
     search.REACHED: Status.REACHED,
 }
-"""Why a search has ended, as a result says it."""
+"""The status of a result, by the reason why its search ended."""
 
 
 @chex.dataclass(frozen=True)
 class Evolution:
-    """A batch that is being searched."""
+    """The searches of a batch."""
 
     states: search.SearchState  # [R]
     scenario: Scenario
@@ -47,68 +45,65 @@ class Evolution:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvolvingMethod:
-    """A method that searches: `begin`, `advance` (or `ask` and `tell` in turn) until nothing is running, `finish`.
+class EvolvingMethod(Options):
+    """A method that searches.
+
+    Call `begin`, then `advance` (or `ask` and `tell` in turn) until no search is running, then `finish`.
 
     Attributes:
-        evaluations: forward passes an image at most, the whole image's included; at least 4.
-        population: genomes a generation, at least 2; None takes about 1.5 times the root of `evaluations`.
-        generations: at most; None takes twice what fills the evaluations, as repeated genomes cost none.
+        evaluations: maximum forward passes per image, including the one on the whole image; at least 4.
+        population: genomes per generation, at least 2; None takes about 1.5 times the square root of `evaluations`.
+        generations: maximum generations, at least 1; None takes twice as many as would use up the evaluations, because
+            repeated genomes cost none.
         selection: "tournament", "universal" for stochastic universal sampling by rank, or a function like
-            `xaijax.genetic.selection.tournament`, its options bound.
-        tournament_size: individuals a tournament, at least 1.
-        pressure: of universal sampling, 1 to 2.
+            `xaijax.genetic.selection.tournament` with its options bound.
+        tournament_size: individuals per tournament, at least 1.
+        pressure: selection pressure of universal sampling, 1 to 2.
         crossover: "uniform", "one-point", "two-point", or a function like `xaijax.genetic.crossover.uniform` for bits
             and `xaijax.genetic.square_genome.uniform` for squares.
         survival: "generational" lets `elites` parents survive, "mu+lambda" the best of parents and children; or a
             function like `xaijax.genetic.survival.generational`.
-        elites: parents that may survive, 0 to the population; None keeps a quarter, and all for two objectives.
-        patience: generations without gain after which the search ends, at least 1; None for never.
-        target_probability: ends the search once a mask reaches it, above 0; None for never.
+        elites: maximum parents that survive, 0 to the population; None keeps a quarter of the population, or all of it
+            if there are two objectives.
+        patience: generations without improvement after which the search ends, at least 1; None never ends it early.
+        target_probability: probability of a mask that ends the search, above 0 and at most 1; None never ends it early.
     """
 
-    evaluations: int = 240
-    population: int | None = None
-    generations: int | None = None
-    selection: Literal["tournament", "universal"] | Selection = "tournament"
-    tournament_size: int = 3
-    pressure: float = 1.8
-    crossover: Literal["uniform", "one-point", "two-point"] | Crossover = "uniform"
-    survival: Literal["generational", "mu+lambda"] | Survival = "generational"
+    searches_in_generations: ClassVar[bool] = True
+
+    evaluations: int = option(240, at_least=4)
+    population: int | None = option(None, at_least=2)
+    generations: int | None = option(None, at_least=1)
+    selection: Literal["tournament", "universal"] | Selection = option(
+        "tournament", need="one of tournament, universal"
+    )
+    tournament_size: int = option(3, at_least=1)
+    pressure: float = option(1.8, at_least=1, at_most=2)
+    crossover: Literal["uniform", "one-point", "two-point"] | Crossover = option(
+        "uniform", need="one of uniform, one-point, two-point"
+    )
+    survival: Literal["generational", "mu+lambda"] | Survival = option(
+        "generational", need="one of generational, mu+lambda"
+    )
     elites: int | None = None
-    patience: int | None = None
-    target_probability: float | None = None
+    patience: int | None = option(None, at_least=1)
+    target_probability: float | None = option(None, above=0, at_most=1)
 
     def __post_init__(self) -> None:
-        def one_of(name: str, names: Collection[str]) -> None:
-            value = getattr(self, name)
-            check_option(name, callable(value) or value in names, value, "one of " + ", ".join(names))
-
-        one_of("selection", ("tournament", "universal"))
-        one_of("crossover", CROSSOVERS)
-        check_option("pressure", 1 <= self.pressure <= 2, self.pressure, "1 to 2")
-        one_of("survival", ("generational", "mu+lambda"))
-        check_option("patience", self.patience is None or self.patience >= 1, self.patience, "at least 1")
-        target = self.target_probability
-        check_option("target_probability", target is None or 0 < target <= 1, target, "above 0 and at most 1")
-        check_option("evaluations", self.evaluations >= 4, self.evaluations, "at least 4")
-        check_option("population", self.population is None or self.population >= 2, self.population, "at least 2")
+        super().__post_init__()
         fits = self.population is None or self.population < self.evaluations
         check_option("population", fits, self.population, f"below evaluations ({self.evaluations})")
-        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
-        check_option("tournament_size", self.tournament_size >= 1, self.tournament_size, "at least 1")
-        check_option(
-            "elites", self.elites is None or 0 <= self.elites <= self.sizes[0], self.elites, "0 to the population"
-        )
+        fits = self.elites is None or 0 <= self.elites <= self.sizes[0]
+        check_option("elites", fits, self.elites, "0 to the population")
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """The population and the generations that follow from the evaluations."""
+        """The population and the maximum number of generations, which follow from the evaluations unless given."""
         population = self.population or min(self.evaluations - 1, 2 * max(2, round(0.75 * math.sqrt(self.evaluations))))
         return population, self.generations or 2 * math.ceil((self.evaluations - 1) / population)
 
     def describe(self, **own: Any) -> search.Settings:
-        """Returns the search that these options describe; `own` are the settings that are the method's."""
+        """Returns the settings of the search that these options describe; `own` are the settings that a method adds."""
         population, generations = self.sizes
         if callable(self.survival):
             own["survival"] = self.survival
@@ -130,51 +125,51 @@ class EvolvingMethod:
 
     @property
     def settings(self) -> search.Settings:
-        """The search of the method."""
+        """The settings of the method's search."""
         raise NotImplementedError
 
     def decode(self, context: Any, genome: Any) -> jax.Array:
-        """See `xaijax.evaluation.Decode`."""
+        """See `xaijax.micro_batches.Decode`."""
         raise NotImplementedError
 
     def readout(self, classifier: Classifier) -> Readout:
-        """What is read off a forward pass."""
+        """Returns which measurements to extract from each forward pass."""
         return RESPONSE_READOUT
 
     def response(self, values: Any) -> Response:
-        """Returns the responses to the masks among what was read of them."""
+        """Returns the responses to the masks, given the measurements of `readout`."""
         told: Response = values
         return told
 
     def scenario_now(self, evolution: Evolution) -> Scenario:
-        """What the masked images of the next generation are made of."""
+        """Returns what the masked images of the next generation are made of."""
         return evolution.scenario
 
     def proceed(self, state: search.SearchState) -> search.SearchState:
-        """What follows a generation of one image: nothing, or the next stage of a method that has several."""
+        """Follows up on a generation of one image; a method with several stages enters the next one here."""
         return state
 
     def asked(self, states: search.SearchState, batch: Batch) -> Targets:
-        """Returns the classes `[R]` asked about; the whole image, seen first, tells which is the predicted one."""
+        """Returns the classes `[R]` to explain; the predicted ones are known once the whole images were evaluated."""
         predicted = self.response(states.archive.values).predicted[:, 0]
         return batch.targets.resolved(jnp.where(states.archive.count > 0, predicted, -1))
 
     def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
-        """Prepares the searches of a batch; nothing is evaluated yet."""
+        """Prepares the searches of a batch without evaluating any mask."""
         raise NotImplementedError
 
     def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
-        """Makes the result of what was found."""
+        """Returns the explanations that the searches have found."""
         raise NotImplementedError
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
         """Explains a batch; traceable. See `xaijax.explain`, which checks the arguments.
 
         Args:
-            keys: `[R]`, one a row.
+            keys: `[R]`, one per row.
             classifier: any.
             batch: what to explain.
-            micro_batch: masked images a forward pass.
+            micro_batch: masked images per forward pass.
         """
         evolution = self.begin(keys, classifier, batch)
         return self.finish(self.advance(evolution, classifier, batch, micro_batch=micro_batch), batch)
@@ -188,14 +183,14 @@ class EvolvingMethod:
         micro_batch: int,
         generations: int | None = None,
     ) -> Evolution:
-        """Searches on; traceable.
+        """Continues the searches; traceable.
 
         Args:
-            evolution: so far.
+            evolution: the searches so far.
             classifier: as for `begin`.
             batch: as for `begin`.
-            micro_batch: masked images a forward pass.
-            generations: how many at most; None for until each search has ended.
+            micro_batch: masked images per forward pass.
+            generations: maximum generations to run; None runs until every search has ended.
         """
         readout = self.readout(classifier)
 
@@ -224,6 +219,6 @@ class EvolvingMethod:
         return dataclasses.replace(evolution, states=states), genomes
 
     def tell(self, evolution: Evolution, responses: Any) -> Evolution:
-        """Learns the responses `[R, P]` to what was asked, read only where `states.new`; traceable."""
+        """Takes the responses `[R, P]` to the proposed genomes, read only where `states.new`; traceable."""
         states = jax.vmap(functools.partial(search.tell, self.settings))(evolution.states, responses)
         return dataclasses.replace(evolution, states=jax.vmap(self.proceed)(states))

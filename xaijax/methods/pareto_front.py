@@ -1,4 +1,4 @@
-"""The front of an archive, the masks that no other beats in both probability and area, and picks among masks."""
+"""The front of an archive - the masks that no other beats in both probability and area - and how one mask is picked."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from xaijax.fitness import Response, penalised_probability
 from xaijax.genetic.pareto import dominates
 
 FRONT = 64
-"""The most masks of a front, where a method has no other bound."""
+"""The maximum number of masks in a front, unless the method sets a lower one."""
 
 
 def make_front(genomes: jax.Array, responses: Response, allowed: jax.Array, *, size: int) -> Front:
@@ -17,14 +17,15 @@ def make_front(genomes: jax.Array, responses: Response, allowed: jax.Array, *, s
     Args:
         genomes: `[E, W]` uint32.
         responses: `[E]`.
-        allowed: `[E]` bool, the masks to look at.
-        size: F, the most masks to return; of more, some evenly spread ones, the smallest and the largest among them.
+        allowed: `[E]` bool, the masks to consider.
+        size: F, the maximum number of masks to return; a larger front is thinned evenly, keeping its smallest and its
+            largest mask.
 
     Returns:
-        `Front` of one image, by rising area (and so by rising probability).
+        `Front` of one image, by increasing area (and so by increasing probability).
     """
     objectives = jnp.where(allowed[:, None], jnp.stack([responses.probability, -responses.area], axis=1), -jnp.inf)
-    # Of equals the first stands for all.
+    # Of equal masks only the first is on the front.
     same = jnp.all(objectives[:, None] == objectives[None], axis=2)
     index = jnp.arange(len(allowed), dtype=jnp.int32)
     is_beaten = jnp.any(dominates(objectives) | (same & (index[:, None] < index[None])), axis=0)
@@ -43,15 +44,16 @@ def make_front(genomes: jax.Array, responses: Response, allowed: jax.Array, *, s
 
 
 def pick_smallest(responses: Response, allowed: jax.Array, least: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Picks the smallest mask of at least a probability; where there is none, the one of highest probability.
+    """Picks the smallest mask whose probability reaches a threshold, or the most probable mask if none does.
 
     Args:
         responses: `[E]`.
-        allowed: `[E]` bool, the masks to look at.
-        least: `[]` float32, the probability.
+        allowed: `[E]` bool, the masks to consider.
+        least: `[]` float32, the threshold.
 
     Returns:
-        Index `[]` int32 and whether there was one `[]` bool; of equal areas the higher probability.
+        Index `[]` int32, and whether any mask reached the threshold, `[]` bool. Of masks of equal area the most
+        probable one is picked.
     """
     probability = jnp.where(allowed, responses.probability, -1.0)
     enough = allowed & (probability >= least)
@@ -64,7 +66,8 @@ def pick_fittest(responses: Response, *, area_weight: float) -> jax.Array:
     """Picks the mask of highest probability minus `area_weight` times area.
 
     Args:
-        responses: `[N]`, the first of them to the whole image; it, and a mask of all pixels or none, is never picked.
+        responses: `[N]`, the first one to the whole image. The whole image is never picked, nor is another mask of all
+            pixels or of none.
         area_weight: see `xaijax.fitness.penalised_probability`.
 
     Returns:

@@ -1,32 +1,37 @@
-"""What methods without superpixels share: their options, and an image's fill."""
+"""The base of methods without superpixels: their options, and the fills of a batch."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import Scenario
 from xaijax.masks.fills import Fill, check_fill, make_plain_fills
+from xaijax.micro_batches import Scenario
+from xaijax.options import Options, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OnPixels:
+class PixelBased(Options):
     """Options of every method without superpixels.
 
     Attributes:
-        fill: what stands where the mask is 0: black, dataset-mean, image-mean, blur, or "#rrggbb".
+        fill: what replaces the pixels where the mask is 0: black, dataset-mean, image-mean, blur, or "#rrggbb".
     """
 
-    fill: Fill = "blur"
+    takes_segments: ClassVar[bool] = False
+
+    fill: Fill = option("blur", need="a name or a colour")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_fill(self.fill)
         if self.fill == "segment-mean":
             raise ValueError("fill 'segment-mean' needs segments, which this method has not; choose blur.")
 
     def scenario(self, classifier: Classifier, batch: Batch) -> Scenario:
-        """Makes the fills of a batch, image by image as `OnSegments.segment` does; no contexts."""
+        """Makes the fills of a batch, one by one as `SuperpixelBased.segment` does; the contexts are empty."""
         with jax.named_scope("fill"):
             fills = batch.background
             if fills is None:

@@ -1,4 +1,4 @@
-"""The methods by the names of the command line."""
+"""The methods by their names on the command line."""
 
 from xaijax.methods.attribution.designed_masks import DesignedMasks
 from xaijax.methods.attribution.extremal_perturbation import ExtremalPerturbation

@@ -1,4 +1,4 @@
-"""The end of every method: the explanation of one image, from the mask that was picked."""
+"""The last step of every method: the explanation of one image, given the mask that was picked."""
 
 from collections.abc import Mapping
 
@@ -28,25 +28,25 @@ def conclude(
     generations: jax.Array | None = None,
     history: jax.Array | None = None,
 ) -> Explanation:
-    """Makes the explanation of one image; what is None has the value of a method that knows nothing of it.
+    """Makes the explanation of one image; fields left None take their defaults.
 
     Args:
-        works: `[]` bool, whether there is an explanation; where not, the mask is empty and the figures are NaN.
+        works: `[]` bool, whether there is an explanation; if not, the mask is empty and the figures are NaN.
         whole: `[]`, the response to the whole image.
-        picked: `[]`, the response to the mask; its area is the mask's.
+        picked: `[]`, the response to the mask, with the area of the mask.
         mask: `[H, W]` bool.
         score: `[H, W]` float32.
         genome: `[W]` uint32.
-        targets: `[]`, the classes asked about.
+        targets: `[]`, the class explained, and the one it is contrasted with.
         image_index: `[]` int32.
         evaluations: `[]` int32.
-        holds: see `status_of`.
-        cp_score: `[]` float32; None is the probability over the area.
+        holds: `[]` bool, which statuses apply; see `status_of`.
+        cp_score: `[]` float32; None divides the probability by the area.
         segments: `[H, W]` int32, or None.
         segment_score: `[S]` float32, or None.
         front: of one image, or None.
-        generations: `[]` int32; None is 0.
-        history: `[G]` float32; None is one NaN.
+        generations: `[]` int32; by default 0.
+        history: `[G]` float32; by default a single NaN.
     """
     probability = jnp.where(works, picked.probability, jnp.nan)
     area = jnp.where(works, picked.area, jnp.nan)

@@ -1,8 +1,8 @@
-"""What methods over superpixels share: their options, and an image's segments and fill."""
+"""The base of methods over superpixels: their options, and the segments and fills of a batch."""
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import chex
 import jax
@@ -10,21 +10,21 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import Scenario
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, check_fill, make_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
-from xaijax.methods.options import check_option
+from xaijax.micro_batches import Scenario
+from xaijax.options import Options, option
 from xaijax.sequential import map_rows
 
 
 @chex.dataclass(frozen=True)
 class Segmented:
-    """A batch of images in segments."""
+    """A batch of images with their segments."""
 
     scenario: Scenario  # its contexts are the segments, [B, H, W] int32 in [0, max_segments)
-    length: jax.Array  # [B] int32, segments of each image
-    merged: jax.Array  # [B] bool, whether there were more than max_segments
+    length: jax.Array  # [B] int32, number of segments of each image
+    merged: jax.Array  # [B] bool, whether segments were merged because there were more than max_segments
 
     @property
     def segments(self) -> jax.Array:
@@ -33,34 +33,37 @@ class Segmented:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OnSegments:
+class SuperpixelBased(Options):
     """Options of every method over superpixels.
 
     Attributes:
-        segmentation: `Quickshift`, `SLIC`, `Grid`, or the shorthand "quickshift", "slic" or "grid"; not read where
+        segmentation: `Quickshift`, `SLIC`, `Grid`, or the shorthand "quickshift", "slic" or "grid"; ignored if
             `explain` is given segments.
-        max_segments: segments that a genome has room for, at least 2; a finer map is merged (`Status.MERGED`).
-        fill: what stands where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or "#rrggbb".
+        max_segments: segments that a genome has room for, at least 2; a finer label map is merged (`Status.MERGED`).
+        fill: what replaces the pixels where the mask is 0: black, dataset-mean, image-mean, segment-mean, blur, or
+            "#rrggbb".
     """
 
+    takes_segments: ClassVar[bool] = True
+
     segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "quickshift"
-    max_segments: int = 128
-    fill: Fill = "blur"
+    max_segments: int = option(128, at_least=2)
+    fill: Fill = option("blur", need="a name or a colour")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_fill(self.fill)
         make_segmentation(self.segmentation)
-        check_option("max_segments", self.max_segments >= 2, self.max_segments, "at least 2")
 
     def segment(self, classifier: Classifier, batch: Batch) -> Segmented:
-        """Segments the images of a batch and makes their fills, for each of its rows.
+        """Segments the images of a batch and makes their fills, for each row of the batch.
 
-        It goes image by image: XLA chooses its matrix kernels by size, and the last bits of an image's segments and
-        fill must not depend on how many others there are.
+        Images are processed one by one: XLA chooses its matrix kernels by size, and the last bits of an image's
+        segments and fill must not depend on the number of images.
 
         Args:
-            classifier: whose data's mean is a fill.
-            batch: to segment, where it brings no label maps.
+            classifier: its data's mean is one of the fills.
+            batch: the images; its label maps, if any, take the place of the segmentation.
         """
         with jax.named_scope("segment"):
             segments, length, merged = map_rows(

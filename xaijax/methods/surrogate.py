@@ -1,4 +1,4 @@
-"""A linear surrogate of the classifier over segments, from masks that were evaluated."""
+"""A linear surrogate of the classifier over segments, fitted to evaluated masks."""
 
 import chex
 import jax
@@ -9,32 +9,33 @@ from xaijax.genetic.bit_genome import unpack
 from xaijax.masks import superpixels
 
 PENALTY = 10.0
-"""Of the ridge regression that ranks segments: masks are few against segments, and log-odds not quite a sum of them."""
+"""Penalty of the ridge regression that ranks segments. It is high because there are few masks for the number of
+segments, and because log-odds are only roughly a sum over segments."""
 
 CORRELATION_LENGTH = 0.1
-"""Distance of two segments' centres, as a share of the image's longer side, over which they tend to act alike."""
+"""Distance between the centres of two segments, as a share of the image's longer side, over which they act alike."""
 
 ALIKE = 0.5
-"""Share of the prior variance of what a segment adds that it has in common with those near it."""
+"""Share of the prior variance of a segment's contribution that it has in common with nearby segments."""
 
 LARGE = 0.3
-"""Partition in what a segment adds of the fit to large masks, which tell what its removal takes."""
+"""Weight, in a segment's contribution, of the fit to large masks, which show what is lost when it is removed."""
 
 PROXIMITY = 3.0
-"""By how much more a mask of all pixels counts than an empty one. As in LIME, those near the image count most: the many
-small masks that evolution leaves would otherwise outweigh those that tell what a removal does."""
+"""Extra weight of a mask of all pixels over an empty one. As in LIME, masks near the whole image weigh most; otherwise
+the many small masks that evolution leaves would outweigh those that show what a removal does."""
 
 
 @chex.dataclass(frozen=True)
 class SegmentPrior:
-    """The segments of one image as a surrogate sees them; leading axes for more."""
+    """The prior of a surrogate over the segments of one image; leading axes for more."""
 
     sizes: jax.Array  # [S] float32, pixels, 0 past the last segment
-    precision: jax.Array  # [S, S] float32, inverse of the prior correlation of what segments add
+    precision: jax.Array  # [S, S] float32, inverse of the prior correlation of contributions
 
 
 def segment_prior(segments: jax.Array, *, max_segments: int) -> SegmentPrior:
-    """Returns the layout of a label map, in whose prior near segments tend to act alike, as they often share an object.
+    """Returns the prior of a label map: nearby segments tend to act alike, as they often belong to the same object.
 
     Args:
         segments: `[H, W]` int32 in [0, max_segments).
@@ -59,20 +60,20 @@ def segment_prior(segments: jax.Array, *, max_segments: int) -> SegmentPrior:
 def contributions(
     genomes: jax.Array, responses: Response, known: jax.Array, layout: SegmentPrior
 ) -> tuple[jax.Array, jax.Array]:
-    """Fits what each segment adds to the log-odds, in all and for its extent.
+    """Fits how much each segment contributes to the log-odds, in total and as a density.
 
-    What a segment adds to a few others is not what its removal takes from all, so that one fit to all masks tells
-    neither well. Two are mixed: one to all masks, and one to those that keep half of the image or more, scaled to the
-    length of the first.
+    What a segment adds to a few others differs from what its removal takes from the whole image, so a single fit to all
+    masks estimates neither well. Two fits are mixed: one to all masks, and one to the masks that keep at least half of
+    the image, rescaled to the norm of the first.
 
     Args:
-        genomes: `[E, W]` uint32, the masks that were evaluated.
+        genomes: `[E, W]` uint32, the evaluated masks.
         responses: `[E]`.
-        known: `[E]` bool, the masks that count.
-        layout: of the image's segments.
+        known: `[E]` bool, the masks to fit.
+        layout: the prior of the image's segments.
 
     Returns:
-        `[S]` float32, what each segment adds, and this as `superpixels.area_density`.
+        `[S]` float32, the contribution of each segment, and the same as a density (`superpixels.area_density`).
     """
     bits = unpack(genomes, len(layout.sizes))
     penalty = PENALTY * layout.precision
@@ -89,10 +90,10 @@ def predicted_log_odds(genomes: jax.Array, responses: Response, weight: jax.Arra
     """Predicts the log-odds of masks that were not evaluated.
 
     Args:
-        genomes: `[E, W]` uint32, the masks that were.
+        genomes: `[E, W]` uint32, the evaluated masks.
         responses: `[E]`.
-        weight: `[E]` float32, 0 for masks that do not count.
-        others: `[N, W]` uint32.
+        weight: `[E]` float32, weight of each in the fit; 0 leaves a mask out.
+        others: `[N, W]` uint32, the masks to predict.
 
     Returns:
         `[N]` float32.
@@ -116,7 +117,7 @@ def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: f
             positive definite, on their products.
 
     Returns:
-        `[S]` float32, the coefficients; 0 where a bit never varies and no other is tied to it by the penalty.
+        `[S]` float32, the coefficients; 0 for a bit that never varies, unless the penalty ties it to others.
 
     References:
         Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems (1970).

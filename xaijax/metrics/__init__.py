@@ -16,9 +16,7 @@ from xaijax.metrics.confidence import (
     smallest_area,
 )
 from xaijax.metrics.imputation import impute
-from xaijax.metrics.irof import area_over_curve, irof_curve
-from xaijax.metrics.localisation import Overlap, energy_pointing_game, masks_of_boxes, overlap, pointing_game
-from xaijax.metrics.perturbation import (
+from xaijax.metrics.insertion_deletion import (
     BINS,
     Curves,
     area_under_curve,
@@ -27,6 +25,8 @@ from xaijax.metrics.perturbation import (
     insertion_curve,
     sufficiency,
 )
+from xaijax.metrics.irof import area_over_curve, irof_curve
+from xaijax.metrics.localisation import Overlap, energy_pointing_game, masks_of_boxes, overlap, pointing_game
 from xaijax.metrics.probe import blurred_fills, mean_fills
 from xaijax.metrics.randomisation import (
     Cascade,

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from xaijax.metrics.shapes import check_shapes
+
 
 def sparseness(scores: Any) -> np.ndarray:
     """Returns the Gini index of the scores' magnitudes; higher is sparser.
@@ -41,6 +43,7 @@ def entropy(scores: Any) -> np.ndarray:
 
 def _shares(scores: Any) -> np.ndarray:
     """Returns the magnitudes as shares of their sum, `[B, H W]`; equal shares where all magnitudes are 0."""
+    check_shapes(scores=(scores, "B H W"))
     scores = np.abs(np.asarray(scores, np.float64))
     magnitudes = scores.reshape(len(scores), -1)
     largest = np.max(magnitudes, axis=1, keepdims=True)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from xaijax.classifier import Classifier
-from xaijax.metrics.probe import mean_fills, probe
+from xaijax.metrics.probe import check_explained, mean_fills, probe
 from xaijax.metrics.ratio import ratio
+from xaijax.metrics.shapes import check_shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +60,12 @@ def mask_responses(
     Raises:
         ValueError: an argument does not fit; the message says which.
     """
+    images, targets = check_explained(classifier, images, targets, masks=masks)
     masks = np.asarray(masks, bool)
     fills = mean_fills(classifier, images) if fills is None else fills
     # Kept pixels have rank 0 and the others rank 1: a count of 1 keeps the mask, a count of 2 the whole image.
     kept = probe(classifier, images, ~masks, [1, 2], targets, fills=fills, micro_batch=micro_batch)
     inverse = probe(classifier, images, masks, [1], targets, fills=fills, micro_batch=micro_batch)
-    targets = np.asarray(targets)
     return MaskResponses(
         original=kept.probability[:, 1],
         masked=kept.probability[:, 0],
@@ -82,7 +83,7 @@ def drop(original: Any, masked: Any) -> np.ndarray:
         original: `[...]` probability on the whole image, in [0, 1].
         masked: `[...]` probability on the kept pixels, in [0, 1].
     """
-    original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
+    original, masked = _pair(original, masked)
     return ratio(np.maximum(original - masked, 0), original)
 
 
@@ -91,7 +92,7 @@ def gain(original: Any, masked: Any) -> np.ndarray:
 
     Arguments as for `drop`. 0 where the whole image has probability 1 already.
     """
-    original, masked = np.asarray(original, np.float64), np.asarray(masked, np.float64)
+    original, masked = _pair(original, masked)
     return ratio(np.maximum(masked - original, 0), 1 - original)
 
 
@@ -100,7 +101,13 @@ def increase(original: Any, masked: Any) -> np.ndarray:
 
     Arguments as for `drop`.
     """
-    return np.asarray(masked) > np.asarray(original)
+    original, masked = _pair(original, masked)
+    return masked > original
+
+
+def _pair(original: Any, masked: Any) -> tuple[np.ndarray, np.ndarray]:
+    check_shapes(original=(original, "..."), masked=(masked, "..."))
+    return np.asarray(original, np.float64), np.asarray(masked, np.float64)
 
 
 def cp_score(probability: Any, area: Any) -> np.ndarray:
@@ -110,6 +117,7 @@ def cp_score(probability: Any, area: Any) -> np.ndarray:
         probability: `[...]` on the kept pixels, in [0, 1].
         area: `[...]` kept pixels / all pixels, in [0, 1].
     """
+    check_shapes(probability=(probability, "..."), area=(area, "..."))
     return ratio(np.asarray(probability, np.float64), np.asarray(area, np.float64))
 
 
@@ -125,6 +133,9 @@ def smallest_area(probability: Any, area: Any, original: Any, *, share: float = 
     Returns:
         `[B]` float64 in [0, 1]; 1, the whole image, where no mask has enough.
     """
+    check_shapes(
+        probability=(probability, "B F"), area=(area, "B F" if np.ndim(area) > 1 else "F"), original=(original, "B")
+    )
     probability = np.asarray(probability, np.float64)
     area = np.broadcast_to(np.asarray(area, np.float64), probability.shape)
     enough = probability >= share * np.asarray(original, np.float64)[:, None]
@@ -146,6 +157,7 @@ def hypervolume(probability: Any, area: Any) -> np.ndarray:
     References:
         Zitzler and Thiele, Multiobjective Optimization Using Evolutionary Algorithms (1998).
     """
+    check_shapes(probability=(probability, "... F"), area=(area, "... F"))
     probability, saved = np.asarray(probability, np.float64), 1 - np.asarray(area, np.float64)
     present = ~(np.isnan(probability) | np.isnan(saved))
     probability, saved = np.where(present, probability, 0), np.where(present, saved, 0)

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xaijax.metrics.shapes import check_shapes
+
 BESIDE, CORNER = 1 / 6, 1 / 12
 TOLERANCE = 2e-5  # of the preconditioned residual; the error is below 1e-3 at 224x224 with a tenth of the pixels known
 ITERATIONS = 1000  # reached only where pixels are not finite
@@ -31,6 +33,7 @@ def impute(pixels: jax.Array, known: jax.Array) -> jax.Array:
     Returns:
         `[H, W, C]` float32, within 1e-3 of the solution.
     """
+    check_shapes(pixels=(pixels, "H W C"), known=(known, "H W"))
     free = ~known[..., None]
     mean = jnp.sum(pixels, axis=(0, 1), where=known[..., None]) / jnp.maximum(jnp.sum(known, dtype=jnp.float32), 1)
     start = jnp.where(free, mean[None, None], pixels)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from xaijax.classifier import Classifier
-from xaijax.metrics.probe import mean_fills, probe
+from xaijax.metrics.probe import check_explained, mean_fills, probe
+from xaijax.metrics.shapes import check_shapes
 
 
 def irof_curve(
@@ -41,12 +42,8 @@ def irof_curve(
     Raises:
         ValueError: an argument does not fit; the message says which.
     """
+    images, targets = check_explained(classifier, images, targets, scores=scores, segments=segments)
     fills = mean_fills(classifier, images) if fills is None else fills
-    if np.shape(segments) != np.shape(scores):
-        raise ValueError(
-            f"segments of shape {np.shape(segments)} do not fit scores of shape {np.shape(scores)}; give one label "
-            "map [H, W] per image."
-        )
     ranks = [
         _ranks_from_last(score, labels) for score, labels in zip(np.asarray(scores), np.asarray(segments), strict=True)
     ]
@@ -73,6 +70,7 @@ def area_over_curve(probability: Any) -> np.ndarray:
     Returns:
         `[B]` float64, at most 1, by trapezoids of equal width; below 0 where removing segments raised the probability.
     """
+    check_shapes(probability=(probability, "B T"))
     probability = np.asarray(probability, np.float64)
     areas = []
     for curve in probability:

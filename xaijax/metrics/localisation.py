@@ -42,7 +42,16 @@ def masks_of_boxes(boxes: Sequence[Any], height: int, width: int) -> np.ndarray:
 
     Returns:
         `[B, height, width]` bool.
+
+    Raises:
+        ValueError: the boxes of an image are not `[N, 4]`.
     """
+    for boxes_of_image in boxes:
+        if np.size(boxes_of_image) and np.shape(boxes_of_image)[-1] != 4:
+            raise ValueError(
+                f"the shape of an image's boxes is {np.shape(boxes_of_image)} but must be [N, 4]: left, top, right and "
+                "bottom."
+            )
     y, x = np.arange(height)[:, None] + 0.5, np.arange(width)[None] + 0.5
     masks = np.zeros((len(boxes), height, width), bool)
     for mask, boxes_of_image in zip(masks, boxes, strict=True):

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xaijax.arguments import check_images
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import Scenario, evaluate, micro_batch_size
 from xaijax.masks import ranked
 from xaijax.masks.fills import gaussian_blur
+from xaijax.metrics.shapes import check_shapes
+from xaijax.micro_batches import Scenario, evaluate, micro_batch_size
 from xaijax.sequential import map_rows
 
 CHUNK = 256  # counts per compiled call; metrics with fewer share one program, as padding costs no passes
@@ -54,16 +56,17 @@ def probe(
     Raises:
         ValueError: the arrays do not fit together, or a target is not a class.
     """
-    images = images if isinstance(images, jax.Array) else np.asarray(images)
-    targets = check_targets(targets, len(images), classifier.num_classes)
-    if images.ndim != 4 or np.shape(ranks) != images.shape[:3]:
-        raise ValueError(
-            f"maps of shape {np.shape(ranks)} do not fit images of shape {images.shape}; give one map [H, W] per image."
-        )
+    images, targets = check_explained(classifier, images, targets, ranks=ranks)
     if micro_batch is None:
         micro_batch = micro_batch_size(images.shape[1:], jax.default_backend())
     counts = np.broadcast_to(np.asarray(counts, np.int32), (len(images), np.shape(counts)[-1]))
-    fills = jnp.broadcast_to(jnp.asarray(fills, jnp.float32), images.shape)
+    try:
+        fills = jnp.broadcast_to(jnp.asarray(fills, jnp.float32), images.shape)
+    except ValueError as error:
+        raise ValueError(
+            f"the shape of fills is {np.shape(fills)} but must be [B, h, w, C], with h and w 1 or H and W, for "
+            f"images of shape {images.shape}."
+        ) from error
     ranks = np.asarray(ranks, np.int32)
     probability, predicted = [], []
     for start in range(0, counts.shape[1], CHUNK):
@@ -92,6 +95,20 @@ def _evaluate(
     return response.probability, response.predicted
 
 
+def check_explained(classifier: Classifier, images: Any, targets: Any, **maps: Any) -> tuple[Any, np.ndarray]:
+    """Returns images as uint8 or float32 and targets as `[B]` int32, or raises ValueError.
+
+    Args:
+        classifier: any.
+        images: `[B, H, W, C]` uint8, or float in [0, 1].
+        targets: `[B]` integers, classes of the classifier.
+        **maps: `[B, H, W]`, what belongs to each pixel, by name.
+    """
+    images = check_images(images, classifier.channels)
+    check_shapes(images=(images, "B H W C"), **{name: (array, "B H W") for name, array in maps.items()})
+    return images, check_targets(targets, len(images), classifier.num_classes)
+
+
 def check_targets(targets: Any, count: int, num_classes: int) -> np.ndarray:
     """Returns `targets` as `[count]` int32, or raises ValueError."""
     targets = np.asarray(targets)
@@ -115,8 +132,9 @@ def falling_ranks(scores: Any) -> np.ndarray:
         scores: `[B, H, W]` score maps, without NaN.
 
     Raises:
-        ValueError: a map holds NaN.
+        ValueError: a map holds NaN, or they are not `[B, H, W]`.
     """
+    check_shapes(scores=(scores, "B H W"))
     scores = np.asarray(scores, np.float32)
     if np.isnan(scores).any():
         raise ValueError("score maps hold NaN, so that their pixels have no order; leave out explanations that failed.")

@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
+from xaijax.arguments import check_images
 from xaijax.classifier import Classifier
 from xaijax.metrics.robustness import Explainer
+from xaijax.metrics.shapes import check_shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +55,7 @@ def randomisation_cascade(
     Raises:
         ValueError: a path is not that of a parameter.
     """
+    images = check_images(images, classifier.channels)
     steps = layers_from_top(classifier) if layers is None else tuple(tuple(step) for step in layers)
     trained = np.asarray(explainer(classifier, images))
     correlation = []
@@ -164,6 +167,7 @@ def spearman(first: Any, second: Any) -> np.ndarray:
     Returns:
         `[B]` float64 in [-1, 1]; 0 where a map is constant.
     """
+    check_shapes(first=(first, "B ..."), second=(second, "B ..."))
     correlations = []
     for pair in zip(np.asarray(first), np.asarray(second), strict=True):
         a, b = (_mean_ranks(values.reshape(-1)) for values in pair)

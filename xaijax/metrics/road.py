@@ -13,8 +13,8 @@ import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.metrics.imputation import impute
-from xaijax.metrics.perturbation import Curves, pixel_counts
-from xaijax.metrics.probe import falling_ranks, probe
+from xaijax.metrics.insertion_deletion import Curves, pixel_counts
+from xaijax.metrics.probe import check_explained, falling_ranks, probe
 from xaijax.sequential import map_rows
 
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -52,6 +52,7 @@ def road_curve(
     Raises:
         ValueError: an argument does not fit; the message says which.
     """
+    images, targets = check_explained(classifier, images, targets, scores=scores)
     ranks = falling_ranks(scores)
     size = ranks[0].size
     counts = pixel_counts(size, 1, fractions)
@@ -65,7 +66,7 @@ def road_curve(
         responses = probe(classifier, images, ranks, [left], targets, fills=fills, micro_batch=micro_batch)
         probability.append(responses.probability)
         predicted.append(responses.predicted)
-    keeps_class = np.concatenate(predicted, axis=1) == np.asarray(targets)[:, None]
+    keeps_class = np.concatenate(predicted, axis=1) == targets[:, None]
     return Curves(counts / size, np.concatenate(probability, axis=1), keeps_class)
 
 

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from xaijax.arguments import check_images
 from xaijax.classifier import Classifier, to_unit_range
+from xaijax.metrics.shapes import check_shapes
 
 Explainer = Callable[[Classifier, Any], Any]
 """`explainer(classifier, images [B, H, W, C]) -> score maps [B, H, W]`.
@@ -47,7 +49,7 @@ def noisy_scores(
     """
     if draws < 1:
         raise ValueError(f"draws is {draws} but must be at least 1.")
-    pixels = to_unit_range(jnp.asarray(images))
+    pixels = to_unit_range(jnp.asarray(check_images(images, classifier.channels)))
     noisy = []
     for draw in range(draws):
         flat = jax.random.uniform(jax.random.fold_in(key, draw), (pixels[0].size,), jnp.float32, -radius, radius)
@@ -66,6 +68,7 @@ def sensitivity(scores: Any, noisy: Any) -> tuple[np.ndarray, np.ndarray]:
         `[B]` float64, the maximum, and `[B]` float64, the mean over the draws of |noisy - scores| / |scores| in the
         Euclidean norm; infinite where a map of zeros changes.
     """
+    check_shapes(scores=(scores, "B H W"), noisy=(noisy, "N B H W"))
     scores, noisy = np.asarray(scores, np.float64), np.asarray(noisy, np.float64)
     change = np.linalg.norm((noisy - scores[None]).reshape(*noisy.shape[:2], -1), axis=2)
     size = np.broadcast_to(np.linalg.norm(scores.reshape(len(scores), -1), axis=1), change.shape)

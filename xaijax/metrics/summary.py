@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from xaijax.metrics.shapes import check_shapes
+
 RESAMPLES = 2000
 
 
@@ -38,6 +40,7 @@ def summarise(values: Any, *, seed: int = 0) -> Summary:
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap (1993).
     """
+    check_shapes(values=(values, "B"))
     values = np.asarray(values, np.float64)
     values = values[~np.isnan(values)]
     if not len(values):

@@ -8,6 +8,9 @@ from xaijax.classifier import Classifier
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
+
 
 def preprocess(image: Image.Image, classifier: Classifier) -> np.ndarray:
     """Resizes the short side, with antialiasing, and crops the centre, as torchvision and timm do for evaluation.
@@ -56,7 +59,7 @@ def centre_crop(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(pixels[top : top + size[0], left : left + size[1]])
 
 
-def crop_box(size: tuple[int, int], classifier: Classifier) -> tuple[int, int, int, int]:
+def crop_box(size: tuple[int, int], classifier: Classifier) -> Box:
     """Returns the part of a photograph that `preprocess` shows to the classifier.
 
     Args:

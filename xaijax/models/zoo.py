@@ -9,6 +9,7 @@ from flax import nnx
 
 from xaijax.classifier import Classifier, Dtype, NNXApply
 from xaijax.models.architectures import ARCHITECTURES, Architecture, architecture, own_name
+from xaijax.models.catalogue import EMBEDDED, is_embedded, names
 from xaijax.models.class_names import imagenet_labels, read_labels
 from xaijax.models.convolution import Padding
 from xaijax.models.hub import Published, fetch
@@ -16,18 +17,6 @@ from xaijax.models.layers import ShapesOnly, fold_batch_norms
 from xaijax.models.weights import fill_module, from_torch_layout, is_whole, read_file, recognise, save_arrays
 
 __all__ = ["ARCHITECTURES", "EMBEDDED", "Architecture", "architecture", "is_embedded", "load", "names", "save"]
-
-EMBEDDED = Path(__file__).parents[1] / "scenes" / "weights"
-
-
-def names() -> tuple[str, ...]:
-    """Returns the names that `load` knows."""
-    return tuple(ARCHITECTURES)
-
-
-def is_embedded(name: str) -> bool:
-    """Returns whether the weights of network `name` come with the package."""
-    return (EMBEDDED / name).is_dir()
 
 
 def load(

@@ -12,7 +12,7 @@ import numpy as np
 from xaijax.arguments import image_id, resolve_targets, split_id
 from xaijax.batch import make_batch
 from xaijax.execution import slots
-from xaijax.execution.compiled import explain_batch
+from xaijax.execution.compiled import explain_batch, searches_in_generations
 from xaijax.execution.sharding import count_devices, on_all_devices
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
@@ -47,8 +47,8 @@ Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], Explai
 
 
 def compile_job(job: Job) -> Program[Any]:
-    """Compiles the program of a job: with continuous batching for methods that evolve, batch by batch for others."""
-    if isinstance(job.method, EvolvingMethod):
+    """Compiles the program of a job: with continuous batching for searches, batch by batch for other methods."""
+    if searches_in_generations(job.method):
         return _slots_program(job, job.method)
     return _batches_program(job)
 

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from xaijax.arguments import parse_top
 from xaijax.classifier import Classifier
-from xaijax.evaluation import micro_batch_size
 from xaijax.execution.compiled import Method
+from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.layout import Save
+from xaijax.target_words import parse_top
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

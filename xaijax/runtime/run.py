@@ -20,23 +20,20 @@ from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.output.heartbeat import working_in
 from xaijax.runtime.output.journal import Journal
-from xaijax.runtime.output.page import write_page
+from xaijax.runtime.output.page_file import write_page
 from xaijax.runtime.output.run_folder import RunFolder
-from xaijax.runtime.output.verification import Discrepancies, verify
 from xaijax.runtime.partition import ALL, Partition
 from xaijax.runtime.pipeline import explain_all, fitting
 from xaijax.runtime.progress import ProgressReporter, say
+from xaijax.runtime.resume import Numbered, find_left
 from xaijax.runtime.targets import check_targets, targets_by_name
 
 LISTED_FAILURES = 10
 """Failures that an `Outcome` lists."""
 
-Numbered = tuple[int, Source]
-"""An image with its index in the input."""
-
-Engine = Callable[[Sequence[Numbered], threading.Event, ProgressReporter], dict[str, Any]]
+Engine = Callable[[Sequence[Numbered], Journal, threading.Event, ProgressReporter], dict[str, Any]]
 """Explains images elsewhere, as `explain_all` does in this process, until none are left or the event is set; returns
-its figures for `run.json`."""
+its figures for `run.json`. The journal is that of the run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +102,7 @@ def run(
         journal = Journal(out, rows_per_image=job.rows_per_image)
         check_targets(sources, targets, journal, out)
         share = [(index, source) for index, source in enumerate(sources) if partition.has(index)]
-        left, messages = _find_left(share, folder, journal, partition, retry_errors=retry_errors)
+        left, messages = find_left(share, folder, journal, partition, retry_errors=retry_errors)
         for message in (*messages, *folder.sentences(prune=prune)):
             say(message, as_json=log_json)
         with fitting(job):
@@ -119,7 +116,7 @@ def run(
                         left, targets, program, job, out, journal, partition=partition, stop=stop, reporter=reporter
                     )
             elif left and engine is not None:
-                engine_figures = engine(left, stop, reporter)
+                engine_figures = engine(left, journal, stop, reporter)
             figures = _figures(job, reporter, compile_s) | engine_figures
         roofline = None
         if profile is not None and program is not None and reporter.evaluations > 0:
@@ -139,40 +136,6 @@ def run(
         is_stopped=stop.is_set() and not is_finished,
         roofline=roofline,
     )
-
-
-def _find_left(
-    share: Sequence[Numbered], folder: RunFolder, journal: Journal, partition: Partition, *, retry_errors: bool
-) -> tuple[list[Numbered], list[str]]:
-    """Takes the list of images over, and returns the images left to explain and messages about them."""
-    with writing_to(folder.path):
-        folder.take_list(journal)
-        messages = _mark_again(share, journal, folder.path, partition, retry_errors=retry_errors)
-    return [(index, source) for index, source in share if not journal.is_done(source.name)], messages
-
-
-def _mark_again(
-    share: Sequence[Numbered], journal: Journal, out: Path, partition: Partition, *, retry_errors: bool
-) -> list[str]:
-    """Marks the images that are to be explained again, for all processes, and returns messages about them."""
-    discrepancies = _verify([source for _, source in share], journal, out)
-    again = {*discrepancies.changed, *discrepancies.lost}
-    by_block: dict[int, list[str]] = {}
-    for index, source in share:
-        if source.name in again or (retry_errors and journal.failed_lines(source.name)):
-            by_block.setdefault(partition.block_of(index), []).append(source.name)
-    for block, paths in by_block.items():
-        journal.mark(block, paths)
-    return [*journal.sentences(), *discrepancies.sentences()]
-
-
-def _verify(sources: Sequence[Source], journal: Journal, out: Path) -> Discrepancies:
-    """Verifies the images that are explained, and starts over where another process merges the journal meanwhile."""
-    while True:
-        try:
-            return verify([source for source in sources if journal.is_done(source.name)], journal, out)
-        except OSError:
-            journal.scan()
 
 
 def _tracing(profile: Path | None) -> contextlib.AbstractContextManager[Any]:

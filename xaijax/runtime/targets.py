@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xaijax.arguments import parse_top
 from xaijax.classifier import Classifier
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
 from xaijax.runtime.output.journal import Journal
+from xaijax.target_words import parse_top
 
 
 def find_target(target: str, classifier: Classifier) -> int | str:

@@ -22,9 +22,10 @@ from flax import nnx
 from tqdm import tqdm
 
 from xaijax.classifier import Classifier, Taps, normalise, to_unit_range
+from xaijax.models.catalogue import EMBEDDED
 from xaijax.models.convolution import mean_pool
 from xaijax.models.layers import fold_batch_norms
-from xaijax.models.zoo import EMBEDDED, architecture, save
+from xaijax.models.zoo import architecture, save
 from xaijax.scenes.generator import CLASSES, Scene, generate
 
 _CHUNK = 256  # scenes generated at a time

@@ -45,9 +45,9 @@ def spiral():
     labels[0, 0] = 1
     for _ in range(2 * labels.size):
         ahead, beyond = (y + dy, x + dx), (y + 2 * dy, x + 2 * dx)
-        inside = all(0 <= place < side for place, side in zip(ahead, SHAPE, strict=True))
+        inside = all(0 <= position < side for position, side in zip(ahead, SHAPE, strict=True))
         open_beyond = (
-            not all(0 <= place < side for place, side in zip(beyond, SHAPE, strict=True)) or not labels[beyond]
+            not all(0 <= position < side for position, side in zip(beyond, SHAPE, strict=True)) or not labels[beyond]
         )
         if inside and open_beyond and not labels[ahead]:
             y, x = ahead

@@ -27,10 +27,10 @@ def test_cells_are_rectangles_of_nearly_equal_sides(shape):
     assert max(widths) - min(widths) <= 1
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(0, 8), (8, -1)])
-def test_a_grid_without_cells_is_refused(rows, columns):
-    with pytest.raises(ValueError, match="both must be at least 1"):
-        Grid(rows=rows, columns=columns)
+@pytest.mark.parametrize("options", [{"rows": 0}, {"columns": -1}, {"rows": 2.5}])
+def test_bad_options_say_what_is_needed(options):
+    with pytest.raises(ValueError, match=f"^{next(iter(options))} is .* but must be"):
+        Grid(**options)
 
 
 def test_shorthands():

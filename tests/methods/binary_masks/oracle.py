@@ -163,13 +163,13 @@ class Oracle:
         chosen = [True] * count
         for attempt in range(4):
             flip_key, _ = jax.random.split(jax.random.fold_in(mutation_key, attempt))
-            place_key, draw_key = jax.random.split(flip_key)
+            index_key, draw_key = jax.random.split(flip_key)
             fresh = draw_squares(draw_key, count, self.words, squares, self.drawn_radii, boxes)
-            places = uniforms(place_key, count)
+            indices = uniforms(index_key, count)
             for i in range(count):
                 if chosen[i]:
-                    place = among(places[i], squares)
-                    children[i] = (*children[i][:place], fresh[i][place], *children[i][place + 1 :])
+                    index = among(indices[i], squares)
+                    children[i] = (*children[i][:index], fresh[i][index], *children[i][index + 1 :])
             chosen = [(stage, child) in self.known or child in children[:i] for i, child in enumerate(children)]
         return children, {*mothers, *fathers}
 

@@ -76,12 +76,12 @@ def test_archive_and_scores_equal_the_oracles(network, name):
     assert archive.count[0] == 1 + len(known)
     genomes = archive.genomes[0, 1 : 1 + len(known)]
     rows, columns, radii = (np.asarray(part) for part in unpack_squares(genomes[:, 1:]))
-    for place, one in enumerate(known):
+    for index, one in enumerate(known):
         count = len(one.squares)
         np.testing.assert_array_equal(
-            np.stack([rows[place, :count], columns[place, :count], radii[place, :count]], axis=1), one.squares
+            np.stack([rows[index, :count], columns[index, :count], radii[index, :count]], axis=1), one.squares
         )
-        np.testing.assert_array_equal(masks[1 + place], one.mask)
+        np.testing.assert_array_equal(masks[1 + index], one.mask)
     np.testing.assert_allclose(fitness[1 : 1 + len(known)], [oracle.fitness(one) for one in known], atol=1e-5)
     assert {one.stage for one in known} == {0, 1}
     expected = oracle.score_matrix() if method.score == "matrix" else oracle.evidence()

@@ -53,28 +53,28 @@ def test_a_second_process_compiles_nothing_again(tmp_path):
 
 def test_it_lies_in_the_users_cache_folder(tmp_path, monkeypatch, untouched):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    place = keep_compiled()
-    assert place.parent == tmp_path / "xaijax"
-    assert jax.config.jax_compilation_cache_dir == str(place)
+    folder = keep_compiled()
+    assert folder.parent == tmp_path / "xaijax"
+    assert jax.config.jax_compilation_cache_dir == str(folder)
 
 
 def test_it_is_the_users_alone(tmp_path, monkeypatch, untouched):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     before = os.umask(0)
     try:
-        place = keep_compiled()
+        folder = keep_compiled()
     finally:
         os.umask(before)
-    assert [folder.stat().st_mode & 0o777 for folder in (place.parent, place)] == [0o700, 0o700]
+    assert [folder.stat().st_mode & 0o777 for folder in (folder.parent, folder)] == [0o700, 0o700]
 
 
-@pytest.mark.parametrize("which", ["base", "place"])
+@pytest.mark.parametrize("which", ["base", "folder"])
 @pytest.mark.parametrize("mode", [0o770, 0o702])
 def test_a_folder_that_others_may_write_into_is_refused(tmp_path, monkeypatch, untouched, capsys, which, mode):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    place = keep_compiled()
+    folder = keep_compiled()
     jax.config.update("jax_compilation_cache_dir", None)
-    folder = place.parent if which == "base" else place
+    folder = folder.parent if which == "base" else folder
     folder.chmod(mode)
     assert keep_compiled() is None
     assert jax.config.jax_compilation_cache_dir is None

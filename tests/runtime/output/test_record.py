@@ -15,7 +15,7 @@ from tests.runtime.output.run_folders import (
 from xaijax.cli.evaluate import evaluate_run
 from xaijax.cli.status import read_progress
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
-from xaijax.runtime.output.page import write_page
+from xaijax.runtime.output.page_file import write_page
 from xaijax.runtime.output.run_folder import RunFolder
 
 

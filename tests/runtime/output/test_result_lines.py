@@ -12,7 +12,7 @@ from tests.runtime.output.run_folders import (
 )
 from xaijax.cli.evaluate import evaluate_run
 from xaijax.runtime.layout import RESULTS
-from xaijax.runtime.output.page import write_page
+from xaijax.runtime.output.page_file import write_page
 from xaijax.runtime.output.result_lines import json_lines
 
 

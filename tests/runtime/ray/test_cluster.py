@@ -10,21 +10,25 @@ from xaijax.runtime.ray.cluster import Pool, find_pool
 
 
 @pytest.mark.parametrize(
-    ("nodes", "workers", "expected"),
+    ("nodes", "workers", "expected", "room"),
     [
-        ([{"CPU": 8}], None, Pool(1, 8, None)),
-        ([{"CPU": 8}], 2, Pool(2, 4, None)),
-        ([{"CPU": 8}], 3, Pool(3, 2, None)),
-        ([{"CPU": 2}], 5, Pool(5, 1, None)),
-        ([{"CPU": 8}, {"CPU": 16}, {"memory": 1e9}], None, Pool(3, 8, None)),
-        ([{"CPU": 8}, {"CPU": 8}], 3, Pool(3, 4, None)),
-        ([{"CPU": 64, "GPU": 4}, {"CPU": 8}], None, Pool(4, None, 1)),
-        ([{"CPU": 64, "GPU": 4}], 2, Pool(2, None, 1)),
-        ([], None, Pool(1, 1, None)),
+        ([{"CPU": 8}], None, Pool(8, None), 1),
+        ([{"CPU": 8}], 2, Pool(4, None), 2),
+        ([{"CPU": 8}], 3, Pool(2, None), 4),
+        ([{"CPU": 2}], 5, Pool(1, None), 2),
+        ([{"CPU": 8}, {"CPU": 16}, {"memory": 1e9}], None, Pool(8, None), 3),
+        ([{"CPU": 8}, {"CPU": 8}], 3, Pool(4, None), 4),
+        ([{"CPU": 64, "GPU": 4}, {"CPU": 8}], None, Pool(None, 1), 4),
+        ([{"CPU": 64, "GPU": 4}], 2, Pool(None, 1), 4),
+        ([], None, Pool(1, None), 0),
     ],
 )
-def test_an_actor_takes_a_gpu_or_the_cpus_of_the_smallest_node_or_fewer_where_more_must_fit(nodes, workers, expected):
-    assert find_pool(nodes, workers) == expected
+def test_an_actor_takes_a_gpu_or_the_cpus_of_the_smallest_node_or_fewer_where_more_must_fit(
+    nodes, workers, expected, room
+):
+    pool = find_pool(nodes, workers)
+    assert pool == expected
+    assert pool.room(nodes) == room
 
 
 def test_a_missing_ray_is_said_with_its_remedy(tmp_path, capsys, monkeypatch):
@@ -36,4 +40,6 @@ def test_a_missing_ray_is_said_with_its_remedy(tmp_path, capsys, monkeypatch):
 
 
 def test_the_command_line_imports_no_ray():
-    subprocess.run([sys.executable, "-c", "import sys, xaijax.cli; assert 'ray' not in sys.modules"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "import sys, xaijax.cli.explain; assert 'ray' not in sys.modules"], check=True
+    )

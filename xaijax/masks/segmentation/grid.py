@@ -5,9 +5,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from xaijax.options import Options, option
+
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
+class Grid(Options):
     """Cuts every image into equal rectangles.
 
     Attributes:
@@ -15,12 +17,8 @@ class Grid:
         columns: rectangles from left to right, at least 1; at most the image's columns are used.
     """
 
-    rows: int = 8
-    columns: int = 8
-
-    def __post_init__(self) -> None:
-        if self.rows < 1 or self.columns < 1:
-            raise ValueError(f"a grid of {self.rows}x{self.columns} has no cells; both must be at least 1.")
+    rows: int = option(8, at_least=1)
+    columns: int = option(8, at_least=1)
 
     def label_bound(self, height: int, width: int) -> int:
         """Returns an exclusive upper bound of the labels."""

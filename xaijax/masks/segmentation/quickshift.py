@@ -8,10 +8,11 @@ import jax.numpy as jnp
 
 from xaijax.masks.segmentation.colour import rgb_to_lab
 from xaijax.masks.segmentation.components import number_in_order
+from xaijax.options import Options, option
 
 
 @dataclasses.dataclass(frozen=True)
-class Quickshift:
+class Quickshift(Options):
     """Links each pixel to the nearest pixel of higher density in colour and position; the trees are the segments.
 
     For an image whose longer side is 224 it equals scikit-image's `quickshift`, except for ties: among pixels of equal
@@ -27,16 +28,9 @@ class Quickshift:
         Vedaldi and Soatto, Quick Shift and Kernel Methods for Mode Seeking (2008).
     """
 
-    kernel: float = 4.0
-    ratio: float = 0.2
-    max_distance: float = 200.0
-
-    def __post_init__(self) -> None:
-        if not (self.kernel > 0 and self.ratio >= 0 and self.max_distance > 0):
-            raise ValueError(
-                "Quickshift needs a kernel and a max_distance above 0 and a ratio of at least 0, not "
-                f"{self.kernel}, {self.max_distance} and {self.ratio}."
-            )
+    kernel: float = option(4.0, above=0)
+    ratio: float = option(0.2, at_least=0)
+    max_distance: float = option(200.0, above=0)
 
     def label_bound(self, height: int, width: int) -> int:
         """Returns an exclusive upper bound of the labels."""

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 
 from xaijax.masks.segmentation.colour import rgb_to_lab
 from xaijax.masks.segmentation.components import connected_components, merge_small, number_in_order
+from xaijax.options import Options, option
 
 
 @dataclasses.dataclass(frozen=True)
-class SLIC:
+class SLIC(Options):
     """Clusters pixels by colour and position, starting from a regular grid.
 
     The result follows scikit-image's `slic` with its default `enforce_connectivity`, except that components above three
@@ -26,16 +27,9 @@ class SLIC:
         Achanta et al., SLIC Superpixels Compared to State-of-the-art Superpixel Methods (2012).
     """
 
-    segments: int = 64
-    compactness: float = 10.0
-    iterations: int = 10
-
-    def __post_init__(self) -> None:
-        if self.segments < 1 or self.iterations < 1 or not self.compactness > 0:
-            raise ValueError(
-                f"SLIC needs segments and iterations of at least 1 and a compactness above 0, not {self.segments}, "
-                f"{self.iterations} and {self.compactness}."
-            )
+    segments: int = option(64, at_least=1)
+    compactness: float = option(10.0, above=0)
+    iterations: int = option(10, at_least=1)
 
     def label_bound(self, height: int, width: int) -> int:
         """Returns an exclusive upper bound of the labels."""

@@ -1,7 +1,8 @@
-"""What attribution methods share: masks are sampled, a score map fitted to the responses, its highest scores kept.
+"""The base of attribution methods: sample masks, fit a score map to the responses, keep its highest scores.
 
 The whole image, the samples and the masks that follow from the scores are evaluated one after the other in one loop, so
-that the classifier is compiled once. A method that differentiates through the classifier samples nothing: its fit does.
+that the classifier is compiled once. A method that differentiates through the classifier takes no samples; its fit runs
+the classifier.
 """
 
 import dataclasses
@@ -13,25 +14,25 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import Decode, evaluate
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import RESPONSE, Response, Targets
 from xaijax.genetic.bit_genome import pack
 from xaijax.masks import ranked
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
-from xaijax.methods.options import check_option
 from xaijax.methods.result import conclude
+from xaijax.micro_batches import Decode, evaluate
+from xaijax.options import Options, option
 from xaijax.sequential import map_groups, map_rows
 
 WHOLE, SAMPLES, KEPT = range(3)  # the stages of an attribution
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Planned:
+class Planned(Options):
     """A method that explains a batch by a plan."""
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
-        """Says what to sample and what to fit; traceable. See `explain` for the arguments."""
+        """Returns what to sample and how to fit it; traceable. The arguments are those of `explain`."""
         raise NotImplementedError
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
@@ -42,16 +43,13 @@ class Planned:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AttributionMethod(Planned):
-    """Options of every attribution method whose evaluations can be chosen.
+    """An attribution method whose number of evaluations can be chosen.
 
     Attributes:
-        evaluations: forward passes an image, the whole image's and the last mask's included; at least 8.
+        evaluations: forward passes per image, including those on the whole image and on the last mask; at least 8.
     """
 
-    evaluations: int = 1000
-
-    def __post_init__(self) -> None:
-        check_option("evaluations", self.evaluations >= 8, self.evaluations, "at least 8")
+    evaluations: int = option(1000, at_least=8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,24 +60,20 @@ class FixedArea(AttributionMethod):
         area: share of the pixels that the mask keeps, above 0 and below 1.
     """
 
-    area: float = 0.3
-
-    def __post_init__(self) -> None:
-        AttributionMethod.__post_init__(self)
-        check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
+    area: float = option(0.3, above=0, below=1)
 
 
 def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_batch: int) -> Explanation:
     """Explains a batch by a plan; traceable.
 
     Args:
-        plan: of the method.
+        plan: the plan.
         classifier: any.
-        targets: `[B]`, the classes explained.
-        micro_batch: masked images a forward pass.
+        targets: `[B]`, the classes to explain.
+        micro_batch: masked images per forward pass.
 
     Returns:
-        `Explanation` whose status says `ONE_SEGMENT` where a slot was passed over.
+        `Explanation`; slots that were skipped have the status `ONE_SEGMENT`.
     """
     scenario, batch = plan.scenario, len(plan.active)
     stages = jnp.array([WHOLE] + _samples(plan) * [SAMPLES] + plan.kept * [KEPT])
@@ -148,8 +142,8 @@ def _samples(plan: Plan) -> int:
 def group_size(micro_batch: int) -> int:
     """Returns how many images a fit that differentiates through the classifier takes at once.
 
-    A quarter of a micro-batch, as a backward pass holds the activations of every layer, but at least 4 where the
-    micro-batch has as many. It does not depend on the number of images, so neither do an image's last bits.
+    This is a quarter of a micro-batch, because a backward pass holds the activations of every layer, but at least 4 if
+    the micro-batch is that large. It does not depend on the number of images, so neither do an image's last bits.
     """
     return min(micro_batch, max(4, micro_batch // 4))
 
@@ -172,7 +166,7 @@ def _fit(plan: Plan, responses: Response, targets: Targets, *, micro_batch: int)
 
 
 def _genomes(plan: Plan, found: Attribution) -> Any:
-    """Returns, of each mask, how many of the first pixels it keeps, -1 for a sample, and the sample's genome."""
+    """Returns of each mask how many of the first-ranked pixels it keeps (-1 for a sample), and the sample's genome."""
     batch, (height, width) = len(plan.active), plan.scenario.images.shape[1:3]
     whole = jnp.full((batch, 1), height * width, jnp.int32)
     counts = jnp.concatenate([whole, jnp.full((batch, _samples(plan)), -1, jnp.int32), found.counts], axis=1)

@@ -1,4 +1,4 @@
-"""Designed masks: a good experiment and its nested prefixes, without evolution. The control that a search must beat."""
+"""Designed masks: complementary pairs, then nested masks, without evolution. The control that a search must beat."""
 
 import dataclasses
 import functools
@@ -12,34 +12,32 @@ from xaijax.genetic.bit_genome import count_words, varied_density
 from xaijax.methods.attribution.base import AttributionMethod
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import rank_segments
-from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import pick_fittest
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import contributions, segment_prior
+from xaijax.options import check_option, option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DesignedMasks(OnSegments, AttributionMethod):
+class DesignedMasks(SuperpixelBased, AttributionMethod):
     """Evaluates complementary pairs of varied density, ranks the segments, and evaluates prefixes of the ranking.
 
-    The ranking is by a ridge regression on log-odds, divided by the root of the segment's area. The fittest mask of all
-    that were evaluated is the result.
+    A segment is ranked by its coefficient in a ridge regression on log-odds, divided by the square root of its area.
+    The result is the fittest of all evaluated masks.
 
-    The options of `OnSegments` and `AttributionMethod` come first.
+    It also has the options of `SuperpixelBased` and `AttributionMethod`.
 
     Attributes:
-        prefixes: nested masks to evaluate, evenly spread over area; at least 1.
-        area_weight: see `ELIME`.
+        prefixes: nested masks to evaluate, evenly spread over area; at least 1 and at most `evaluations` - 5.
+        area_weight: weight of the area in the fitness, which is probability minus weighted area; at least 0.
     """
 
     evaluations: int = 240
     prefixes: int = 20
-    area_weight: float = 0.0
+    area_weight: float = option(0.0, at_least=0)
 
     def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        AttributionMethod.__post_init__(self)
-        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        super().__post_init__()
         fits = 1 <= self.prefixes <= self.evaluations - 5
         check_option("prefixes", fits, self.prefixes, "at least 1 and 5 below evaluations")
 
@@ -55,7 +53,7 @@ class DesignedMasks(OnSegments, AttributionMethod):
         layout = segment_prior(segments, max_segments=self.max_segments)
         coefficients, density = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
         ranks, pixels = rank_segments(density, segments)
-        # Of the prefixes, those whose areas come next above even steps; never the whole image.
+        # The prefixes whose areas come next above evenly spaced ones; never the whole image.
         wanted = jnp.arange(1, self.prefixes + 1, dtype=jnp.float32) * (segments.size / (self.prefixes + 1))
         last = jnp.max(segments) - 1
         chosen = jnp.searchsorted(pixels.astype(jnp.float32), wanted).astype(jnp.int32)

@@ -11,34 +11,34 @@ import optax
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import blend
 from xaijax.fitness import respond
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
+from xaijax.micro_batches import blend
+from xaijax.options import option
 
 _TEMPERATURE = 0.05  # of the smooth maximum
-_PIXELS = 4  # a cell in each direction where the area is measured: the mask is too smooth for more to matter
+_PIXELS = 4  # per cell in each direction, to measure the area: the mask is too smooth for more to matter
 _RAMP = 3.0  # the penalty starts at a third of its weight and ends at three times it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExtremalPerturbation(OnPixels, FixedArea):
-    """Raises the class's log-odds over a smooth mask by Adam, with a penalty that draws the mask to 0 and 1 and `area`.
+class ExtremalPerturbation(PixelBased, FixedArea):
+    """Maximises the class's log-odds over a smooth mask by Adam; a penalty draws the mask to 0 and 1, and to `area`.
 
-    The score map is the smooth mask. A step is a forward pass and a backward pass of about twice its cost: it counts as
-    3 evaluations, so that there are `(evaluations - 2) // 3` steps; what is left over is not spent. The options of
-    `OnPixels` and `FixedArea` come first.
+    The score map is the smooth mask. A step is a forward pass and a backward pass of about twice its cost, so that it
+    counts as 3 evaluations and there are `(evaluations - 2) // 3` steps; the remainder is not spent. It also has the
+    options of `PixelBased` and `FixedArea`.
 
-    Unlike in the paper the optimiser is Adam, and what is raised are log-odds, which do not saturate.
+    Unlike in the paper, the optimiser is Adam and the objective is log-odds, which do not saturate.
 
     Attributes:
-        learning_rate: of Adam, in units of the mask, which is in [0, 1]; above 0.
-        cells: of the coarse grid that the mask is painted from, in each direction; at least 2.
-        penalty: weight of the area penalty against log-odds, above 0; it grows ninefold over the steps, this being its
-            geometric mean.
+        learning_rate: learning rate of Adam, in units of the mask, which is in [0, 1]; above 0.
+        cells: cells in each direction of the coarse grid that the mask is painted from, at least 2.
+        penalty: weight of the area penalty relative to log-odds, above 0; it grows ninefold over the steps, and this is
+            its geometric mean.
 
     References:
         Fong, Patrick and Vedaldi, Understanding Deep Networks via Extremal Perturbations and Smooth Masks (2019),
@@ -46,20 +46,13 @@ class ExtremalPerturbation(OnPixels, FixedArea):
     """
 
     evaluations: int = 300
-    learning_rate: float = 0.05
-    cells: int = 12
-    penalty: float = 100.0
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("learning_rate", self.learning_rate > 0, self.learning_rate, "above 0")
-        check_option("cells", self.cells >= 2, self.cells, "at least 2")
-        check_option("penalty", self.penalty > 0, self.penalty, "above 0")
+    learning_rate: float = option(0.05, above=0)
+    cells: int = option(12, at_least=2)
+    penalty: float = option(100.0, above=0)
 
     @property
     def steps(self) -> int:
-        """Gradient steps that the evaluations hold beside the whole image and the last mask."""
+        """Number of gradient steps that the evaluations allow besides the whole image and the last mask."""
         return (self.evaluations - 2) // 3
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
@@ -101,10 +94,10 @@ class ExtremalPerturbation(OnPixels, FixedArea):
 
 
 def area_penalty(mask: jax.Array, area: float) -> jax.Array:
-    """Returns the mean squared difference between the mask's values in order and a step: ones for `area`, then zeros.
+    """Returns the mean squared difference between the mask's sorted values and a step: ones for `area`, then zeros.
 
-    The values need no sorting once the least of the ones is known: those above it are compared with 1, the others with
-    0. Equal values are all compared with 0.
+    Once the highest value in the range of the zeros is known, no value needs a rank: those above it are compared with
+    1, and all others, those equal to it included, with 0.
 
     Args:
         mask: `[H, W]` float32 in [0, 1].
@@ -116,7 +109,7 @@ def area_penalty(mask: jax.Array, area: float) -> jax.Array:
 
 
 def paint_smooth(grid: jax.Array, *, height: int, width: int) -> jax.Array:
-    """Paints a smooth mask: at each pixel the smooth maximum over the cells of their value times their closeness.
+    """Paints a smooth mask: each pixel is the smooth maximum, over the cells, of a cell's value times its closeness.
 
     Closeness is 1 within a cell and falls off as a Gaussian of half a cell outside, in each direction, so that a mask
     can reach 0 and 1 and is no finer than the grid. The maximum is taken along rows and then along columns.

@@ -13,21 +13,21 @@ from xaijax.fitness import class_logits
 from xaijax.methods.attribution.base import Planned
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
+from xaijax.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GradCAM(OnPixels, Planned):
+class GradCAM(PixelBased, Planned):
     """Weights a tap's channels by the mean gradient of the explained class's logit, adds them, and rectifies.
 
-    The logit is that before the softmax or sigmoid; one sigmoid logit counts half, for "yes" and against "no". The map
-    is resized to the image bilinearly. Where it is zero, the mask takes pixels in the order of the sum before it was
-    rectified. It costs 5 evaluations: the whole image, a gradient (a forward pass, and a backward pass of about twice
-    its cost), and the mask. The options of `OnPixels` come first.
+    The logit is the one before the softmax or sigmoid; half of a single sigmoid logit counts for "yes", and half
+    against "no". The map is resized to the image bilinearly. Where it is zero, the mask takes pixels in the order of
+    the sum before it was rectified. It costs 5 evaluations: the whole image, a gradient (a forward pass, and a backward
+    pass of about twice its cost), and the mask. It also has the options of `PixelBased`.
 
     Attributes:
-        tap: name of the activation, one of the classifier's `taps`; None takes the last that has height and width.
+        tap: name of the activation, one of the classifier's `taps`; None takes the last one with height and width.
         area: share of the pixels that the mask keeps, above 0 and below 1.
 
     References:
@@ -36,11 +36,7 @@ class GradCAM(OnPixels, Planned):
     """
 
     tap: str | None = None
-    area: float = 0.3
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        check_option("area", 0 < self.area < 1, self.area, "above 0 and below 1")
+    area: float = option(0.3, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""
@@ -75,8 +71,8 @@ def find_tap(name: str | None, classifier: Classifier, image_shape: tuple[int, .
     """Finds the activation that Grad-CAM weights.
 
     Args:
-        name: of the tap; None for the last that has height and width.
-        classifier: whose taps they are.
+        name: of the tap; None takes the last one with height and width.
+        classifier: the classifier with the taps.
         image_shape: `(H, W, C)`.
 
     Returns:

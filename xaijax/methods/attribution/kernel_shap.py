@@ -13,18 +13,18 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_segments
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KernelSHAP(OnSegments, FixedArea):
+class KernelSHAP(SuperpixelBased, FixedArea):
     """Estimates how much each superpixel adds to the probability, on average over all orders of adding them.
 
-    Coalitions are drawn in complementary pairs, their sizes by the Shapley kernel; where all coalitions fit into the
-    evaluations they are enumerated, and the values are exact. The values add up to the probability of the whole image
-    less that of the fill.
+    Coalitions are drawn in complementary pairs whose sizes follow the Shapley kernel. If all coalitions fit into the
+    evaluations, they are enumerated and the values are exact. The values add up to the probability of the whole image
+    minus that of the fill.
 
-    The options of `OnSegments` and `FixedArea` come first.
+    It also has the options of `SuperpixelBased` and `FixedArea`.
 
     References:
         Lundberg and Lee, A Unified Approach to Interpreting Model Predictions (2017), arXiv 1705.07874.
@@ -33,13 +33,9 @@ class KernelSHAP(OnSegments, FixedArea):
 
     fill: Fill = "segment-mean"
 
-    def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        FixedArea.__post_init__(self)
-
     @property
     def enumerated(self) -> int:
-        """Segments of the largest image whose coalitions are all evaluated."""
+        """The highest number of segments of which all coalitions are evaluated."""
         return min(24, (self.evaluations - 1).bit_length() - 1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
@@ -59,7 +55,7 @@ class KernelSHAP(OnSegments, FixedArea):
         bits = unpack(samples.genomes[1:], self.max_segments)
         length = jnp.max(segments) + 1
         number = jnp.arange(bits.shape[0], dtype=jnp.int32)
-        # Past the last coalition the enumeration repeats it.
+        # Past its end the enumeration repeats the last coalition.
         fresh = number < jnp.left_shift(jnp.int32(1), jnp.clip(length, 1, 30)) - 2
         exact = jnp.where(fresh, shapley_kernel(jnp.sum(bits, axis=1), length), 0)
         weight = samples.weight[1:] * jnp.where(length <= self.enumerated, exact, 1.0)
@@ -71,16 +67,16 @@ class KernelSHAP(OnSegments, FixedArea):
 
 
 def draw_coalitions(key: jax.Array, length: jax.Array, *, max_segments: int, count: int, words: int) -> jax.Array:
-    """Draws coalitions in complementary pairs, their sizes by the Shapley kernel.
+    """Draws coalitions in complementary pairs whose sizes follow the Shapley kernel.
 
     The first coalitions do not depend on `count`.
 
     Args:
         key: consumed.
         length: `[]` int32, players, at least 2 and at most `max_segments`.
-        max_segments: the most players.
+        max_segments: maximum number of players.
         count: coalitions to draw.
-        words: words a genome.
+        words: 32-bit words per genome.
 
     Returns:
         `[count, words]` uint32.
@@ -113,11 +109,11 @@ def shapley_values(
 
     Args:
         bits: `[N, S]` bool, coalitions.
-        response: `[N]` float32, what each is worth; not read where its weight is 0.
+        response: `[N]` float32, the worth of each coalition; not read where its weight is 0.
         weight: `[N]` float32.
-        length: `[]` int32, players; the rest of S gets 0.
-        whole: `[]` float32, what all players are worth.
-        empty: `[]` float32, what none is worth.
+        length: `[]` int32, number of players; the values of the rest of S are 0.
+        whole: `[]` float32, the worth of all players together.
+        empty: `[]` float32, the worth of the empty coalition.
 
     Returns:
         `[S]` float32 that add up to `whole - empty`.
@@ -128,7 +124,7 @@ def shapley_values(
     weight = weight / jnp.maximum(jnp.sum(weight), 1e-12)
     gain = jnp.where(weight > 0, response, empty) - empty
     gram = jnp.matmul(x.T, x * weight[:, None], precision=precision)
-    # The small ridge decides where there are fewer coalitions than players.
+    # The small ridge makes the solution unique if there are fewer coalitions than players.
     gram += jnp.diag(jnp.where(plays, 1e-6, 1.0).astype(jnp.float32))
     sides = jnp.stack([jnp.matmul(weight * gain, x, precision=precision), plays.astype(jnp.float32)], axis=1)
     factor = jax.scipy.linalg.cho_factor(gram, lower=True)

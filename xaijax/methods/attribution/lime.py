@@ -14,34 +14,28 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_segments
-from xaijax.methods.options import check_option
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import ridge
+from xaijax.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LIME(OnSegments, FixedArea):
-    """Keeps each superpixel with probability 1/2, and fits the probability by a ridge regression on what was kept.
+class LIME(SuperpixelBased, FixedArea):
+    """Keeps each superpixel with probability 1/2, and fits the class probability by a ridge regression on the bits.
 
-    The options of `OnSegments` and `FixedArea` come first.
+    It also has the options of `SuperpixelBased` and `FixedArea`.
 
     Attributes:
-        kernel_width: of the weight of a sample, which falls with its cosine distance from the whole image; above 0.
-        penalty: of the ridge regression, above 0.
+        kernel_width: width of the kernel that weights samples by their cosine distance from the whole image, above 0.
+        penalty: penalty of the ridge regression, above 0.
 
     References:
         Ribeiro, Singh and Guestrin, "Why Should I Trust You?" (2016), arXiv 1602.04938.
     """
 
     fill: Fill = "segment-mean"
-    kernel_width: float = 0.25
-    penalty: float = 1.0
-
-    def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("kernel_width", self.kernel_width > 0, self.kernel_width, "above 0")
-        check_option("penalty", self.penalty > 0, self.penalty, "above 0")
+    kernel_width: float = option(0.25, above=0)
+    penalty: float = option(1.0, above=0)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""
@@ -54,7 +48,7 @@ class LIME(OnSegments, FixedArea):
         length = jnp.max(segments) + 1
         kept = jnp.sum(bits, axis=1).astype(jnp.float32)
         weight = samples.weight * proximity(kept, length.astype(jnp.float32), width=self.kernel_width)
-        # The whole image is a sample too, of distance 0.
+        # The whole image is also a sample, at distance 0.
         bits = jnp.concatenate([(jnp.arange(self.max_segments) < length)[None], bits])
         weight = jnp.concatenate([jnp.ones((1,), jnp.float32), weight])
         response = jnp.concatenate([samples.whole.probability[None], samples.responses.probability])
@@ -74,7 +68,7 @@ def draw_halves(key: jax.Array, length: jax.Array, *, count: int, words: int) ->
 def proximity(kept: jax.Array, length: jax.Array, *, width: float) -> jax.Array:
     """Returns the weight of samples that keep `kept` of `length` segments, in [0, 1].
 
-    It is the root of exp(-d^2 / width^2), d being the cosine distance between the sample's bits and all ones.
+    It is the square root of exp(-d^2 / width^2), where d is the cosine distance between the sample's bits and all ones.
     """
     distance = 1 - jnp.sqrt(kept / length)
     return jnp.sqrt(jnp.exp(-(distance**2) / width**2))

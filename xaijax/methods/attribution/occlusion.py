@@ -1,4 +1,4 @@
-"""Occlusion: a window slides over the image, and the probability that it costs is what its pixels are worth."""
+"""Occlusion: slides a window over the image, and scores its pixels by the probability that is lost."""
 
 import dataclasses
 import functools
@@ -14,30 +14,25 @@ from xaijax.classifier import Classifier
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
+from xaijax.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Occlusion(OnPixels, FixedArea):
-    """Fills a square window at evenly spaced positions; a pixel's score is the mean loss of the windows over it.
+class Occlusion(PixelBased, FixedArea):
+    """Fills a square window at evenly spaced positions; a pixel's score is the mean loss of the windows that cover it.
 
-    The positions are as many in each direction as the evaluations hold. The options of `OnPixels` and `FixedArea` come
-    first.
+    There are equally many positions in each direction, as many as the evaluations allow. It also has the options of
+    `PixelBased` and `FixedArea`.
 
     Attributes:
-        window: side, as a share of the image's shorter side, above 0 and below 1.
+        window: side of the window, as a share of the image's shorter side; above 0 and below 1.
 
     References:
         Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2013), arXiv 1311.2901.
     """
 
-    window: float = 0.2
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("window", 0 < self.window < 1, self.window, "above 0 and below 1")
+    window: float = option(0.2, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""
@@ -68,7 +63,7 @@ class Occlusion(OnPixels, FixedArea):
 
 
 def window_corners(height: int, width: int, side: int, *, most: int) -> np.ndarray:
-    """Returns upper left corners `[N, 2]` int32, N at most `most`, evenly spaced from border to border."""
+    """Returns the upper left corners `[N, 2]` int32 of at most `most` windows, evenly spaced from border to border."""
     each = math.isqrt(most)
     rows, columns = (
         np.unique(np.round(np.linspace(0, size - side, min(each, size - side + 1))).astype(np.int32))

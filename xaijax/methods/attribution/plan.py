@@ -8,25 +8,25 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from xaijax.evaluation import Decode, Scenario
 from xaijax.fitness import Response, Targets
 from xaijax.masks import superpixels
 from xaijax.methods.superpixel_based import Segmented
+from xaijax.micro_batches import Decode, Scenario
 
 
 @chex.dataclass(frozen=True)
 class Attribution:
-    """What a method found in one image."""
+    """The scores of one image, and the masks to evaluate by them."""
 
     score: jax.Array  # [H, W] float32, signed contribution of each pixel
     segment_score: jax.Array | None  # [S] float32, of each segment, for a method over segments
-    ranks: jax.Array  # [H, W] int32, the rank of each pixel in the order of being kept
-    counts: jax.Array  # [Q] int32, the pixels that each mask to be evaluated keeps
+    ranks: jax.Array  # [H, W] int32, the rank of each pixel; those of lowest rank are kept first
+    counts: jax.Array  # [Q] int32, the number of pixels that each mask to evaluate keeps
 
 
 @chex.dataclass(frozen=True)
 class Samples:
-    """What was evaluated of one image."""
+    """The evaluated samples of one image."""
 
     genomes: Any  # pytree of [N, ...]
     responses: Response  # [N], of the samples
@@ -39,7 +39,8 @@ Fit = Callable[[Any, Samples], Attribution]
 """`fit(context, samples)`, for one image."""
 
 Pick = Callable[[Response], jax.Array]
-"""`pick(responses[1 + N + Q])` returns which mask is the result: of the whole image, the samples, then the kept."""
+"""`pick(responses[1 + N + Q])` returns the index of the result; the responses are those to the whole image, to the N
+samples and to the Q masks that follow from the fit, in this order."""
 
 
 def last(responses: Response) -> jax.Array:
@@ -54,12 +55,12 @@ class Plan:
     Attributes:
         scenario: of the batch.
         genomes: pytree of `[B, N, ...]`, the samples.
-        decode: genome to mask.
-        fit: samples to scores, and to masks of the highest ones.
-        active: `[B]` bool, False for slots to pass over: without an image, or with a single segment.
-        kept: Q, masks to evaluate after the fit.
-        fit_evaluations: what the fit itself costs where it runs the classifier; it then takes images in groups.
-        pick: which mask is the result.
+        decode: turns a genome into a mask.
+        fit: turns the samples of an image into its scores, and into the masks of the highest ones.
+        active: `[B]` bool, False for slots to skip: those without an image, or with a single segment.
+        kept: Q, number of masks to evaluate after the fit.
+        fit_evaluations: cost of the fit in evaluations if it runs the classifier; images are then fitted in groups.
+        pick: chooses the mask that is the result.
         segmented: the segments, for a method over segments.
     """
 

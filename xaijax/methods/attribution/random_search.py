@@ -1,4 +1,4 @@
-"""Random search: what E-LIME finds without evolution, at the same evaluations. A control."""
+"""Random search: E-LIME without evolution, for the same number of evaluations. A control."""
 
 import dataclasses
 import functools
@@ -12,29 +12,24 @@ from xaijax.genetic.bit_genome import count_words, varied_density
 from xaijax.methods.attribution.base import AttributionMethod
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import rank_segments
-from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import pick_fittest
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import contributions, segment_prior
+from xaijax.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RandomSearch(OnSegments, AttributionMethod):
-    """Evaluates random masks of varied density, as E-LIME's first population, and returns the fittest.
+class RandomSearch(SuperpixelBased, AttributionMethod):
+    """Evaluates random masks of varied density, like those of E-LIME's first population, and returns the fittest.
 
-    The options of `OnSegments` and `AttributionMethod` come first.
+    It also has the options of `SuperpixelBased` and `AttributionMethod`.
 
     Attributes:
-        area_weight: see `ELIME`.
+        area_weight: weight of the area in the fitness, which is probability minus weighted area; at least 0.
     """
 
     evaluations: int = 240
-    area_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        AttributionMethod.__post_init__(self)
-        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+    area_weight: float = option(0.0, at_least=0)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""

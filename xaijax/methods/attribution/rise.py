@@ -15,11 +15,11 @@ from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
-from xaijax.methods.options import check_option
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
+from xaijax.options import option
 from xaijax.sequential import cut_groups
 
-_CHUNK = 32  # masks painted at a time when their weighted mean is taken
+_CHUNK = 32  # masks painted at once while their weighted mean is taken
 
 
 @chex.dataclass(frozen=True)
@@ -31,13 +31,14 @@ class Cells:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RISE(OnPixels, FixedArea):
-    """Keeps each cell of a coarse grid with a probability, smooths the grid, shifts it, and averages by the responses.
+class RISE(PixelBased, FixedArea):
+    """Averages random smooth masks, each weighted by the class probability on the image that it masks.
 
-    The options of `OnPixels` and `FixedArea` come first.
+    A mask keeps each cell of a coarse grid at random; the grid is interpolated and shifted. It also has the options of
+    `PixelBased` and `FixedArea`.
 
     Attributes:
-        cells: of the grid, in each direction; at least 2.
+        cells: cells of the grid in each direction, at least 2.
         keep: probability that a cell is kept, above 0 and below 1.
 
     References:
@@ -46,14 +47,8 @@ class RISE(OnPixels, FixedArea):
     """
 
     fill: Fill = "dataset-mean"
-    cells: int = 8
-    keep: float = 0.5
-
-    def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        FixedArea.__post_init__(self)
-        check_option("cells", self.cells >= 2, self.cells, "at least 2")
-        check_option("keep", 0 < self.keep < 1, self.keep, "above 0 and below 1")
+    cells: int = option(8, at_least=2)
+    keep: float = option(0.5, above=0, below=1)
 
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""
@@ -91,7 +86,7 @@ def draw_cells(key: jax.Array, *, count: int, cells: int, keep: float) -> Cells:
 
 
 def paint(genome: Cells, *, height: int, width: int) -> jax.Array:
-    """Paints one mask: cells, interpolated linearly to one cell more than the image, shifted and cropped.
+    """Paints one mask: its cells, interpolated linearly to one cell more than the image, then shifted and cropped.
 
     Args:
         genome: of one mask, without the leading axis.
@@ -109,7 +104,7 @@ def paint(genome: Cells, *, height: int, width: int) -> jax.Array:
 
 def _interpolation(shift: jax.Array, size: int, cells: int) -> jax.Array:
     """Returns `[size, cells]`: the weights of the cells at each pixel of a grid enlarged to `cells + 1` cells' size."""
-    side = -(-size // cells)  # pixels a cell
+    side = -(-size // cells)  # pixels per cell
     offset = jnp.floor(shift * side)  # whole pixels
     pixel = jnp.arange(size, dtype=jnp.float32) + offset + 0.5
     position = jnp.clip(pixel * (cells / ((cells + 1) * side)) - 0.5, 0, cells - 1)

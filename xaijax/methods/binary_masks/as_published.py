@@ -1,7 +1,8 @@
-"""The arithmetic of the notebook of Evolving Binary Masks, as operators, where it differs from what its text describes.
+"""Operators with the arithmetic of the notebook of Evolving Binary Masks, where this differs from the method's text.
 
-Its second parent is looked up by the first one's index, so that its crossover changes nothing; its tournament finds the
-winner by value; its squares reflect at the top and left border; a class that changes costs a fixed fitness.
+In the notebook, the second parent is looked up by the index of the first one, so that crossover changes nothing; a
+tournament finds its winner by value; squares reflect at the top and left border; masks that change the class have a
+fixed fitness.
 
 References:
     rudra-99/XAI-Evolving-Binary-Masks, the notebook.
@@ -25,9 +26,9 @@ TAPS = ("stem", "block5", "block9")
 
 
 def as_in_the_notebook(**options: Any) -> BinaryMasks:
-    """Returns the method with the notebook's operators and settings; `options` replace some of these.
+    """Returns the method with the notebook's operators and settings, some of which `options` may replace.
 
-    The restarts, unbounded there, are bounded by the evaluations.
+    Restarts, which the notebook does not bound, are bounded by the evaluations.
     """
     settings: dict[str, Any] = {
         "stages": STAGES,
@@ -48,12 +49,12 @@ def as_in_the_notebook(**options: Any) -> BinaryMasks:
 
 
 def tournament_by_value(key: jax.Array, fitness: jax.Array, *, size: int, count: int) -> jax.Array:
-    """Draws mothers, each the first of the population that has the best fitness of a tournament; fathers are the same.
+    """Draws mothers: each is the first of the population with the best fitness of a tournament. Fathers are the same.
 
     Args:
         key: consumed.
         fitness: `[P]`, higher is better.
-        size: individuals a tournament, drawn with replacement.
+        size: individuals per tournament, drawn with replacement.
         count: parents to draw, an even number: the mothers, then the fathers.
 
     Returns:
@@ -76,12 +77,12 @@ def replace_worst(
     elites: int,
     preference: Preference = by_fitness,
 ) -> tuple[jax.Array, jax.Array]:
-    """Keeps the children, but for the worst, in whose place the fittest of their parents stays.
+    """Keeps all children but the worst, which the fittest of their parents replaces.
 
-    The arguments are those of `xaijax.genetic.survival.generational`; `elites` is without effect.
+    The arguments are those of `xaijax.genetic.survival.generational`; `elites` has no effect.
 
     Returns:
-        The next population `[P, ...]` and its fitness, the fittest first; of equals, in the order of the children.
+        The next population `[P, ...]` and its fitness, the fittest first; equals are in the order of the children.
     """
     order, child_order = preference(fitness), preference(child_fitness)
     best = jnp.argmax(jnp.where(parents, order, -jnp.inf))

@@ -1,4 +1,4 @@
-"""Whether a classifier still recognises the class: what Evolving Binary Masks reads off a masked image, and its worth.
+"""The measurements and the fitness of Evolving Binary Masks: whether the classifier still recognises the class.
 
 References:
     rudra-99/XAI-Evolving-Binary-Masks, its text and notebook.
@@ -12,30 +12,30 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.evaluation import BothSides, Readout, Scenario
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
+from xaijax.micro_batches import BothSides, Readout, Scenario
 from xaijax.sequential import map_groups
 
 SPREAD = 20.0
 """The range to which logits are scaled for the normalised confidence."""
 
-GROUP = 4  # originals a forward pass
+GROUP = 4  # originals per forward pass
 
 
 @chex.dataclass(frozen=True)
 class Recognition:
-    """What is read off a masked image; leading axes for more."""
+    """The measurements of one masked image; leading axes for more."""
 
     response: Response
     is_class: jax.Array  # [] bool, whether the classifier names the class explained
-    is_kept: jax.Array  # [] bool, and does so with enough probability
+    is_kept: jax.Array  # [] bool, whether it does so with enough probability
     distance: jax.Array  # [] float32, of the activations from the original's; without taps 1 - probability
     confidence: jax.Array  # [] float32, of the class, the softmax of logits scaled to [0, 20]
 
 
 @chex.dataclass(frozen=True)
 class Original:
-    """What masked images are compared with; leading axes for more."""
+    """The original that masked images are compared with; leading axes for more."""
 
     activations: dict[str, jax.Array]  # of the taps
     power: dict[str, jax.Array]  # [] float32, what squared differences at each tap are divided by
@@ -57,10 +57,10 @@ BOTH_SIDES = BothSides(**_BOTH)
 
 
 def recognition_readout(taps: tuple[str, ...], *, keep: float, inverse: bool) -> Readout:
-    """Returns what is read off: the mask, and where it keeps the class, its inverse too if `inverse`.
+    """Returns which measurements to take of a mask and, if `inverse`, of the inverse of a mask that keeps the class.
 
     Args:
-        taps: whose activations are compared; none compares the probability.
+        taps: names of the activations to compare; without any, the probability is compared.
         keep: share of the whole image's probability that is enough, 0 to 1.
         inverse: whether inverses are evaluated.
     """
@@ -88,7 +88,7 @@ def recognise(
     *,
     keep: float,
 ) -> Recognition:
-    """Reads what is to be known of masked images `[N]` off a forward pass; see `xaijax.evaluation.Readout`."""
+    """Extracts the measurements of masked images `[N]` from a forward pass; see `xaijax.micro_batches.Readout`."""
     response = respond(classifier, logits, targets, areas)
     explained = targets.resolved(response.predicted).explained
     is_class = (response.predicted == explained) & jnp.isfinite(response.log_odds)
@@ -122,12 +122,12 @@ def normalised_confidence(logits: jax.Array, classes: jax.Array) -> jax.Array:
 
 
 def originals(classifier: Classifier, images: jax.Array, taps: tuple[str, ...], *, relative: bool) -> Original:
-    """Runs whole images through the classifier, for what their masked twins are compared with.
+    """Runs the whole images through the classifier, for their masked versions to be compared with.
 
     Args:
         classifier: any.
         images: `[B, H, W, C]`.
-        taps: whose activations are compared; without any, nothing is run.
+        taps: names of the activations to compare; without any, nothing is run.
         relative: whether squared differences at a tap are divided by the mean square of the original's activation.
 
     Returns:
@@ -146,19 +146,20 @@ def originals(classifier: Classifier, images: jax.Array, taps: tuple[str, ...], 
 
 
 def tier(values: BothSides) -> jax.Array:
-    """Returns what masks achieve: 0 nothing, 1 they keep the class, 2 and their inverse is not known to keep it too.
+    """Returns what masks achieve: 0 nothing, 1 they keep the class, 2 their inverse is not known to keep it too.
 
-    A mask of all pixels leaves no inverse, and achieves 1 at most.
+    A mask of all pixels has no inverse and achieves 1 at most.
     """
     kept, loses = values.mask.is_kept, ~values.inverse.is_class & (values.mask.response.area < 1)
     return kept.astype(jnp.int32) + (kept & loses).astype(jnp.int32)
 
 
 def feasible_first(values: BothSides) -> jax.Array:
-    """Returns the fitness of masks: those that achieve more are fitter, and among equals those nearer to the next tier.
+    """Returns the fitness of masks: a higher `tier` is fitter, and within a tier the mask that is nearer to the next.
 
-    Below -1 are masks that lose the class, by its probability; from -1 to 0 those whose inverse is still recognised, by
-    the probability there; above 0 all others, the fitter the nearer their activations are to the original's.
+    Masks that lose the class lie below -1, ordered by its probability. Masks whose inverse is still recognised lie from
+    -1 to 0, ordered by the probability of the inverse. All others lie above 0, and are the fitter the nearer their
+    activations are to the original's.
 
     References:
         Deb, An Efficient Constraint Handling Method for Genetic Algorithms (2000).
@@ -176,15 +177,15 @@ def minus_distance(values: BothSides) -> jax.Array:
 
 
 def matrix_confidence(values: BothSides) -> jax.Array:
-    """Returns what masks are worth in the score matrix: their normalised confidence, -1 where they fail.
+    """Returns the worth of masks in the score matrix: their normalised confidence, or -1 if they fail.
 
-    They fail where the class is lost, or where the inverse is evaluated and still recognised.
+    A mask fails if it loses the class, or if its inverse is evaluated and still recognised.
     """
     return jnp.where(tier(values) == 2, values.mask.confidence, -1.0)
 
 
 def _of_masks(response: Response, worth: jax.Array) -> jax.Array:
-    """Returns the worth of what is a mask, -inf for what keeps all pixels or none."""
+    """Returns the worth of masks, -inf for those that keep all pixels or none."""
     return jnp.where((response.area > 0) & (response.area < 1), worth, -jnp.inf)
 
 

@@ -1,4 +1,4 @@
-"""Evolving Binary Masks: evolves a few large squares, then many small ones within them, that the class rests on."""
+"""Evolving Binary Masks: evolves a few large squares that keep the class, then many small ones within them."""
 
 import dataclasses
 import functools
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.evaluation import BothSides, Readout, Scenario
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
@@ -41,39 +40,41 @@ from xaijax.methods.binary_masks.stages import (
     wider_radii,
 )
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
-from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front
-from xaijax.methods.pixel_based import OnPixels
+from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
+from xaijax.micro_batches import BothSides, Readout, Scenario
+from xaijax.options import check_option, option
 from xaijax.sequential import map_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BinaryMasks(OnPixels, EvolvingMethod):
-    """Evolves squares to keep, stage by stage, so that the inner activations change least and the class is kept.
+class BinaryMasks(PixelBased, EvolvingMethod):
+    """Evolves squares to keep, stage by stage, so that the class is kept and the inner activations change least.
 
-    The fitness asks first that the masked image keeps the class, then that its inverse loses it, then that the
-    activations at the taps stay near the original's. The options of `EvolvingMethod` and `OnPixels` come first.
+    The fitness first requires that the masked image keeps the class, then that its inverse loses it, then that the
+    activations at the taps stay near the original's. It also has the options of `EvolvingMethod` and `PixelBased`.
 
     Attributes:
-        stages: from coarse to fine; each keeps to what the fittest mask of the one before kept.
-        negative_reinforcement: whether the inverse must lose the class. It is evaluated for masks that keep the class,
-            which then cost two evaluations.
-        keep: share of the whole image's probability that a mask must keep beside the class, 0 to 1.
-        taps: names of the activations that are compared; None takes the classifier's `stage1`, `stage2`, ... A
-            classifier without taps is asked for the probability alone (`Status.BY_PROBABILITY`).
-        relative: whether differences at a tap are measured in units of the original's activations there.
-        fitness: "feasible", as above, or a function like `xaijax.methods.binary_masks.constraints.feasible_first`.
-        mutation: "redraw", or a function like `xaijax.genetic.square_genome.redraw`, its options bound.
-        redrawn: squares of a child that redrawing draws anew, at least 1.
-        score: "evidence" scores a pixel by the mean log-odds of the masks and inverses that keep it, less that of those
-            that do not, within a stage and between a mask and its inverse
-            (`xaijax.methods.binary_masks.pixel_scores`); "matrix" is the score matrix: in every generation, each square
-            of the fittest mask adds the mask's normalised confidence over its pixels, -1 where the mask fails.
-        edge: what becomes of a square at the border: "clamped" cuts it off, "reflected" is the notebook's arithmetic.
-        restarts: how often a stage may go on as long again, in evaluations and generations, while no mask keeps the
-            class; 0 or more.
-        widening: share of their width by which new squares are wider in each restart; at least 0.
+        stages: from coarse to fine; each stage is confined to the pixels that the fittest mask of the previous one
+            kept.
+        negative_reinforcement: whether the inverse of a mask must lose the class; it is evaluated for masks that keep
+            the class, which then cost two evaluations.
+        keep: share of the whole image's probability that a mask must keep besides the class, 0 to 1.
+        taps: names of the activations to compare; None takes the classifier's `stage1`, `stage2`, ... For a classifier
+            without taps the probability is compared instead (`Status.BY_PROBABILITY`).
+        relative: whether differences at a tap are relative to the size of the original's activations there.
+        fitness: "feasible" for what masks achieve and then their activations, or a function like
+            `xaijax.methods.binary_masks.constraints.feasible_first`.
+        mutation: "redraw", or a function like `xaijax.genetic.square_genome.redraw` with its options bound.
+        redrawn: squares of a child that the mutation "redraw" draws anew, at least 1.
+        score: "evidence" scores a pixel by the mean log-odds of masks that keep it minus that of masks that do not
+            (`xaijax.methods.binary_masks.pixel_scores`); "matrix" is the published score matrix, to which the fittest
+            mask of every generation adds its normalised confidence, -1 if it fails, in each of its squares.
+        edge: treatment of a square at the border: "clamped" cuts it off, "reflected" is the notebook's arithmetic.
+        restarts: how often a stage is prolonged, by as many evaluations and generations again, while no mask keeps the
+            class; at least 0.
+        widening: share of their width by which squares grow with each restart, at least 0.
 
     References:
         rudra-99/XAI-Evolving-Binary-Masks.
@@ -83,35 +84,24 @@ class BinaryMasks(OnPixels, EvolvingMethod):
     tournament_size: int = 4
     stages: tuple[Stage, ...] = (GROSS, FINE)
     negative_reinforcement: bool = True
-    keep: float = 0.5
+    keep: float = option(0.5, at_least=0, at_most=1)
     taps: tuple[str, ...] | None = None
     relative: bool = True
     fitness: Literal["feasible"] | Callable[..., jax.Array] = "feasible"
     mutation: Literal["redraw"] | Mutation = "redraw"
-    redrawn: int = 1
+    redrawn: int = option(1, at_least=1)
     score: Literal["evidence", "matrix"] = "evidence"
     edge: Literal["clamped", "reflected"] = "clamped"
-    restarts: int = 2
-    widening: float = 0.5
+    restarts: int = option(2, at_least=0)
+    widening: float = option(0.5, at_least=0)
 
     def __post_init__(self) -> None:
-        OnPixels.__post_init__(self)
-        EvolvingMethod.__post_init__(self)
+        super().__post_init__()
         check_option("stages", len(self.stages) >= 1, self.stages, "one or more")
-        check_option("keep", 0 <= self.keep <= 1, self.keep, "0 to 1")
-        known = callable(self.fitness) or self.fitness == "feasible"
-        check_option("fitness", known, self.fitness, "'feasible' or a function")
-        known = callable(self.mutation) or self.mutation == "redraw"
-        check_option("mutation", known, self.mutation, "'redraw' or a function")
-        check_option("redrawn", self.redrawn >= 1, self.redrawn, "at least 1")
-        check_option("score", self.score in ("evidence", "matrix"), self.score, "'evidence' or 'matrix'")
-        check_option("edge", self.edge in EDGES, self.edge, "'clamped' or 'reflected'")
-        check_option("restarts", self.restarts >= 0, self.restarts, "at least 0")
-        check_option("widening", self.widening >= 0, self.widening, "at least 0")
 
     @property
     def settings(self) -> search.Settings:
-        """The search that the options describe."""
+        """The settings of the search that the options describe."""
         goal = None
         if self.target_probability is not None:
             goal = functools.partial(_reaches, least=self.target_probability)
@@ -128,7 +118,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """See `EvolvingMethod.sizes`; the generations are those of all stages."""
+        """See `EvolvingMethod.sizes`; the generations are those of all stages together."""
         population, fitting = super().sizes
         bounds = [stage.generations and stage.generations * (1 + self.restarts) for stage in self.stages]
         return population, self.generations or (sum(b for b in bounds if b) if all(bounds) else fitting)
@@ -143,7 +133,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         return told
 
     def scenario_now(self, evolution: Evolution) -> Scenario:
-        """See `EvolvingMethod.scenario_now`: what may be kept, and the responses to the originals, are the states'."""
+        """See `EvolvingMethod.scenario_now`; the states hold what may be kept, and the responses to the originals."""
         states = evolution.states
         log_odds = self.response(states.archive.values).log_odds[:, 0]
         return dataclasses.replace(evolution.scenario, contexts=states.context, baselines=log_odds)
@@ -185,7 +175,7 @@ class BinaryMasks(OnPixels, EvolvingMethod):
         )
 
     def proceed(self, state: search.SearchState) -> search.SearchState:
-        """Enters the next stage once one is over, and lets squares grow where none of the stage keep the class."""
+        """Enters the next stage once one is over, and lets squares grow while no mask of the stage keeps the class."""
         stage, last = state.space.stage, len(self.stages) - 1
         of_stage = (state.archive.genomes[:, 0] == stage.astype(jnp.uint32)) & is_known(state.archive)
         none_kept = ~jnp.any(of_stage & (tier(state.archive.values) > 0))

@@ -1,15 +1,15 @@
-"""What pixels speak for, from masks of any shape: responses where they are kept against those where they are not."""
+"""Pixel scores from masks of any shape: responses to masks that keep a pixel against those to masks that do not."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from xaijax.evaluation import BothSides
+from xaijax.micro_batches import BothSides
 from xaijax.sequential import cut_groups
 
 CHUNK = 32
-"""Masks that are painted at once."""
+"""Masks painted at once."""
 
 
 def pixel_evidence(
@@ -23,21 +23,21 @@ def pixel_evidence(
 ) -> jax.Array:
     """Returns how much higher the log-odds are where a pixel is kept than where it is not, like compared with like.
 
-    The masks of a group are compared with each other, and so are their inverses; a mask whose inverse was looked at is
-    also compared with that one. The mean over all comparisons weighs each by n1 n0 / (n1 + n0), where n1 of its masks
-    keep the pixel and n0 do not. Without groups a pixel that only the masks of a late group leave out would have for it
-    that these lose the class less often.
+    The masks of a group are compared with each other, and so are their inverses; a mask whose inverse was evaluated is
+    also compared with that inverse. The result is the mean over all comparisons, each weighted by n1 n0 / (n1 + n0),
+    where n1 of its masks keep the pixel and n0 do not. Without groups, the score of a pixel that only the masks of a
+    late group leave out would also reflect that these masks lose the class less often.
 
     Args:
-        decode: genome to mask `[H, W]` bool, of one image.
-        genomes: `[E, W]` uint32, the masks that were evaluated.
-        values: `[E]`, what was read of masks and inverses, each with a field `response`.
-        known: `[E]` bool, which of them count; a response that is not finite never does.
-        group: `[E]` int32 in [0, groups).
-        groups: how many there are.
+        decode: turns a genome into a mask `[H, W]` bool of the image.
+        genomes: `[E, W]` uint32, the evaluated masks.
+        values: `[E]`, the measurements of masks and inverses, each with a field `response`.
+        known: `[E]` bool, which masks count; one whose response is not finite never does.
+        group: `[E]` int32 in [0, groups), the group of each mask.
+        groups: number of groups.
 
     Returns:
-        `[H, W]` float32, in log-odds; 0 where all or none keep the pixel.
+        `[H, W]` float32, in log-odds; 0 where all masks or none keep the pixel.
 
     References:
         Mantel and Haenszel, Statistical Aspects of the Analysis of Data from Retrospective Studies of Disease (1959),

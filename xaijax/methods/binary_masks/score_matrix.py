@@ -1,4 +1,4 @@
-"""The score matrix of Evolving Binary Masks: what the squares of the fittest masks were worth, pixel by pixel."""
+"""The score matrix of Evolving Binary Masks: the worth of the fittest masks, added up pixel by pixel."""
 
 import jax
 import jax.numpy as jnp
@@ -17,18 +17,19 @@ def score_matrix(
     *,
     edge: Edge,
 ) -> jax.Array:
-    """Adds up, over the generations, what the squares of the fittest mask are worth.
+    """Adds up the worth of the fittest mask of each generation, over the pixels of its squares.
 
     Args:
         genomes: `[G, W]` uint32, the fittest of each generation.
-        worth: `[G]` float32, which each of its squares adds over its pixels, divided by the mask's pixels; 0 for none.
+        worth: `[G]` float32, the worth of each mask. Each square of a mask adds the worth, divided by the number of
+            pixels of the mask, to its own pixels; 0 adds nothing.
         area: `[G]` float32, of the masks.
-        allowed: `[K, H, W]` bool, where the squares of each stage count.
-        stages: K of them.
+        allowed: `[K, H, W]` bool, the pixels on which the squares of each stage count.
+        stages: the K stages.
         edge: see `xaijax.masks.square_masks.paint`.
 
     Returns:
-        `[H, W]` float32, from 0 to 1; 0 throughout where all pixels are worth the same.
+        `[H, W]` float32, from 0 to 1; 0 throughout if all pixels are worth the same.
 
     References:
         rudra-99/XAI-Evolving-Binary-Masks, the notebook.

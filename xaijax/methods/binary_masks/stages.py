@@ -12,33 +12,32 @@ from xaijax.genetic import search
 from xaijax.genetic.square_genome import RADIUS, SquareSpace, unpack_squares
 from xaijax.genetic.state import SearchState, Settings
 from xaijax.masks.square_masks import Edge, borders
-from xaijax.methods.options import check_option
+from xaijax.options import REQUIREMENT, Options, Requirement, check_option, option
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
-    """A stage of the hierarchy.
+class Stage(Options):
+    """One stage of the search, from coarse to fine.
 
     Attributes:
-        squares: of a genome, at least 1.
-        radii: of a square, one or more, at least 0; in pixels at 224x224. A square of radius r is `2 r + 1` pixels
-            wide, and its width scales with the image's side (the root of its pixels), to the nearest odd number.
-        share: of the evaluations that the search may have spent when this stage ends and no earlier one has ended
-            early, relative to the other stages' shares; above 0.
-        generations: at most, counted from the first in which a mask keeps the class; None for as many as the
-            evaluations allow.
+        squares: squares per genome, at least 1.
+        radii: one or more radii that a square may have, at least 0; in pixels at 224x224. A square of radius r is
+            `2 r + 1` pixels wide. Its width scales with the image's side (the square root of its number of pixels) and
+            is rounded to the nearest odd number.
+        share: share of the evaluations, relative to the shares of the other stages; above 0. A stage may also spend
+            what earlier stages have left.
+        generations: maximum generations, counted from the first one in which a mask keeps the class; at least 1. None
+            allows as many as the evaluations do.
     """
 
-    squares: int
+    squares: int = dataclasses.field(metadata={REQUIREMENT: Requirement(at_least=1)})
     radii: tuple[int, ...]
-    share: float = 1.0
-    generations: int | None = None
+    share: float = option(1.0, above=0)
+    generations: int | None = option(None, at_least=1)
 
     def __post_init__(self) -> None:
-        check_option("squares", self.squares >= 1, self.squares, "at least 1")
+        super().__post_init__()
         check_option("radii", min(self.radii, default=-1) >= 0, self.radii, "one or more numbers, at least 0")
-        check_option("share", self.share > 0, self.share, "above 0")
-        check_option("generations", self.generations is None or self.generations >= 1, self.generations, "at least 1")
 
 
 GROSS, FINE = Stage(4, (30, 35, 40)), Stage(50, (5, 8, 11), share=2.0)
@@ -46,10 +45,10 @@ GROSS, FINE = Stage(4, (30, 35, 40)), Stage(50, (5, 8, 11), share=2.0)
 
 @chex.dataclass(frozen=True)
 class Kept:
-    """What the stages so far have kept of one image."""
+    """What each stage may keep of one image."""
 
     allowed: jax.Array  # [K, H, W] bool, what each stage may keep
-    counted: jax.Array  # [] int32, the generation from which those of the stage are counted
+    counted: jax.Array  # [] int32, the generation from which the generations of the stage are counted
 
 
 def square_counts(stages: tuple[Stage, ...]) -> np.ndarray:
@@ -58,14 +57,14 @@ def square_counts(stages: tuple[Stage, ...]) -> np.ndarray:
 
 
 def stage_budgets(stages: tuple[Stage, ...], evaluations: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the evaluations that are spent when each stage begins and when it ends, `[K]` int32 each."""
+    """Returns how many evaluations are spent when each stage begins and when it ends, `[K]` int32 each."""
     ends = np.cumsum([stage.share for stage in stages]) / sum(stage.share for stage in stages)
     ends = np.ceil(ends * evaluations).astype(np.int32)
     return np.concatenate([[0], ends[:-1]]).astype(np.int32), ends
 
 
 def scaled_radii(stages: tuple[Stage, ...], height: int, width: int) -> np.ndarray:
-    """Returns the radii of each stage in pixels of an image, `[K, R]` int32, padded with -1; the widths are scaled."""
+    """Returns the radii of each stage in pixels of an image, scaled by its side: `[K, R]` int32, padded with -1."""
     scale = math.sqrt(height * width) / 224
     most = max(len(stage.radii) for stage in stages)
     rows = [[max(round(((2 * radius + 1) * scale - 1) / 2), 0) for radius in stage.radii] for stage in stages]
@@ -98,21 +97,21 @@ def stage_space(stages: tuple[Stage, ...], height: int, width: int, number: jax.
 def stage_progress(
     settings: Settings, stages: tuple[Stage, ...], state: SearchState, none_kept: jax.Array, *, restarts: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Tells how far the stage of a search is, after a generation.
+    """Returns how far the stage of a search is after a generation.
 
-    It is over when its evaluations are spent or it has had its generations. While none of its masks keeps the class it
-    goes on as long again, at most `restarts` times.
+    A stage is over when it has spent its evaluations or had its generations. While none of its masks keeps the class,
+    it is prolonged by as much again, at most `restarts` times.
 
     Args:
         settings: of the search.
-        stages: K of them.
+        stages: the K stages.
         state: of a search whose context is `Kept`.
         none_kept: `[]` bool, whether no mask of the stage keeps the class.
         restarts: see above.
 
     Returns:
-        Whether it is over `[]` bool, how often it went on `[]` int32, and the generation from which its own are counted
-        `[]` int32.
+        Whether the stage is over, `[]` bool; how often it was prolonged, `[]` int32; and the generation from which its
+        generations are counted, `[]` int32.
     """
     stage, now = state.space.stage, state.generation - 1
     limit = jnp.asarray([bound.generations or settings.generations for bound in stages], jnp.int32)[stage]
@@ -136,14 +135,15 @@ def enter_next(
     *,
     edge: Edge,
 ) -> SearchState:
-    """Enters the next stage; of the last one, that one again.
+    """Enters the next stage, or the last stage once more.
 
     Args:
         settings: of the search.
-        stages: K of them.
+        stages: the K stages.
         state: as for `stage_progress`.
         kept: `[H, W]` bool, what the next stage may keep.
-        none_kept: as for `stage_progress`; then its squares may lie wherever those of this one might.
+        none_kept: as for `stage_progress`; if True, the squares of the next stage may lie wherever those of this one
+            could.
         edge: see `xaijax.masks.square_masks.paint`.
     """
     stage = state.space.stage

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,79 +33,68 @@ from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.elime.warm_start import start_genomes
 from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
-from xaijax.methods.options import check_option
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
-from xaijax.methods.superpixel_based import OnSegments
+from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
+from xaijax.options import option
 from xaijax.sequential import map_rows
 
 DESIGNED = 100
-"""Evaluations after which an experiment teaches less than evolution does."""
+"""Evaluations after which further designed masks teach less than evolution does."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ELIME(OnSegments, EvolvingMethod):
+class ELIME(SuperpixelBased, EvolvingMethod):
     """Evolves bits over superpixels; the fitness is the probability of the explained class on the masked image.
 
-    The options of `EvolvingMethod` and `OnSegments` come first.
+    It also has the options of `EvolvingMethod` and `SuperpixelBased`.
 
     Attributes:
-        objective: "pareto" evolves the front of probability and area by NSGA-II, and the result is its smallest mask
-            that keeps enough; "probability" maximises probability minus `area_weight` times area, as published.
-        game: "preservation" looks for a mask that keeps the class though all else is removed; "deletion" for one whose
-            removal takes the class away: the inverse search, whose probability is that of losing the class.
-        area_weight: at least 0; what a mask of all pixels loses against an empty one, for "probability".
-        keep: share of the whole image's probability that is enough, above 0 and at most 1, for "pareto"; in the
-            deletion game the share to be lost.
-        designed: share of the evaluations that goes to complementary pairs of varied density before any child is bred,
-            0 to 1 and at least one population; None takes half, at most 100 evaluations, for "pareto", else 0.
+        objective: "pareto" evolves the front of probability and area by NSGA-II and returns its smallest mask that
+            keeps enough probability; "probability" maximises probability minus `area_weight` times area, as published.
+        game: "preservation" finds a mask that keeps the class although all else is removed; "deletion" finds one whose
+            removal loses the class, and its probability is that of losing it.
+        area_weight: penalty on the area of a mask for the objective "probability", at least 0.
+        keep: share of the whole image's probability that a mask must keep for the objective "pareto", or must lose in
+            the game "deletion"; above 0 and at most 1.
+        designed: share of the evaluations spent on complementary pairs of varied density before any child is bred, 0 to
+            1 and at least one population; None takes half, at most 100 evaluations, for "pareto" and 0 otherwise.
         guided: share of the children that are nested masks of the score map so far, 0 to 1; None takes half for
-            "pareto", else 0.
-        brood: children that are bred for each one that is evaluated, at least 1, of which a surrogate of the classifier
-            expects most; None breeds 8 for "pareto", else 1.
-        foldover: whether every other child is the complement of the one before it, at the cost of the front.
-        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip`, its options bound.
-        flips: genes that bit-flip mutation flips in a child, on average; above 0.
+            "pareto" and 0 otherwise.
+        brood: children bred for each one that is evaluated, at least 1, the most promising by a surrogate of the
+            classifier; None breeds 8 for "pareto" and 1 otherwise.
+        foldover: whether every other child is the complement of the one before it, which makes the front worse.
+        mutation: "bit-flip", or a function like `xaijax.genetic.mutation.bit_flip` with its options bound.
+        flips: mean number of genes that bit-flip mutation flips in a child, above 0.
 
     References:
         arXiv 2211.15143.
     """
 
-    objective: Literal["pareto", "probability"] = "pareto"
+    takes_start: ClassVar[bool] = True
+
+    objective: Literal["pareto", "probability"] = option("pareto", need="'probability' or 'pareto'")
     game: Game = "preservation"
-    area_weight: float = 0.0
-    keep: float = 0.9
-    designed: float | None = None
-    guided: float | None = None
-    brood: int | None = None
+    area_weight: float = option(0.0, at_least=0)
+    keep: float = option(0.9, above=0, at_most=1)
+    designed: float | None = option(None, at_least=0, at_most=1)
+    guided: float | None = option(None, at_least=0, at_most=1)
+    brood: int | None = option(None, at_least=1)
     foldover: bool = False
     mutation: Literal["bit-flip"] | Mutation = "bit-flip"
-    flips: float = 1.0
+    flips: float = option(1.0, above=0)
 
     def __post_init__(self) -> None:
-        OnSegments.__post_init__(self)
-        EvolvingMethod.__post_init__(self)
-        known = self.objective in ("probability", "pareto")
-        check_option("objective", known, self.objective, "'probability' or 'pareto'")
-        check_option("game", self.game in get_args(Game), self.game, "'preservation' or 'deletion'")
-        check_option("area_weight", self.area_weight >= 0, self.area_weight, "at least 0")
+        super().__post_init__()
         if self.objective == "pareto" and self.area_weight > 0:
             raise ValueError(
                 f"area_weight is {self.area_weight!r} but a front has no weights; choose objective='probability'."
             )
-        is_mutation = callable(self.mutation) or self.mutation == "bit-flip"
-        check_option("mutation", is_mutation, self.mutation, "'bit-flip' or a function")
-        check_option("flips", self.flips > 0, self.flips, "above 0")
-        check_option("keep", 0 < self.keep <= 1, self.keep, "above 0 and at most 1")
-        for name in ("designed", "guided"):
-            share = getattr(self, name)
-            check_option(name, share is None or 0 <= share <= 1, share, "0 to 1")
-        check_option("brood", self.brood is None or self.brood >= 1, self.brood, "at least 1")
 
     @property
     def settings(self) -> search.Settings:
-        """The search that the options describe."""
+        """The settings of the search that the options describe."""
         population, generations = self.sizes
         pareto = self.objective == "pareto"
         designed, guided, brood = self.designed, self.guided, self.brood
@@ -145,7 +134,7 @@ class ELIME(OnSegments, EvolvingMethod):
         )
 
     def decode(self, context: jax.Array, genome: jax.Array) -> jax.Array:
-        """See `xaijax.masks.superpixels.decode`; the context is the segments."""
+        """See `xaijax.masks.superpixels.decode`; the context is the label map."""
         return superpixels.decode(context, genome)
 
     def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
@@ -238,11 +227,11 @@ class ELIME(OnSegments, EvolvingMethod):
         )
 
     def _in_game(self, genomes: jax.Array, length: jax.Array) -> jax.Array:
-        """Turns genomes `[N, W]` of what is kept into those of the mask that the game is about, and back."""
+        """Turns genomes `[N, W]` of kept segments into those of the mask that the game looks for, and back."""
         return genomes if self.game == "preservation" else complement(genomes, length)
 
     def _enough(self, original: jax.Array) -> jax.Array:
-        """Returns the probability, as the game has it, that is enough where the whole image has `original`."""
+        """Returns the probability, in the sense of the game, that is enough if the whole image has `original`."""
         share = jnp.float32(self.keep)
         return share * original if self.game == "preservation" else 1 - (1 - share) * original
 

@@ -1,4 +1,4 @@
-"""Children that follow from all that a search knows: nested masks in the order of the score so far."""
+"""Children derived from the whole archive: nested masks that keep the segments of highest score so far."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from xaijax.pairwise import falling_ranks
 from xaijax.sequential import sequential_vmap
 
 NEARLY = 0.9
-"""Share of the highest probability that is nearly the highest."""
+"""Share of the highest probability from which a probability counts as nearly the highest."""
 
 
 def nested_masks(
@@ -31,16 +31,16 @@ def nested_masks(
         key: consumed.
         archive: of `Response` values.
         length: `[]` int32, segments in use.
-        needed: `[]` bool; where not, nothing is computed and empty masks are returned.
-        layout: of the image's segments.
+        needed: `[]` bool; if False, nothing is computed and empty masks are returned.
+        layout: the prior of the image's segments.
         count: masks to propose.
-        removed: whether the masks are to be removed rather than kept; then their complements are returned.
+        removed: whether the masks are to be removed rather than kept; if so, their complements are returned.
 
     Returns:
         `[count, ceil(S / 32)]` uint32. Mask i keeps the segments of highest score up to an area drawn from the i-th of
-        `count` equal parts of [0, 1], at least one segment and not all. Every other one, from the first, has the area
-        scaled by that of the smallest mask known to have nearly the highest probability: larger ones teach little of
-        what suffices.
+        `count` equal parts of [0, 1]; it keeps at least one segment and never all. In every other mask, starting with
+        the first, this area is scaled by that of the smallest known mask of nearly the highest probability, because
+        larger masks teach little about what suffices.
     """
 
     def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, layout: SegmentPrior) -> jax.Array:

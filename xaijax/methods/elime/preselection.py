@@ -1,4 +1,4 @@
-"""How much is to be expected of children before a forward pass is spent on them."""
+"""Predicts the quality of children before a forward pass is spent on them."""
 
 import jax
 import jax.numpy as jnp
@@ -10,27 +10,27 @@ from xaijax.methods.surrogate import SegmentPrior, predicted_log_odds
 from xaijax.sequential import sequential_vmap
 
 LENGTH_SCALE = 2.0
-"""Log-odds below the best mask that is no larger, at which a mask counts 1/e in what is expected of others."""
+"""Decay in log-odds: a mask this far below the front has weight 1/e in the fit."""
 
 
 def expected_quality(
     archive: Archive, genomes: jax.Array, needed: jax.Array, layout: SegmentPrior, *, game: Game = "preservation"
 ) -> jax.Array:
-    """Predicts by how much masks of one image would raise the front; see `xaijax.genetic.state.Promise`.
+    """Predicts by how much masks of one image would raise the front; see `xaijax.genetic.state.Preselection`.
 
-    A ridge regression of the log-odds on the bits tells what a mask has; masks near the front count most in it, as the
+    The log-odds are predicted by a ridge regression on the bits, in which masks near the front weigh most, because the
     children are near it.
 
     Args:
         archive: of `Response` values.
         genomes: `[N, W]` uint32.
-        needed: `[]` bool; where not, nothing is computed.
-        layout: of the image's segments.
-        game: what the masks are for.
+        needed: `[]` bool; if False, nothing is computed.
+        layout: the prior of the image's segments.
+        game: whether the masks are to be kept or removed.
 
     Returns:
-        `[N]` float32, the log-odds predicted less those of the best known mask that is no larger; less those of the
-        worst mask where none is as small.
+        `[N]` float32, the predicted log-odds minus those of the best known mask that is no larger, or minus those of
+        the worst known mask if all are larger.
 
     References:
         Jin, Surrogate-Assisted Evolutionary Computation: Recent Advances and Future Challenges (2011).
@@ -51,7 +51,7 @@ def expected_quality(
 
 
 def _best_within(areas: jax.Array, log_odds: jax.Array, finite: jax.Array, bounds: jax.Array) -> jax.Array:
-    """Returns the best log-odds `[N]` of masks `[E]` that are no larger than bounds `[N]`; the worst where none is."""
+    """Returns the best log-odds `[N]` of masks `[E]` no larger than bounds `[N]`, or the worst if all are larger."""
     worst = jnp.min(jnp.where(finite, log_odds, jnp.inf))
     within = finite[None] & (areas[None] <= bounds[:, None] + 1e-6)
     return jnp.max(jnp.where(within, log_odds[None], worst), axis=1)

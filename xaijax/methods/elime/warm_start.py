@@ -1,4 +1,4 @@
-"""Where a search starts, if the user knows better than chance: from masks, or from a heat map's nested masks."""
+"""The start of a search that the user gives: masks, or a heat map and its nested masks."""
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +9,18 @@ from xaijax.masks.superpixels import segment_means
 
 
 def start_genomes(start: jax.Array, segments: jax.Array, *, count: int, max_segments: int) -> jax.Array:
-    """Returns the genomes over segments that stand for a start.
+    """Turns a start into genomes over segments.
 
     Args:
         start: `[H, W]` float32, a heat map, or `[M, H, W]` bool, masks.
         segments: `[H, W]` int32 in [0, max_segments), without gaps.
-        count: the most genomes to return. Of a heat map come as many nested masks, which keep its hottest segments, one
-            to all but one; of masks the first.
+        count: maximum number of genomes. A heat map gives this many nested masks, which keep from one to all but one of
+            its hottest segments; of more masks, the first ones are taken.
         max_segments: S.
 
     Returns:
-        `[N, ceil(S / 32)]` uint32, N at most `count`; a mask keeps the segments of which it covers at least half.
+        `[N, ceil(S / 32)]` uint32, N at most `count`. A genome keeps the segments that its mask covers
+        by at least half.
     """
     maps = start[None] if start.ndim == 2 else start[:count]
     means = segment_means(

@@ -4,12 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 
 from xaijax.classifier import Classifier
-from xaijax.models.preprocessing import crop_box, preprocess, resized
+from xaijax.models.preprocessing import Box, crop_box, preprocess, resized
 from xaijax.runtime.input.decode import MAX_PIXELS, UnreadableImageError
 from xaijax.runtime.input.identity import Identity
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Request
-from xaijax.runtime.output.result_files import Box
 
 UNKNOWN = Identity()
 """The identity of an image of whose file nothing is known."""

@@ -17,6 +17,7 @@ from PIL import Image
 from xaijax.atomic_files import write_array, write_mask, write_picture
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation
+from xaijax.models.preprocessing import Box
 from xaijax.report.captions import figures, shown, title
 from xaijax.report.pictures import full_size_overlay, panel
 from xaijax.runtime.layout import SUFFIXES, Save
@@ -27,9 +28,6 @@ LONGEST = 120
 
 JPEG_SIDE = 65_500
 """Largest side of a JPEG in pixels."""
-
-Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels."""
 
 
 def result_row(result: Explanation, index: int, classifier: Classifier) -> dict[str, Any]:

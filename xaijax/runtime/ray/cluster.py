@@ -17,7 +17,6 @@ def import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise ValueError("--engine ray needs Ray; install it with `pip install 'xaijax[ray]'`.") from error
     return ray
@@ -50,19 +49,28 @@ def connected() -> Iterator[None]:
         ray.shutdown()
 
 
+def living_nodes() -> list[Mapping[str, float]]:
+    """Returns the resources of each node of the cluster now, as Ray names them (`CPU`, `GPU`)."""
+    return [node["Resources"] for node in import_ray().nodes() if node["Alive"]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """The actors of a run.
+    """What each actor of a run takes.
 
     Attributes:
-        workers: that the cluster has room for now, or that were asked for.
-        cpus: of each; None where it takes a GPU.
-        gpus: of each; None where there are none.
+        cpus: None where it takes a GPU.
+        gpus: None where there are none.
     """
 
-    workers: int
     cpus: int | None
     gpus: int | None
+
+    def room(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        """Returns how many of the actors a cluster has room for, were it empty."""
+        if self.cpus is None:
+            return sum(int(node.get("GPU", 0)) for node in nodes)
+        return sum(int(node.get("CPU", 0)) // self.cpus for node in nodes)
 
 
 def find_pool(nodes: Sequence[Mapping[str, float]], workers: int | None = None) -> Pool:
@@ -72,18 +80,13 @@ def find_pool(nodes: Sequence[Mapping[str, float]], workers: int | None = None) 
     fewer where more actors are asked for than would fit.
 
     Args:
-        nodes: resources of each, as Ray names them (`CPU`, `GPU`).
+        nodes: resources of each.
         workers: asked for; None is as many as there is room for.
     """
-    gpus = sum(int(node.get("GPU", 0)) for node in nodes)
-    if gpus:
-        return Pool(workers or gpus, None, 1)
+    if Pool(None, 1).room(nodes):
+        return Pool(None, 1)
     cores = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1] or [1]
-
-    def room(cpus: int) -> int:
-        return sum(count // cpus for count in cores)
-
     if workers is None:
-        return Pool(room(min(cores)), min(cores), None)
-    fitting = (cpus for cpus in range(max(cores), 0, -1) if room(cpus) >= workers)
-    return Pool(workers, next(fitting, 1), None)
+        return Pool(min(cores), None)
+    sizes = (Pool(cpus, None) for cpus in range(max(cores), 0, -1))
+    return next((pool for pool in sizes if pool.room(nodes) >= workers), Pool(1, None))

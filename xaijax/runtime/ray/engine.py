@@ -1,30 +1,34 @@
-"""The engine for clusters that come and go: the blocks of a run as tasks of a Ray Data actor pool."""
+"""The engine for clusters that come and go: the blocks of a run, given one by one to the actors of a Ray cluster."""
 
-import contextlib
+import collections
 import dataclasses
+import functools
 import itertools
-import json
-import logging
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
+from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.partition import Partition
 from xaijax.runtime.progress import ProgressReporter
-from xaijax.runtime.ray.cluster import Pool, find_pool, import_ray
-from xaijax.runtime.ray.worker import TRIES, Numbered, Orders, Watch, Worker
+from xaijax.runtime.ray.cluster import Pool, find_pool, import_ray, living_nodes
+from xaijax.runtime.ray.worker import Blocks, Worker
+
+TRIES = 5
+"""Workers that die at a block with the same images left, most likely of one of these, or in a row while they load."""
 
 ZEROES = {"searched": 0, "failed": 0, "evaluations": 0, "explain_s": 0.0}
 """Of a worker's figures, those that its blocks add up to."""
 
 LOOK_S = 0.5
-"""Seconds between two looks at whether the run is to stop."""
+"""Seconds at most between two looks at whether the run is to stop, and at how large the cluster is."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OnRay:
+class RayEngine:
     """Explains the blocks of a run in the actors of a Ray cluster; an `Engine` of `xaijax.runtime.run`.
 
     An actor that dies is replaced, and its block done again from its journal. All nodes see the images, the weights and
@@ -53,116 +57,164 @@ class OnRay:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"processes is {self.workers} but must be at least 1.")
 
+    @functools.cached_property
+    def _pool(self) -> Pool:
+        return find_pool(living_nodes(), self.workers)
+
     @property
     def platform(self) -> str:
         """Of the devices that the actors take: "gpu" or "cpu"; the caller is connected to a cluster."""
-        return "gpu" if self._pool(import_ray()).gpus else "cpu"
+        return "gpu" if self._pool.gpus else "cpu"
 
-    def _pool(self, ray: Any) -> Pool:
-        return find_pool([node["Resources"] for node in ray.nodes() if node["Alive"]], self.workers)
-
-    def __call__(self, left: Numbered, stop: threading.Event, reporter: ProgressReporter) -> dict[str, Any]:
+    def __call__(
+        self, left: Sequence[tuple[int, Source]], journal: Journal, stop: threading.Event, reporter: ProgressReporter
+    ) -> dict[str, Any]:
         """Explains numbered images until there are none left, or `stop` is set; the caller is connected to a cluster.
 
         Raises:
             ValueError: a node cannot load or write, the cluster gave up, or a block killed all who began it.
         """
         ray = import_ray()
+        by_block = itertools.groupby(left, key=lambda numbered: self.partition.block_of(numbered[0]))
+        blocks = {block: list(images) for block, images in by_block}
+        scheduler = Scheduler(self._actor_factory(blocks), blocks, journal, reporter)
         try:
-            return self._explain(ray, left, stop, reporter)
+            while True:
+                if stop.is_set():
+                    scheduler.stop()
+                # One more than there is room for makes a cluster grow.
+                scheduler.scale(self.workers or self._pool.room(living_nodes()) + 1)
+                if not scheduler.calls:
+                    break
+                scheduler.wait()
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, ValueError):
+                raise error.cause from None  # a sentence; without the actor's traceback
+            raise
         except ray.exceptions.RayError as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ValueError(f"the Ray cluster gave up ({reason}); the same command goes on.") from error
+            raise ValueError(f"the Ray cluster gave up ({_reason(error)}); the same command goes on.") from error
+        finally:
+            scheduler.kill()
+        if not stop.is_set():
+            scheduler.check()
+        return scheduler.figures(reporter.seconds)
 
-    def _explain(self, ray: Any, left: Numbered, stop: threading.Event, reporter: ProgressReporter) -> dict[str, Any]:
-        pool = self._pool(ray)
-        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False
-        )
-        watch = ray.remote(Watch).options(num_cpus=0, max_concurrency=10_000, scheduling_strategy=here).remote()
-        orders = Orders(
+    def _actor_factory(self, blocks: Blocks) -> Callable[[], Any]:
+        """Returns what asks the cluster for one more actor."""
+        ray = import_ray()
+        # Two calls at a time, so that `stop` is heard beside `explain`.
+        actor = ray.remote(Worker).options(num_cpus=self._pool.cpus, num_gpus=self._pool.gpus, max_concurrency=2)
+        return functools.partial(
+            actor.remote,
+            blocks=ray.put(blocks),
             make_job=self.make_job,
             folder=Path.cwd(),
             out=self.out,
             partition=self.partition,
-            cpus=pool.cpus,
+            cpus=self._pool.cpus,
             cache=self.cache,
             profile=self.profile,
-            watch=watch,
         )
-        blocks = [
-            {"block": block, "images": json.dumps([(index, dataclasses.asdict(source)) for index, source in images])}
-            for block, images in itertools.groupby(left, key=lambda numbered: self.partition.block_of(numbered[0]))
-        ]
-        told = WorkerStats()
-        rows = contextlib.closing(_rows(ray, blocks, orders, pool, is_fixed=self.workers is not None))
-        with _telling(stop, lambda: ray.get(watch.stop.remote())) as listening, rows as each:
-            for row in each:
-                told.add(row, reporter)
-                if listening and len(told.stopped) >= listening[0]:
-                    break
-        told.check()
-        return told.figures(reporter.seconds)
 
 
-def _rows(
-    ray: Any, blocks: list[dict[str, Any]], orders: Orders, pool: Pool, *, is_fixed: bool
-) -> Generator[dict[str, Any]]:
-    """Yields what the workers tell of each block, in the order in which they are done."""
-    most = len(blocks)
-    now = min(pool.workers, most)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):  # the console's; its log files are left alone
-            handler.setLevel(logging.ERROR)
-    sizes = {"size": now} if is_fixed else {"min_size": 1, "initial_size": now, "max_size": most}
-    # Two blocks an actor: it need not wait for the next one, and Ray Data lets a pool of busy actors grow.
-    compute = ray.data.ActorPoolStrategy(**sizes, max_tasks_in_flight_per_actor=2)
-    tasks = ray.data.from_items(blocks, override_num_blocks=most)
-    explained = tasks.map(
-        Worker, fn_constructor_args=(orders,), compute=compute, num_cpus=pool.cpus, num_gpus=pool.gpus
-    )
-    yield from explained.iter_rows()
+class Scheduler:
+    """Gives blocks to actors; each of them loads or explains, and is killed once there is no block for it.
 
-
-class WorkerStats:
-    """What the workers of a run have told.
+    Args:
+        start_actor: asks for one more actor.
+        blocks: to explain.
+        journal: of the run.
+        reporter: is told of each block.
 
     Attributes:
-        stopped: names of the workers that know that the run is to stop, and have nothing in flight.
+        calls: what is in flight: the actor, and the block that it explains, or None where it is asked for or loads.
     """
 
-    def __init__(self) -> None:
-        self.stopped: set[str] = set()
-        self._workers: dict[str, dict[str, Any]] = {}
+    def __init__(
+        self, start_actor: Callable[[], Any], blocks: Blocks, journal: Journal, reporter: ProgressReporter
+    ) -> None:
+        self.calls: dict[Any, tuple[Any, int | None]] = {}
+        self._ray = import_ray()
+        self._start_actor = start_actor
+        self._blocks = blocks
+        self._left = collections.deque(blocks)
+        self._journal = journal
+        self._reporter = reporter
+        self._workers: dict[Any, dict[str, Any]] = {}
+        self._failed_loads = 0  # deaths while loading, since anyone got on
+        self._deaths: collections.Counter[tuple[int, int]] = collections.Counter()  # by block and images left
         self._given_up: list[list[str]] = []
-        self._same: dict[str, Any] = {}
 
-    def add(self, row: Mapping[str, str], reporter: ProgressReporter) -> None:
-        """Adds what was told of a block.
+    def stop(self) -> None:
+        """Begins no more blocks, and has those that are being explained end with the batches in flight."""
+        self._left.clear()
+        for actor, block in self.calls.values():
+            if block is not None:
+                actor.stop.remote()
+
+    def scale(self, size: int) -> None:
+        """Asks for actors up to a number, or one a block; once no block is left, those that have none are killed."""
+        if not self._left:
+            self.kill([call for call, (_, block) in self.calls.items() if block is None])
+        explaining = sum(block is not None for _, block in self.calls.values())
+        for _ in range(len(self.calls), min(size, len(self._left) + explaining)):
+            actor = self._start_actor()
+            self.calls[actor.load.remote()] = actor, None
+
+    def kill(self, calls: Sequence[Any] | None = None) -> None:
+        """Ends what is in flight, or some of it, and the actors with it."""
+        for call in [*self.calls] if calls is None else calls:
+            self._ray.kill(self.calls.pop(call)[0])
+
+    def wait(self) -> None:
+        """Waits for an actor to end what it does, `LOOK_S` at most, and gives it the next block.
 
         Raises:
-            ValueError: the worker can explain nothing.
+            ValueError: nobody can load.
         """
-        told = json.loads(row["told"])
-        if "error" in told:
-            raise ValueError(f"{told['error']} (on {told['worker'].partition(':')[0]})")
-        if told["is_stopped"]:
-            self.stopped.add(told["worker"])
-        if "given_up" in told:
-            self._given_up.append(told["given_up"])
-        if "explain_s" not in told:
+        died = self._ray.exceptions.RayActorError, self._ray.exceptions.OutOfMemoryError
+        for call in self._ray.wait([*self.calls], timeout=LOOK_S)[0]:
+            actor, block = self.calls[call]
+            try:
+                self._add_figures(actor, block, self._ray.get(call))
+            except died as error:
+                self.kill([call])  # it may be out of reach, and alive
+                self._add_death(block, error)
+                continue
+            del self.calls[call]
+            if self._left:
+                block = self._left.popleft()
+                self.calls[actor.explain.remote(block)] = actor, block
+            else:
+                self._ray.kill(actor)
+
+    def _add_death(self, block: int | None, error: Exception) -> None:
+        if block is None:
+            self._failed_loads += 1
+            if self._failed_loads >= TRIES and all(block is None for _, block in self.calls.values()):
+                raise ValueError(
+                    f"{TRIES} workers in a row died while they loaded ({_reason(error)}); look at the memory of the "
+                    "nodes, and at what is installed on them. The same command goes on."
+                )
             return
-        worker = self._workers.setdefault(
-            told["worker"], {name: told[name] for name in ("worker", "devices", "compile_s")} | ZEROES
-        )
+        self._journal.scan_block(block)
+        names = [source.name for _, source in self._blocks[block] if not self._journal.is_done(source.name)]
+        self._deaths[block, len(names)] += 1
+        if self._deaths[block, len(names)] < TRIES or not names:
+            self._left.append(block)
+        else:
+            self._given_up.append(names)
+
+    def _add_figures(self, actor: Any, block: int | None, told: Mapping[str, Any]) -> None:
+        self._failed_loads = 0
+        if block is None:
+            self._workers[actor] = {**told, **ZEROES}
+            return
         for name in ZEROES:
-            worker[name] += told[name]
-        self._same = {name: told[name] for name in ("micro_batch", "batch_size")}
+            self._workers[actor][name] += told[name]
         counts = {name: told[name] for name in ("searched", "failed", "evaluations")}
         if any(counts.values()):
-            reporter.add(**counts)
+            self._reporter.add(**counts)
 
     def check(self) -> None:
         """Says which images nobody survived.
@@ -171,7 +223,7 @@ class WorkerStats:
             ValueError: there are some.
         """
         if self._given_up:
-            first, last = self._given_up[0]
+            first, last = self._given_up[0][0], self._given_up[0][-1]
             raise ValueError(
                 f"{len(self._given_up)} blocks of images killed their workers {TRIES} times in a row, the first from "
                 f"{first} to {last}; look at these images, and at the memory of the nodes. All other images are "
@@ -180,32 +232,17 @@ class WorkerStats:
 
     def figures(self, seconds: float) -> dict[str, Any]:
         """Returns what `run.json` says of the workers in place of this process, whom they took so many seconds."""
-        devices = itertools.chain.from_iterable(worker["devices"] for worker in self._workers.values())
-        compile_s = max((worker["compile_s"] for worker in self._workers.values()), default=0.0)
+        workers = [worker for worker in self._workers.values() if worker["explain_s"] > 0]
+        same = {name: worker.pop(name) for worker in workers for name in ("micro_batch", "batch_size")}
         return {
-            **self._same,
-            "devices": sorted(devices),
-            "timings": {"compile_s": compile_s, "explain_s": seconds},
-            "workers": list(self._workers.values()),
+            **same,
+            "devices": sorted(device for worker in workers for device in worker["devices"]),
+            "timings": {"compile_s": max((w["compile_s"] for w in workers), default=0.0), "explain_s": seconds},
+            "workers": workers,
         }
 
 
-@contextlib.contextmanager
-def _telling(stop: threading.Event, tell: Callable[[], int]) -> Iterator[list[int]]:
-    """Tells the workers once `stop` is set, while the block lasts; what they reply is then in the list."""
-    reply: list[int] = []
-    over = threading.Event()
-
-    def wait() -> None:
-        while not over.is_set():
-            if stop.wait(LOOK_S):
-                reply.append(tell())
-                return
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    try:
-        yield reply
-    finally:
-        over.set()
-        thread.join()
+def _reason(error: Exception) -> str:
+    """Returns the line of an error of Ray that tells most: the first, or the last where an actor could not be made."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if "creation task" in lines[0] else 0]

@@ -82,9 +82,9 @@ class Readout:
     """What is read off a forward pass on a masked image; hashable.
 
     Attributes:
-        read: called as `read_response` is, with what the forward pass gave for masked images `[N]`; returns what is
-            to be known of them, a pytree of `[N]`.
-        values: pytree of `jax.ShapeDtypeStruct`, what it returns of one.
+        read: called as `read_response` is, with what the forward pass gave for masked images `[N]`; returns a pytree
+            of `[N]`.
+        values: pytree of `jax.ShapeDtypeStruct`, the shapes of what it returns for one of them.
         taps: the activations that it reads.
         needs_inverse: maps what was read to `[N]` bool, the masks whose inverse is evaluated too; None for none.
     """
@@ -148,7 +148,7 @@ def evaluate(
         genomes: pytree of `[R, P, ...]`.
         new: `[R, P]` bool, the pairs to evaluate.
         targets: `[R]`, the classes asked about: `Targets`, or int32 classes, -1 for the predicted one.
-        micro_batch: pairs a forward pass.
+        micro_batch: pairs per forward pass.
         readout: what to read off a forward pass.
 
     Returns:

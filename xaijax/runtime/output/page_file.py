@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from xaijax.atomic_files import atomic_write
-from xaijax.report.page import render_page
+from xaijax.report.html_page import render_page
 from xaijax.runtime.layout import PAGE
 from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import files_of

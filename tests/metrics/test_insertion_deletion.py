@@ -15,7 +15,7 @@ from xaijax.metrics import (
     insertion_curve,
     sufficiency,
 )
-from xaijax.metrics.perturbation import pixel_counts
+from xaijax.metrics.insertion_deletion import pixel_counts
 
 pytestmark = pytest.mark.quick_compile
 

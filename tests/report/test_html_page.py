@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from xaijax.atomic_files import atomic_write, write_json, write_picture
-from xaijax.report import page
+from xaijax.report import html_page
 from xaijax.runtime.layout import RESULTS, RUN
-from xaijax.runtime.output.page import write_page
+from xaijax.runtime.output.page_file import write_page
 from xaijax.runtime.output.record import FORMAT
 from xaijax.runtime.output.result_lines import json_lines
 
@@ -60,7 +60,7 @@ def test_the_page_says_what_the_run_found(tmp_path):
 
 
 def test_a_page_of_a_million_shows_the_first_and_counts_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "SHOWN", 2)
+    monkeypatch.setattr(html_page, "SHOWN", 2)
     write_run(tmp_path, ROWS[:2] + [ROWS[0] | {"path": f"{number}.png"} for number in range(1000)])
     told = Reader(write_page(tmp_path))
     assert "1002 of 1002 images explained; probability raised in 1001; mean area 25%" in told.words

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from xaijax import Classifier
-from xaijax.evaluation import Readout, Scenario, evaluate, micro_batch_size
 from xaijax.masks.segmentation import Grid
 from xaijax.masks.superpixels import decode
+from xaijax.micro_batches import Readout, Scenario, evaluate, micro_batch_size
 
 BATCH, POPULATION = 3, 7
 TARGETS = np.array([2, -1, 0], np.int32)
 RANDOM = np.random.default_rng(0)
 GENOMES = RANDOM.integers(0, 2**16, (BATCH, POPULATION, 1), np.uint32)  # 16 segments
 NEW = RANDOM.random((BATCH, POPULATION)) < 0.6
-NEW[0, 0] = False  # where a padded place would write if it were not dropped
+NEW[0, 0] = False  # where a padded index would write if it were not dropped
 ALL = np.ones((BATCH, POPULATION), bool)
 
 evaluated = jax.jit(evaluate, static_argnums=1, static_argnames=("micro_batch", "readout"))
@@ -63,13 +63,22 @@ def test_any_micro_batch_gives_the_same_bits(scenario):
         jax.tree.map(np.testing.assert_array_equal, first, other)
 
 
-def test_a_pair_gets_the_same_bits_at_any_place_and_among_any_others(toy_classifier, scenario):
+def test_a_pair_gets_the_same_bits_at_any_index_and_among_any_others(toy_classifier, scenario):
     run = functools.partial(evaluated, toy_classifier, decode, micro_batch=4)
     everything = run(scenario, GENOMES, ALL, TARGETS)
     turned = jax.tree.map(lambda leaf: leaf[::-1], scenario)
     some = run(turned, GENOMES[::-1, ::-1], NEW, TARGETS[::-1])
     for one, other in zip(jax.tree.leaves(everything), jax.tree.leaves(some), strict=True):
         np.testing.assert_array_equal(np.where(NEW, one[::-1, ::-1], 0), other)
+
+
+def test_rows_that_share_an_image_get_the_bits_of_rows_with_copies_of_it(toy_classifier, scenario):
+    source = np.array([2, 0, 0], np.int32)
+    shared = scenario.replace(source=source, contexts=scenario.contexts[source])
+    copied = jax.tree.map(lambda leaf: leaf[source], scenario)
+    run = functools.partial(evaluated, toy_classifier, decode, micro_batch=4)
+    one, other = (run(each, GENOMES, NEW, TARGETS) for each in (shared, copied))
+    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_only_new_pairs_are_read_and_the_others_answer_zero(toy_classifier, scenario):

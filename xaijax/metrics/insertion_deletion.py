@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from xaijax.classifier import Classifier
-from xaijax.metrics.probe import blurred_fills, falling_ranks, mean_fills, probe
+from xaijax.metrics.probe import blurred_fills, check_explained, falling_ranks, mean_fills, probe
+from xaijax.metrics.shapes import check_shapes
 
 BINS = (0.01, 0.05, 0.1, 0.2, 0.5)
 """The fractions of the pixels that ERASER keeps or removes."""
@@ -60,12 +61,13 @@ def insertion_curve(
     Raises:
         ValueError: an argument does not fit; the message says which.
     """
+    images, targets = check_explained(classifier, images, targets, scores=scores)
     fills = blurred_fills(images) if fills is None else fills
     ranks = falling_ranks(scores)
     size = ranks[0].size
     counts = pixel_counts(size, steps, fractions)
     responses = probe(classifier, images, ranks, counts, targets, fills=fills, micro_batch=micro_batch)
-    return Curves(counts / size, responses.probability, responses.predicted == np.asarray(targets)[:, None])
+    return Curves(counts / size, responses.probability, responses.predicted == targets[:, None])
 
 
 def deletion_curve(
@@ -84,6 +86,7 @@ def deletion_curve(
     Arguments and errors are those of `insertion_curve`, except that `fills` replaces the deleted pixels: None is
     RISE's, zero in normalised space, which is the mean of the classifier's data.
     """
+    images, targets = check_explained(classifier, images, targets, scores=scores)
     fills = mean_fills(classifier, images) if fills is None else fills
     ranks = falling_ranks(scores)
     size = ranks[0].size
@@ -92,7 +95,7 @@ def deletion_curve(
     responses = probe(
         classifier, images, size - 1 - ranks, size - counts, targets, fills=fills, micro_batch=micro_batch
     )
-    return Curves(counts / size, responses.probability, responses.predicted == np.asarray(targets)[:, None])
+    return Curves(counts / size, responses.probability, responses.predicted == targets[:, None])
 
 
 def pixel_counts(size: int, steps: int, fractions: Sequence[float] | None = None) -> np.ndarray:
@@ -117,6 +120,7 @@ def area_under_curve(fractions: Any, probability: Any) -> np.ndarray:
     Returns:
         `[...]` float64.
     """
+    check_shapes(fractions=(fractions, "T"), probability=(probability, "... T"))
     return np.asarray(np.trapezoid(np.asarray(probability, np.float64), np.asarray(fractions, np.float64), axis=-1))
 
 
@@ -130,6 +134,7 @@ def comprehensiveness(original: Any, removed: Any) -> np.ndarray:
     Returns:
         `[B]` float64 in [-1, 1], the mean over the fractions, as in ERASER.
     """
+    check_shapes(original=(original, "B"), removed=(removed, "B N"))
     return np.asarray(original, np.float64) - np.mean(np.asarray(removed, np.float64), axis=1)
 
 
@@ -143,4 +148,5 @@ def sufficiency(original: Any, kept: Any) -> np.ndarray:
     Returns:
         `[B]` float64 in [-1, 1], the mean over the fractions, as in ERASER.
     """
+    check_shapes(original=(original, "B"), kept=(kept, "B N"))
     return np.asarray(original, np.float64) - np.mean(np.asarray(kept, np.float64), axis=1)

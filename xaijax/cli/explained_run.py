@@ -1,0 +1,112 @@
+"""A finished run as the metrics read it: its settings, its explanations with their images, and boxes beside them."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaijax.classifier import Classifier
+from xaijax.metrics.suite import ExplainedImage
+from xaijax.models.preprocessing import preprocess
+from xaijax.runtime.input.decode import UnreadableImageError
+from xaijax.runtime.input.listing import find_source
+from xaijax.runtime.layout import PACKED
+from xaijax.runtime.output.record import read_record
+from xaijax.runtime.output.result_files import read_arrays
+from xaijax.runtime.output.result_lines import Row, read_results
+
+
+def read_run(folder: Path) -> tuple[dict[str, Any], list[Row]]:
+    """Returns `run.json` of a finished run and the lines of its results.
+
+    Raises:
+        ValueError: the folder holds no run that can be evaluated.
+    """
+    record = read_record(folder)
+    if not {"model", "options"} <= record["settings"].keys():
+        raise ValueError(f"{str(folder)!r} does not say what model it is of; evaluate a run of `xaijax explain`.")
+    rows = list(read_results(folder))
+    for name in ("scores", "masks"):
+        there = (folder / name).is_dir() or (folder / PACKED).is_dir()
+        if not there and any("error" not in row for row in rows):
+            raise ValueError(
+                f"{str(folder)!r} holds no {name}, which the metrics are about; explain the images again into another "
+                "folder, with --save masks scores, or packed."
+            )
+    return record, rows
+
+
+def read_boxes(path: Path) -> dict[str, np.ndarray]:
+    """Returns the boxes `[N, 4]` of each image that a CSV file names.
+
+    Raises:
+        ValueError: the file is missing, or no table of boxes.
+    """
+    try:
+        with path.open(newline="") as file:
+            lines = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{str(path)!r} cannot be read ({error}); name a CSV file of boxes.") from error
+    found: dict[str, list[list[float]]] = {}
+    for number, line in enumerate(lines, 2):
+        try:
+            box = [float(line[column]) for column in ("x0", "y0", "x1", "y1")]
+            name = line["name"] if "name" in line else line["path"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"line {number} of {str(path)!r} is no box; each needs name,x0,y0,x1,y1 under a header of these words."
+            ) from error
+        found.setdefault(name, []).append(box)
+    return {name: np.array(boxes) for name, boxes in found.items()}
+
+
+def boxes_of(row: dict[str, Any], all_boxes: dict[str, np.ndarray]) -> np.ndarray | None:
+    """Returns the boxes of an explanation's image, which go by its path or its name; None where there are none."""
+    return all_boxes.get(row["path"], all_boxes.get(Path(row["path"]).name))
+
+
+def read_explanations(
+    folder: Path,
+    base: Path | None,
+    rows: list[dict[str, Any]],
+    classifier: Classifier,
+    all_boxes: dict[str, np.ndarray] | None,
+    skipped: list[tuple[str, str]],
+) -> Iterator[ExplainedImage]:
+    """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
+    for row in rows:
+        try:
+            yield _read(folder, base, row, classifier, all_boxes)
+        except UnreadableImageError as error:
+            skipped.append((row["path"], str(error)))
+
+
+def _read(
+    folder: Path, base: Path | None, row: Row, classifier: Classifier, all_boxes: dict[str, np.ndarray] | None
+) -> ExplainedImage:
+    """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
+    if "error" in row:
+        raise UnreadableImageError(f"it was not explained: {row['error']}")
+    if "against" in row:
+        raise UnreadableImageError(
+            f"it tells {row['label']} from {row['against_label']}, and metrics are about a class against all others; "
+            "explain without --against."
+        )
+    source = find_source(row["path"], base)
+    name = Path(source.name).name
+    if "://" not in source.container and not Path(source.container).exists():
+        raise UnreadableImageError(f"{name} is no longer at {source.container!r}; move it back.")
+    image, identity = source.read(classifier.channels)
+    if identity.sha256 != row.get("sha256"):
+        raise UnreadableImageError(f"{name} has changed since it was explained; explain it again.")
+    try:
+        mask, score = read_arrays(folder, row)
+    except (OSError, ValueError, KeyError) as error:
+        raise UnreadableImageError(f"the mask or score map of {name} cannot be read; explain it again.") from error
+    if score is None:
+        raise UnreadableImageError(f"the score map of {name} was not saved; explain it again, with --save scores.")
+    boxes = None if all_boxes is None else boxes_of(row, all_boxes)
+    removes = row.get("game") == "deletion"
+    return ExplainedImage(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)
