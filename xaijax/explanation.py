@@ -49,7 +49,7 @@ class Status(enum.IntFlag):
     )
     STALLED = 256, "The search found nothing better for as many generations as its patience allows."
     REACHED = 512, "The search reached the target probability."
-    NOT_KEPT = 1024, "No mask did to the probability what was wanted; the one that came nearest is given."
+    NOT_KEPT = 1024, "No mask met the requirement on the probability; the one that came nearest is given."
     NO_MASK = 2048, "Every mask that was tried keeps the whole image; choose smaller or fewer squares."
     STILL_SEEN = 4096, "Wherever a mask keeps the class, the rest of the image is still recognised as the class."
     BY_PROBABILITY = 8192, "The classifier offers no taps to compare, so the fitness follows the probability."

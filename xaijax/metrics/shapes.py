@@ -1,4 +1,4 @@
-"""The shapes of arrays that belong together; an error says which was given and which is needed."""
+"""Checks that the shapes of arrays fit together; an error states the shape that was given and the one needed."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ import numpy as np
 
 
 def check_shapes(**given: tuple[Any, str]) -> None:
-    """Raises ValueError where arrays are not of the shapes that their axes say, or do not fit each other.
+    """Raises ValueError if arrays do not have the given axes, or if an axis has different sizes in them.
 
     Args:
-        **given: for each name an array, and the names of its axes, such as "B H W". An axis has one size wherever it
-            stands. "..." is any number of axes, the same wherever it stands; where it stands alone, a number fits too.
+        **given: for each name an array, and the names of its axes, such as "B H W". "..." stands for any number of
+            axes, the same in all arrays; on its own it also allows a single number.
     """
     sizes: dict[str, tuple[tuple[int, ...], str]] = {}
     for name, (array, axes) in given.items():
         shape = np.shape(array)
         if axes == "..." and not shape:
             continue
-        found = _sizes(shape, axes.split())
-        if found is None:
+        size_of_axis = _sizes(shape, axes.split())
+        if size_of_axis is None:
             single = axes.startswith("B ") and _sizes((1, *shape), axes.split()) is not None
             raise ValueError(
                 f"the shape of {name} is {shape} but must be [{_listed(axes)}]"
                 f"{f'; a single one goes in as {name}[None]' if single else ''}."
             )
-        for axis, size in found.items():
+        for axis, size in size_of_axis.items():
             known, where = sizes.setdefault(axis, (size, name))
             if size != known:
                 needed = f"axes {known}" if axis == "..." else f"{axis} = {known[0]}"
@@ -34,7 +34,7 @@ def check_shapes(**given: tuple[Any, str]) -> None:
 
 
 def _sizes(shape: tuple[int, ...], axes: list[str]) -> dict[str, tuple[int, ...]] | None:
-    """Returns the size of each axis, of "..." those of several; None where there are more or fewer axes."""
+    """Returns the size of each axis, a tuple of several for "..."; None if the number of axes differs."""
     spare = len(shape) - len(axes)
     if "..." not in axes:
         return None if spare else {axis: (size,) for axis, size in zip(axes, shape, strict=True)}

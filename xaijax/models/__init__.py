@@ -1,4 +1,4 @@
-"""Flax ports of published image classifiers, and their weights; `load` and `save` are imported when asked for."""
+"""Flax ports of published image classifiers, and their weights; `load` and `save` are imported on first use."""
 
 from xaijax.lazy_imports import import_on_demand
 from xaijax.models.catalogue import names

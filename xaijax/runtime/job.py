@@ -25,7 +25,7 @@ class Job:
         against: the class to contrast it with, "runner-up" for the most probable other one; None for all others.
         seed: of the run's key.
         batch_size: images that are searched at a time.
-        save: what to write beside `results.jsonl`.
+        save: what to write in addition to `results.jsonl`.
         settings: for `run.json`; two starts with the same settings are the same run.
         origin: identifies what the classifier was made from, so that its traced programs can be reused; see
             `traced_once`.

@@ -55,7 +55,7 @@ def explain_all(
     stop: threading.Event,
     reporter: ProgressReporter,
 ) -> None:
-    """Explains numbered images until there are none left, or `stop` is set; reads and writes beside the device.
+    """Explains numbered images until there are none left, or `stop` is set; reads and writes in parallel to the device.
 
     Args:
         left: images by their index in the input.

@@ -1,4 +1,4 @@
-"""Which images of a run are left: those that its journal does not vouch for."""
+"""Finds the images of a run that are left to explain, once the earlier explanations are verified."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ Numbered = tuple[int, Source]
 def find_left(
     share: Sequence[Numbered], folder: RunFolder, journal: Journal, partition: Partition, *, retry_errors: bool
 ) -> tuple[list[Numbered], list[str]]:
-    """Takes the list of images over, and marks those that are to be explained again, for all processes.
+    """Records the list of images, and marks those that are to be explained again, for all processes.
 
     Args:
         share: images of this process.

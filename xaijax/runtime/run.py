@@ -74,7 +74,7 @@ def run(
 ) -> Outcome:
     """Explains images and writes the folder of the run; resumes where an earlier start of it ended.
 
-    Images are read, and results written, in threads beside the device.
+    Images are read, and results written, in threads that run in parallel to the device.
 
     Args:
         sources: of the images, in the order of the results.

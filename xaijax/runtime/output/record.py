@@ -15,8 +15,8 @@ FORMAT = "xaijax run 1"
 """Recorded in `run.json`; its number changes with the layout of the folder."""
 
 KEYS = ("format", "settings", "merged", "journals")
-"""The keys of `run.json` beside the list of images and the figures: `merged` is the digest of the list that the results
-are in the order of, `journals` holds the sizes of the journals that they were merged from."""
+"""The keys of `run.json` besides the list of images and the figures: `merged` is the digest of the list that orders the
+results, `journals` holds the sizes of the journals that they were merged from."""
 
 FROM_THE_SYSTEM = frozenset({".DS_Store", "lost+found"})
 """Names that an operating system puts into an empty folder."""
