@@ -123,7 +123,7 @@ def fill_module(
         ValueError: keys are missing or surplus, shapes differ, or numbers are not finite; all are listed together.
     """
     targets = flat_state(module)
-    found: dict[str, str] = {}
+    filled_by: dict[str, str] = {}
     problems = []
     for key in sorted(arrays):
         name, shape = table.get(key, key), arrays[key].shape
@@ -133,15 +133,15 @@ def fill_module(
             problems.append(f"surplus: {key} {list(shape)}")
             continue
         wanted = tuple(targets[name].shape)
-        if name in found:
-            problems.append(f"twice: {key} and {found[name]} both fill {name}")
+        if name in filled_by:
+            problems.append(f"twice: {key} and {filled_by[name]} both fill {name}")
         elif shape not in (wanted, (1, 1, *wanted)):  # a 1x1 convolution of pooled features is a linear layer
             problems.append(f"shape: {key} is {list(shape)}, needed {list(wanted)}")
         elif not np.isfinite(arrays[key]).all():
             problems.append(f"not finite: {key}")
-        found[name] = key
+        filled_by[name] = key
     keys = {name: key for key, name in table.items() if name is not None}
-    missing = [name for name in targets if name not in found]
+    missing = [name for name in targets if name not in filled_by]
     problems += [f"missing: {keys.get(name, name)} {list(targets[name].shape)}" for name in missing]
     if problems:
         listed = "\n  ".join(problems[:20] + ([f"and {len(problems) - 20} more"] if len(problems) > 20 else []))
@@ -149,7 +149,7 @@ def fill_module(
             f"{source} does not fit the model in {len(problems)} places; load it as the model, number of classes and "
             f"channels it was made for{hint}:\n  {listed}"
         )
-    for name, key in found.items():
+    for name, key in filled_by.items():
         targets[name].set_value(np.asarray(arrays[key], np.float32).reshape(targets[name].shape))
     nnx.update(module, nnx.from_flat_state([(_path(name), variable) for name, variable in targets.items()]))
 
