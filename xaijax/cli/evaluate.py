@@ -15,7 +15,7 @@ from xaijax.atomic_files import write_json
 from xaijax.classifier import Classifier
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.explained_run import boxes_of, read_boxes, read_explanations, read_run
-from xaijax.cli.options import Evaluate
+from xaijax.cli.options import EvaluateOptions
 from xaijax.masks.fills import check_fill
 from xaijax.metrics import Summary, summarise
 from xaijax.metrics.suite import BETTER, SEGMENTATION, ExplainedImage, measure
@@ -28,7 +28,7 @@ from xaijax.runtime.layout import METRICS
 LOAD_OPTIONS = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
 
 
-def run(options: Evaluate) -> int:
+def run(options: EvaluateOptions) -> int:
     """Measures the run, and prints its metrics."""
     arguments = {name: value for name, value in vars(options).items() if name != "folder"}
     found = evaluate_run(options.folder, **arguments)

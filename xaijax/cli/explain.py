@@ -9,7 +9,7 @@ import jax
 from xaijax.cli.dry_run import estimate
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.make_job import make_job
-from xaijax.cli.options import Explain
+from xaijax.cli.options import ExplainOptions
 from xaijax.execution.compiled import Method
 from xaijax.runtime.device.compilation_cache import keep_compiled
 from xaijax.runtime.device.cpu_devices import use_all_cores
@@ -21,7 +21,7 @@ from xaijax.runtime.run import run as run_job
 from xaijax.runtime.signals import stopped_by_signals
 
 
-def run(options: Explain, method: Method, command: str) -> int:
+def run(options: ExplainOptions, method: Method, command: str) -> int:
     """Explains the images, and tells what came of it.
 
     Args:
@@ -33,7 +33,7 @@ def run(options: Explain, method: Method, command: str) -> int:
         return _explain(options, method, command)
 
 
-def _explain(options: Explain, method: Method, command: str) -> int:
+def _explain(options: ExplainOptions, method: Method, command: str) -> int:
     if not options.images:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
     sources = find_sources(options.images, out=options.out)
@@ -77,7 +77,7 @@ def _explain(options: Explain, method: Method, command: str) -> int:
     return SOME_FAILED if found.failed else EXPLAINED
 
 
-def _on_ray(options: Explain, method: Method, *, images: int) -> RayEngine:
+def _on_ray(options: ExplainOptions, method: Method, *, images: int) -> RayEngine:
     """Returns the engine whose actors load for themselves; this process leaves the accelerators to them."""
     if options.process_index is not None:
         raise ValueError("process-index is for several processes; with --engine ray one command starts them all.")

@@ -1,11 +1,11 @@
 """`xaijax models`: what can be loaded, and from where."""
 
 from xaijax.cli.exit_codes import EXPLAINED
-from xaijax.cli.options import Models
+from xaijax.cli.options import ModelsOptions
 from xaijax.models.catalogue import is_embedded, names
 
 
-def run(options: Models) -> int:
+def run(options: ModelsOptions) -> int:
     """Prints a line a model."""
     width = max(map(len, names())) + 2
     for name in names():

@@ -62,7 +62,7 @@ class RunOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Explain(RunOptions):
+class ExplainOptions(RunOptions):
     """Explains image files and writes a folder of results; the same command again resumes.
 
     Attributes:
@@ -102,12 +102,12 @@ class Explain(RunOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Warmup(RunOptions):
+class WarmupOptions(RunOptions):
     """Compiles what `explain` with the same options needs and keeps it in the cache, for the processes of a cluster."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Demo:
+class DemoOptions:
     """Explains generated scenes with an embedded classifier; needs no download.
 
     Attributes:
@@ -126,7 +126,7 @@ class Demo:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class EvaluateOptions:
     """Prints the metrics of a finished run and writes them to metrics.json in its folder.
 
     Attributes:
@@ -147,7 +147,7 @@ class Evaluate:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Report:
+class ReportOptions:
     """Draws index.html of a finished run again.
 
     Attributes:
@@ -158,7 +158,7 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Status:
+class StatusOptions:
     """Tells how far a run is: images done, failed and left.
 
     Attributes:
@@ -169,12 +169,12 @@ class Status:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Models:
+class ModelsOptions:
     """Lists what can be loaded, and from where."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Launch:
+class LaunchOptions:
     """Prints a file that starts a run on a cluster, to be changed where it says so: `xaijax launch slurm > job.sh`.
 
     Attributes:

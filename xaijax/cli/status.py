@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 from xaijax.cli.exit_codes import EXPLAINED
-from xaijax.cli.options import Status
+from xaijax.cli.options import StatusOptions
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import read_record
 from xaijax.target_words import parse_top
 
 
-def run(options: Status) -> int:
+def run(options: StatusOptions) -> int:
     """Prints how far it is."""
     print(read_progress(options.folder))
     return EXPLAINED
