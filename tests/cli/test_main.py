@@ -69,7 +69,7 @@ CANNOT_RUN = {
     "an unknown fill": (["PHOTOS", *FAST, "--fill", "red"], "choose one of black"),
     "a population of 0": (["PHOTOS", *FAST, "--population", "0"], "at least 2"),
     "a batch of 0": (["PHOTOS", "--model", "scenes-resnet", "--batch-size", "0"], "at least 1"),
-    "half of a share": (["PHOTOS", *FAST, "--processes", "3"], "no scheduler tells"),
+    "half of a share": (["PHOTOS", *FAST, "--processes", "3"], "no scheduler passes"),
     "missing labels": (["PHOTOS", *FAST, "--labels", "nowhere.txt"], "nowhere.txt"),
 }
 

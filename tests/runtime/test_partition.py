@@ -56,9 +56,9 @@ def test_number_and_count_come_from_flags_or_the_scheduler(index, count, environ
     ("index", "count", "environment", "message"),
     [
         (1, None, {}, "processes is not given"),
-        (None, 3, {}, "no scheduler tells"),
-        (None, "auto", {"JOB_COMPLETION_INDEX": "7"}, "no scheduler tells"),
-        (None, "auto", BATCH_SCRIPT, "no scheduler tells"),
+        (None, 3, {}, "no scheduler passes"),
+        (None, "auto", {"JOB_COMPLETION_INDEX": "7"}, "no scheduler passes"),
+        (None, "auto", BATCH_SCRIPT, "no scheduler passes"),
         (None, "auto", array(5, 2, 2, 5), "ids from 2 to 5 with gaps"),
         (3, 3, {}, "process 3 of 3"),
         (-1, 3, {}, "process -1 of 3"),

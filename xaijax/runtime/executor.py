@@ -1,4 +1,4 @@
-"""The compiled programs of a job, and the images that pass through them."""
+"""The compiled programs of a job, and how images are fed to them."""
 
 import dataclasses
 import itertools
@@ -21,10 +21,10 @@ from xaijax.runtime.device.exported_programs import traced_once
 from xaijax.runtime.job import Job, Request
 
 STRIDE = 4
-"""Generations between two looks at which searches have ended."""
+"""Generations between two checks for searches that have ended."""
 
 REFILL_FRACTION = 0.25
-"""Of the slots, so many must be free before the next images are begun: beginning has a cost of its own."""
+"""Fraction of the slots that must be free before the next images are started, which has a cost of its own."""
 
 T = TypeVar("T")
 
@@ -34,8 +34,8 @@ class ExplainedBatch:
     """Images that were explained together.
 
     Attributes:
-        slots: that the images have among those of the result, in their order.
-        result: rows of all slots, those of one after the other; on the device, perhaps not there yet.
+        slots: the slot of each image in the result.
+        result: rows of all slots, those of a slot next to each other; on the device, possibly not computed yet.
     """
 
     slots: Sequence[int]
@@ -43,21 +43,21 @@ class ExplainedBatch:
 
 
 Program = Callable[[Iterable[tuple[T, Request]]], Iterator[tuple[list[T], ExplainedBatch]]]
-"""Explains images, each with whatever goes with it, as they come; they may be yielded in another order."""
+"""Explains requests as they arrive, each with an item of the caller's; the items may be yielded in another order."""
 
 
 def compile_job(job: Job) -> Program[Any]:
-    """Compiles the search of a whole batch, or of one whose images end and begin on their own."""
+    """Compiles the program of a job: with continuous batching for searches, batch by batch for other methods."""
     if searches_in_generations(job.method):
         return _slots_program(job, job.method)
     return _batches_program(job)
 
 
 class _Arguments:
-    """The arguments of a job's compiled programs, for images in certain slots.
+    """Makes the arguments of a job's compiled programs for images in given slots.
 
     Args:
-        job: whose programs.
+        job: whose programs they are.
     """
 
     def __init__(self, job: Job) -> None:
@@ -71,7 +71,7 @@ class _Arguments:
             self.key, self.classifier = on_all_devices((self.key, self.classifier), self.devices)
 
     def __call__(self, requests: Sequence[Request], chosen: Sequence[int]) -> tuple[Any, ...]:
-        """Returns key, words, classifier and batch."""
+        """Returns key, words, classifier and batch, with `requests` in the slots `chosen`."""
         job = self._job
         images: Any = np.zeros((self.size, *self._shape), np.uint8)
         words = np.zeros((self.size, 2), np.uint32)
@@ -82,8 +82,8 @@ class _Arguments:
             if request.target is not None:
                 target[slot] = request.target
         explained, others = resolve_targets(target, job.against, job.classifier, images, job.micro_batch)
-        is_sound = (explained != others) | (others < 0)
-        active = np.isin(np.repeat(np.arange(self.size), job.rows_per_image), chosen) & is_sound
+        is_valid = (explained != others) | (others < 0)
+        active = np.isin(np.repeat(np.arange(self.size), job.rows_per_image), chosen) & is_valid
         words, batch = make_batch(words, images, Targets(explained=explained, against=others), active=active)
         return self.key, words, self.classifier, batch
 
@@ -91,9 +91,9 @@ class _Arguments:
 def _batches_program(job: Job) -> Program[Any]:
     """Compiles a program that explains batch after batch."""
     arguments = _Arguments(job)
-    none = arguments([], [])
-    traced = traced_once(explain_batch, none, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
-    program = traced.lower(*none).compile()
+    empty = arguments([], [])
+    traced = traced_once(explain_batch, empty, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
+    program = traced.lower(*empty).compile()
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
         left = iter(items)
@@ -106,22 +106,22 @@ def _batches_program(job: Job) -> Program[Any]:
 
 
 def _slots_program(job: Job, method: EvolvingMethod) -> Program[Any]:
-    """Compiles a program whose images end and begin on their own, so that none waits for a slower neighbour."""
+    """Compiles a program with continuous batching: an image whose search has ended leaves its slot to the next one."""
     arguments = _Arguments(job)
-    nobody = arguments([], [])
+    empty = arguments([], [])
     settings = (method, arguments.devices)
-    begin = traced_once(slots.begin, nobody, settings, origin=job.origin)
-    none = begin(*nobody)
-    searched = (none, arguments.classifier)
+    begin = traced_once(slots.begin, empty, settings, origin=job.origin)
+    idle = begin(*empty)
+    searched = (idle, arguments.classifier)
     searching = (method, job.micro_batch, arguments.devices, STRIDE)
     advance = traced_once(slots.advance, searched, searching, origin=job.origin)
-    none, _ = advance(*searched)
-    finish = traced_once(slots.finish, (none,), settings, origin=job.origin)
+    idle, _ = advance(*searched)
+    finish = traced_once(slots.finish, (idle,), settings, origin=job.origin)
     replace = jax.jit(slots.replace)
-    jax.block_until_ready(finish(replace(none, none, np.zeros(arguments.size, bool))))
+    jax.block_until_ready(finish(replace(idle, idle, np.zeros(arguments.size, bool))))
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
-        left, now = iter(items), none
+        left, state = iter(items), idle
         taken: dict[int, T] = {}
         while True:
             free = [slot for slot in range(job.batch_size) if slot not in taken]
@@ -129,15 +129,15 @@ def _slots_program(job: Job, method: EvolvingMethod) -> Program[Any]:
             if fresh:
                 chosen = free[: len(fresh)]
                 begun = begin(*arguments([request for _, request in fresh], chosen))
-                now = replace(now, begun, np.isin(np.arange(arguments.size), chosen))
+                state = replace(state, begun, np.isin(np.arange(arguments.size), chosen))
                 taken |= {slot: item for slot, (item, _) in zip(chosen, fresh, strict=True)}
             if not taken:
                 return
             done: list[int] = []
             while len(done) < min(len(taken), math.ceil(REFILL_FRACTION * job.batch_size)):
-                now, ended = advance(now, arguments.classifier)
-                told = jax.device_get(ended)
-                done = [slot for slot in taken if told[slot]]
-            yield [taken.pop(slot) for slot in done], ExplainedBatch(done, finish(now))
+                state, ended = advance(state, arguments.classifier)
+                has_ended = jax.device_get(ended)
+                done = [slot for slot in taken if has_ended[slot]]
+            yield [taken.pop(slot) for slot in done], ExplainedBatch(done, finish(state))
 
     return explain_all

@@ -21,13 +21,14 @@ class Job:
     Attributes:
         classifier: any.
         method: how to explain.
-        target: the class explained; -1 for the predicted one, "topK" for the K most probable ones.
-        against: the class that it is told from, "runner-up" for the most probable other one; None for all others.
+        target: the class to explain; -1 for the predicted one, "topK" for the K most probable ones.
+        against: the class to contrast it with, "runner-up" for the most probable other one; None for all others.
         seed: of the run's key.
         batch_size: images that are searched at a time.
         save: what to write beside `results.jsonl`.
-        settings: what makes two runs the same, for `run.json`.
-        origin: what the classifier was made from, by which what was traced of it is known again; see `traced_once`.
+        settings: for `run.json`; two starts with the same settings are the same run.
+        origin: identifies what the classifier was made from, so that its traced programs can be reused; see
+            `traced_once`.
         platform: of the devices that search, "cpu", "gpu" or "tpu"; None is this process's.
     """
 
@@ -44,12 +45,12 @@ class Job:
 
     @property
     def rows_per_image(self) -> int:
-        """Classes explained of each image."""
+        """Classes explained per image."""
         return parse_top(self.target) or 1
 
     @property
     def micro_batch(self) -> int:
-        """Masked images a forward pass."""
+        """Masked images per forward pass."""
         shape = (*self.classifier.input_size, self.classifier.channels)
         return micro_batch_size(shape, self.platform or jax.default_backend())
 
@@ -59,9 +60,9 @@ class Request:
     """An image to explain.
 
     Attributes:
-        pixels: `[H, W, C]` uint8, as the classifier wants them.
-        target: the class; None is the job's.
-        id: see `xaijax.explain`; None names the image by its pixels.
+        pixels: `[H, W, C]` uint8, preprocessed for the classifier.
+        target: the class to explain; None is the job's.
+        id: see `xaijax.explain`; None is a hash of the pixels.
     """
 
     pixels: np.ndarray

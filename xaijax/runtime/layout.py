@@ -1,21 +1,21 @@
-"""The names of what a run writes into its folder; nothing there that has another name is ever touched."""
+"""The names of the files that a run writes into its folder; files with other names are never touched."""
 
 from typing import Literal, get_args
 
 RUN = "run.json"
-"""Settings and figures; it is written first, and says that the folder is a run's."""
+"""Settings and figures; it is written first, and marks the folder as that of a run."""
 
 RESULTS = "results.jsonl"
-"""A line for each explanation, once all are there."""
+"""One line per explanation, once all are done."""
 
 BLOCKS = "blocks"
 """The folder of the journals and the heartbeats of the processes, while the run lasts."""
 
 ALIVE = ".alive"
-"""The suffix of the heartbeats there."""
+"""The suffix of heartbeats."""
 
 METRICS = "metrics.json"
-"""What `xaijax evaluate` found."""
+"""The metrics of the run, as `xaijax evaluate` writes them."""
 
 PAGE = "index.html"
 """The page of the run."""
@@ -25,7 +25,7 @@ PACKED = "packed"
 
 Save = Literal["masks", "scores", "overlays", "full-size", "packed"]
 SAVED: tuple[Save, ...] = get_args(Save)
-"""What is written for each explanation, each in a folder of its name."""
+"""What can be written for each explanation, each kind in a folder of its name."""
 
 SUFFIXES: dict[Save, str] = {"masks": ".png", "scores": ".npy", "overlays": ".png", "full-size": ".jpg"}
-"""Of the files in these folders that hold an explanation each."""
+"""The suffixes of the kinds that have one file per explanation."""

@@ -1,4 +1,4 @@
-"""The share of one process in a run of several: every n-th block of the input, from its own number on."""
+"""Partitions a run among processes: process i of n explains the blocks i, i + n, i + 2 n, ... of the input."""
 
 import dataclasses
 import os
@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Literal
 
 BLOCK = 64
-"""Images a block, where nothing else is said."""
+"""Images per block, by default."""
 
 LAUNCHERS = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
-"""Where mpirun and srun tell a process its number and how many they started, the innermost first: under SLURM mpirun's
-processes inherit the number 0 of the batch script. The script itself has that too, with SLURM_NTASKS, and is alone."""
+"""Environment variables in which mpirun and srun pass the rank of a process and their number, the innermost launcher
+first: under SLURM, mpirun's processes inherit rank 0 from the batch script. The script itself has that rank too, with
+SLURM_NTASKS, but is a single process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Partition:
 
     Attributes:
         index: of the process, from 0.
-        count: processes.
-        block: images a block.
+        count: number of processes.
+        block: images per block.
     """
 
     index: int = 0
@@ -38,7 +39,7 @@ class Partition:
             )
 
     def block_of(self, image: int) -> int:
-        """Returns the number of the block that holds an image."""
+        """Returns the index of the block that holds an image, by the image's index in the input."""
         return image // self.block
 
     def has(self, image: int) -> bool:
@@ -47,7 +48,7 @@ class Partition:
 
 
 ALL = Partition()
-"""Of the only process."""
+"""The partition of a single process, with all images."""
 
 
 def find_partition(
@@ -56,16 +57,16 @@ def find_partition(
     block: int = BLOCK,
     environment: Mapping[str, str] | None = None,
 ) -> Partition:
-    """Returns the share that was asked for; without a count that is the whole run, whatever a scheduler says.
+    """Returns the requested partition; without a count it is the whole run, even under a scheduler.
 
     Args:
         index: of the process; None takes the scheduler's.
-        count: processes; "auto" takes the scheduler's.
-        block: images a block.
-        environment: None is the process's own.
+        count: number of processes; "auto" takes the scheduler's.
+        block: images per block.
+        environment: with the scheduler's variables; None is that of this process.
 
     Raises:
-        ValueError: one of the two is missing, or they do not fit.
+        ValueError: index or count is missing, or they do not fit together.
     """
     environment = os.environ if environment is None else environment
     if count is None:
@@ -73,25 +74,25 @@ def find_partition(
             raise ValueError(f"process-index is {index} but processes is not given; give both.")
         return Partition(block=block)
     if index is None or count == "auto":
-        told_index, told_count = _told(environment)
-        index = told_index if index is None else index
-        count = told_count if count == "auto" else count
+        scheduler_index, scheduler_count = _from_scheduler(environment)
+        index = scheduler_index if index is None else index
+        count = scheduler_count if count == "auto" else count
     if index is None or count is None:
-        raise ValueError("no scheduler tells this process its number and how many there are; give both.")
+        raise ValueError("no scheduler passes this process its number and how many there are; give both.")
     return Partition(index, count, block)
 
 
-def _told(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """Returns number and count by the scheduler, None what it does not tell.
+def _from_scheduler(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Returns the index of this process and the number of processes by the scheduler, None for what it does not pass.
 
-    Each task of a SLURM array may start several processes. A Kubernetes Indexed Job does not tell their count.
+    Each task of a SLURM array may start several processes. A Kubernetes Indexed Job does not pass their number.
     """
     array = _array_rank(environment)
-    for index_name, count_name in LAUNCHERS:
-        if index_name in environment and count_name in environment:
-            inner, each = int(environment[index_name]), int(environment[count_name])
+    for rank_name, count_name in LAUNCHERS:
+        if rank_name in environment and count_name in environment:
+            rank, per_task = int(environment[rank_name]), int(environment[count_name])
             task, tasks = array or (0, 1)
-            return task * each + inner, tasks * each
+            return task * per_task + rank, tasks * per_task
     if array is not None:
         return array
     if "JOB_COMPLETION_INDEX" in environment:
@@ -100,7 +101,7 @@ def _told(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 
 def _array_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
-    """Returns the rank of a task in its SLURM array, and the tasks; None outside of one."""
+    """Returns the rank of a task in its SLURM array and the number of tasks; None outside of an array."""
     names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "MAX", "STEP")]
     if not all(name in environment for name in names):
         return None

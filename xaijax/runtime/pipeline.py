@@ -1,4 +1,4 @@
-"""The loop over the images of a run: read ahead of the device, explained, and written behind it."""
+"""The loop over the images of a run: read ahead of the device, explained on it, and written behind it."""
 
 import contextlib
 import functools
@@ -20,12 +20,15 @@ from xaijax.runtime.prefetch import WriteBehind, prefetch
 from xaijax.runtime.progress import ProgressReporter
 
 READERS = 4
-"""Threads that read images; Pillow decodes and resizes without Python's lock."""
+"""Threads that read images; Pillow releases Python's lock while it decodes and resizes."""
 
 
 @contextlib.contextmanager
 def fitting(job: Job) -> Iterator[None]:
-    """Says what to do where a device's memory does not hold a batch; the micro-batch, which results rest on, stays."""
+    """Turns an out-of-memory error of a device into a ValueError with a remedy.
+
+    The remedy is never another micro-batch, as results depend on it.
+    """
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -33,7 +36,7 @@ def fitting(job: Job) -> Iterator[None]:
             raise
         size, devices = job.batch_size, len(jax.local_devices())
         remedy = (
-            f"the same command with --batch-size {size // 2} goes on." if size > devices else "take a smaller model."
+            f"the same command with --batch-size {size // 2} resumes." if size > devices else "take a smaller model."
         )
         raise ValueError(
             f"{size} images at a time do not fit into the memory of {devices} device(s); {remedy}"
@@ -60,10 +63,10 @@ def explain_all(
         explain: the compiled program of the job.
         job: what to explain and how.
         out: the folder of the run.
-        journal: of the run; the lines of an image go to its block's.
-        partition: tells the block of an image.
-        stop: once set, the batches in flight are finished and written, and nothing else.
-        reporter: is told of every image.
+        journal: of the run; the lines of an image are added to its block.
+        partition: defines the block of an image.
+        stop: once set, the batches in flight are finished and written, and no others are begun.
+        reporter: counts the images.
     """
 
     def write_failure(item: Item) -> None:
@@ -72,10 +75,10 @@ def explain_all(
 
     def write(items: list[Item], explained: ExplainedBatch) -> None:
         rows = write_items(items, explained.slots, jax.device_get(explained.result), job, out, journal)
-        of_blocks: dict[int, list[Row]] = {}
+        by_block: dict[int, list[Row]] = {}
         for item, lines in zip(items, rows, strict=True):
-            of_blocks.setdefault(partition.block_of(item.index), []).extend(lines)
-        for block, lines in of_blocks.items():
+            by_block.setdefault(partition.block_of(item.index), []).extend(lines)
+        for block, lines in by_block.items():
             journal.add(block, lines)
         evaluations = sum(line.get("evaluations", 0) for lines in rows for line in lines)
         reporter.add(searched=len(items), failed=0, evaluations=evaluations)

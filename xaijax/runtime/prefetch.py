@@ -1,4 +1,4 @@
-"""Host work beside the device's: what is read ahead of it and written behind it, in bounded memory."""
+"""Work on the host in parallel to the device: reading ahead of it and writing behind it, in bounded memory."""
 
 import itertools
 from collections import deque
@@ -12,13 +12,13 @@ R = TypeVar("R")
 
 
 def prefetch(function: Callable[[T], R], items: Iterable[T], *, workers: int, room: int) -> Generator[R]:
-    """Yields `function` of every item in order, worked out in threads ahead of who reads.
+    """Yields `function` of every item in order, computed by threads ahead of the reader.
 
     Args:
-        function: called in several threads at once; what it raises is raised where its result would have come.
-        items: read from the caller's thread, as far as there is room.
-        workers: threads.
-        room: results at most that nobody has read yet.
+        function: called in several threads at once; an exception is raised in place of the item's result.
+        items: iterated in the reader's thread, as far as there is room.
+        workers: number of threads.
+        room: maximum number of results that are not read yet.
     """
     left = iter(items)
     with ThreadPoolExecutor(workers, thread_name_prefix="ahead") as pool:
@@ -33,9 +33,9 @@ def prefetch(function: Callable[[T], R], items: Iterable[T], *, workers: int, ro
 
 
 class WriteBehind:
-    """Does in one thread, in order, what it is given; whoever gives more than `room` tasks waits.
+    """Runs tasks in one thread, in order; adding a task waits while more than `room` tasks are pending.
 
-    What a task raises is raised at the next `do`, or at the end of the `with` block, and no later task is done.
+    An exception of a task is raised by the next `do`, or at the end of the `with` block, and no later task is run.
     """
 
     def __init__(self, room: int) -> None:

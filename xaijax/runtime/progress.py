@@ -1,4 +1,4 @@
-"""How a process gets on while it runs: a progress line for people, or a line of JSON a batch for machines."""
+"""Progress of a process on standard error: a progress bar for people, or one line of JSON per batch for machines."""
 
 import json
 import sys
@@ -10,18 +10,22 @@ from tqdm import tqdm
 
 
 def say(sentence: str, *, as_json: bool = False) -> None:
-    """Says a sentence on standard error, for people or for machines."""
+    """Prints a sentence on standard error, for people or as JSON for machines."""
     print(json.dumps({"message": sentence}) if as_json else f"xaijax: {sentence}", file=sys.stderr, flush=True)
 
 
 class ProgressReporter:
-    """Counts what is done, and tells it on standard error.
+    """Counts images, and reports progress on standard error.
+
+    Args:
+        total: number of images to explain.
+        as_json: whether to report in lines of JSON.
 
     Attributes:
-        images: searched so far.
-        failed: that could not be read.
-        evaluations: of the images searched.
-        done: images searched, or failed.
+        images: number of images searched so far.
+        failed: number of images that could not be read.
+        evaluations: forward passes of the images searched.
+        done: number of images searched or failed.
     """
 
     def __init__(self, total: int, *, as_json: bool = False) -> None:
@@ -37,28 +41,28 @@ class ProgressReporter:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the reporter was made."""
         return time.perf_counter() - self._start
 
     def add(self, *, searched: int, failed: int, evaluations: int) -> None:
-        """Adds images that were searched, or could not be read."""
+        """Adds images that were searched or could not be read."""
         self.images += searched
         self.failed += failed
         self.evaluations += evaluations
         self.done += searched + failed
-        a_second = self.evaluations / self.seconds
-        self._bar.set_postfix_str(f"{a_second:.0f} evaluations/s", refresh=False)
+        rate = self.evaluations / self.seconds
+        self._bar.set_postfix_str(f"{rate:.0f} evaluations/s", refresh=False)
         self._bar.update(searched + failed)
         if self._as_json:
             left = self._total - self.done
-            told = {
+            report = {
                 "done": self.done,
                 "left": left,
                 "images_per_s": round(self.images / self.seconds, 3),
-                "evaluations_per_s": round(a_second, 1),
+                "evaluations_per_s": round(rate, 1),
                 "seconds_left": round(left * self.seconds / self.done, 1),
             }
-            print(json.dumps(told), file=sys.stderr, flush=True)
+            print(json.dumps(report), file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

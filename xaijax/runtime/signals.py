@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop at the next good place; a second one stops at once."""
+"""SIGINT and SIGTERM as a request to stop once the batches in flight are written; a second signal stops at once."""
 
 import contextlib
 import signal
@@ -10,10 +10,10 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether, and by which signal, the process was asked to stop.
+    """Whether the process was requested to stop, and by which signal.
 
     Attributes:
-        event: set once it was asked.
+        event: set once it was requested.
         signal: the signal, or None.
     """
 
@@ -23,10 +23,10 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """What a process that a signal stopped returns: 130 or 143; 0 where none did."""
+        """The exit code of a process that a signal stopped, 130 or 143; 0 without a signal."""
         return 0 if self.signal is None else 128 + self.signal
 
-    def ask(self, number: int, frame: FrameType | None) -> None:
+    def handle(self, number: int, frame: FrameType | None) -> None:
         """Handles a signal."""
         if self.event.is_set():
             raise KeyboardInterrupt
@@ -36,12 +36,12 @@ class Stop:
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[Stop]:
-    """Takes the signals while the block lasts; outside of the main thread there are none to take."""
+    """Handles the signals while the block lasts; outside the main thread, where Python forbids it, does nothing."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.ask) for number in STOPPING}
+    before = {number: signal.signal(number, stop.handle) for number in STOPPING}
     try:
         yield stop
     finally:

@@ -1,4 +1,4 @@
-"""The class to explain, as a person names it."""
+"""Resolves the classes to explain from what users write: numbers, labels, "predicted" or "topK"."""
 
 import difflib
 import re
@@ -13,10 +13,10 @@ from xaijax.target_words import parse_top
 
 
 def find_target(target: str, classifier: Classifier) -> int | str:
-    """Returns what `target` names: "predicted" (-1), "top3" (itself; any number), or one class as `find_class` does.
+    """Resolves a target: "predicted" to -1, "top3" (any number) to itself, a number or label as `find_class` does.
 
     Raises:
-        ValueError: the classifier has no such class, or not so many.
+        ValueError: the classifier has no such class, or fewer classes.
     """
     if target == "predicted":
         return -1
@@ -29,7 +29,7 @@ def find_target(target: str, classifier: Classifier) -> int | str:
 
 
 def find_against(against: str, classifier: Classifier) -> int | str | None:
-    """Returns what `against` names: "others" (None), "runner-up" (itself), or one class as `find_class` does.
+    """Resolves a contrast: "others" to None, "runner-up" to itself, a number or label as `find_class` does.
 
     Raises:
         ValueError: the classifier has no such class.
@@ -40,10 +40,15 @@ def find_against(against: str, classifier: Classifier) -> int | str | None:
 
 
 def find_class(target: str, classifier: Classifier, *, name: str = "target") -> int:
-    """Returns the class that a number names, or a label in any case.
+    """Returns the class with a number, or with a label in upper or lower case.
+
+    Args:
+        target: number or label.
+        classifier: whose classes they are.
+        name: of the option, for messages.
 
     Raises:
-        ValueError: the classifier has no such class; the nearest labels are named.
+        ValueError: the classifier has no such class; the message names the nearest labels.
     """
     if re.fullmatch(r"-?\d+", target):
         number = int(target)
@@ -56,21 +61,21 @@ def find_class(target: str, classifier: Classifier, *, name: str = "target") -> 
     labels = [label.casefold() for label in classifier.labels]
     if not labels:
         raise ValueError(f"{name} {target!r} is a name but the classifier has no labels; give a number, or labels.")
-    found = [index for index, label in enumerate(labels) if label == target.casefold()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ValueError(f"{name} {target!r} names classes {', '.join(map(str, found))}; give one of these numbers.")
+    classes = [index for index, label in enumerate(labels) if label == target.casefold()]
+    if len(classes) == 1:
+        return classes[0]
+    if classes:
+        raise ValueError(f"{name} {target!r} names classes {', '.join(map(str, classes))}; give one of these numbers.")
     near = difflib.get_close_matches(target.casefold(), labels, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "give a class's label or number."
     raise ValueError(f"{name} {target!r} is not a class of this classifier; {hint}")
 
 
 def targets_by_name(sources: Sequence[Source], job: Job) -> dict[str, int]:
-    """Returns the class that each target among the images of a list names.
+    """Resolves the targets that a list of images names.
 
     Raises:
-        ValueError: the classifier has no such class, or the run has targets of its own.
+        ValueError: the classifier has no such class, or the job has several targets per image.
     """
     named = {source.target for source in sources if source.target is not None}
     if named and isinstance(job.target, str):
@@ -79,16 +84,16 @@ def targets_by_name(sources: Sequence[Source], job: Job) -> dict[str, int]:
 
 
 def check_targets(sources: Sequence[Source], targets: Mapping[str, int], journal: Journal, out: Path) -> None:
-    """Refuses a list that asks two things of an image, or another one than the folder `out` explains.
+    """Checks that a list of images names one target per image, the one that the folder `out` explains, if any.
 
     Raises:
-        ValueError: it does.
+        ValueError: it does not.
     """
-    asked: dict[str, str] = {}
+    requested: dict[str, str] = {}
     for source in sources:
         if source.target is None:
             continue
-        if asked.setdefault(source.name, source.target) != source.target:
+        if requested.setdefault(source.name, source.target) != source.target:
             raise ValueError(f"the list asks for two classes of {source.name!r}; make two lists, each with its folder.")
         explained = journal.targets(source.name)
         if explained and targets[source.target] not in explained:

@@ -38,10 +38,10 @@ def test_matrix_products_are_faster_than_passes_of_a_tiny_layer(classifier):
 
 
 def test_the_roofline_tells_both_shares():
-    told = str(Roofline(evaluations_per_s=90.0, forward_per_s=100.0, flops_per_s=5.4e9, matrix_flops_per_s=6e10))
-    assert told == (
-        "roofline: 90 evaluations a second, 90% of the bare forward passes' 100; 5.4 GFLOP/s, 9% of the matrix "
-        "products' 60.0"
+    line = str(Roofline(evaluations_per_s=90.0, forward_per_s=100.0, flops_per_s=5.4e9, matrix_flops_per_s=6e10))
+    assert line == (
+        "roofline: 90 evaluations per second, 90% of bare forward passes (100); 5.4 GFLOP/s, 9% of matrix products "
+        "(60.0)"
     )
     uncounted = str(Roofline(evaluations_per_s=1.0, forward_per_s=2.0, flops_per_s=None, matrix_flops_per_s=1.0))
-    assert uncounted == "roofline: 1 evaluations a second, 50% of the bare forward passes' 2"
+    assert uncounted == "roofline: 1 evaluations per second, 50% of bare forward passes (2)"

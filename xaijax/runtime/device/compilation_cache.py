@@ -1,6 +1,6 @@
-"""Compiled programs kept between runs, so that a second start of a command does not compile again.
+"""JAX's persistent compilation cache, so that a second start of a command does not compile again.
 
-Whoever can write into their folder decides what this process runs: it is the user's own, or it is not used.
+Whoever can write into its folder decides which code this process runs: a folder that others can write into is not used.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import jaxlib
 from xaijax.runtime.progress import say
 
 MOST_BYTES = 2 << 30
-"""Of the cache; JAX drops what was used longest ago."""
+"""Maximum size of the cache; JAX evicts the programs used longest ago."""
 
 
 def keep_compiled(folder: Path | None = None) -> Path | None:
@@ -25,18 +25,18 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
         folder: of the cache; None is `xaijax` in the user's cache folder (`XDG_CACHE_HOME`, or `~/.cache`).
 
     Returns:
-        The folder of this machine's programs in it, or None where nothing can be written there, or where others can. A
-        processor with other instructions has another folder: what was compiled for one may not run on another.
+        The folder in it with the programs for this machine, or None if this process cannot write there, or others can.
+        A processor with other instructions has another folder: a program compiled for one may not run on the other.
     """
     base = folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaijax"
     own = base / hashlib.blake2b(_machine().encode(), digest_size=8).hexdigest()
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
-        for each in (base, own):
-            if not make_private(each):
+        for directory in (base, own):
+            if not make_private(directory):
                 say(
-                    f"{str(each)!r} belongs to somebody else, or others may write into it, so that no compiled program "
-                    "is taken from there; delete it, or set XDG_CACHE_HOME to a folder of your own."
+                    f"{str(directory)!r} belongs to somebody else, or others may write into it, so that no compiled "
+                    "program is taken from there; delete it, or set XDG_CACHE_HOME to a folder of your own."
                 )
                 return None
     except OSError:
@@ -51,20 +51,20 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
 
 
 def make_private(folder: Path) -> bool:
-    """Makes a folder for this user alone, where there is none, and returns whether nobody else can write into it.
+    """Creates a folder for this user only, unless it exists, and returns whether nobody else can write into it.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    if not hasattr(os, "geteuid"):  # a system with other rights
+    if not hasattr(os, "geteuid"):  # a system with other permissions
         return True
     status = folder.stat()
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _machine() -> str:
-    """Returns what a compiled program depends on beside its own code and the device."""
+    """Describes what a compiled program depends on besides its own code and the device."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         instructions = next(line for line in lines if line.startswith(("flags", "Features")))

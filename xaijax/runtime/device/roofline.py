@@ -1,4 +1,4 @@
-"""What the devices do at most, to hold a search against: bare forward passes and matrix products."""
+"""The roofline of a search: the rates of bare forward passes, and of large matrix products, on the same devices."""
 
 import dataclasses
 import functools
@@ -18,14 +18,14 @@ AXIS = "devices"
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """What a run achieved, against what its devices do at most.
+    """The rates that a run achieved, and the highest rates of its devices.
 
     Attributes:
-        evaluations_per_s: forward passes of the run a second, all that it did beside them included.
-        forward_per_s: bare forward passes a second, at the same micro-batch on the same devices.
-        flops_per_s: floating-point operations of the run's forward passes a second, as XLA counts them; None if it does
-            not.
-        matrix_flops_per_s: those of products of large matrices, of the classifier's type.
+        evaluations_per_s: forward passes of the run per second, over its whole time.
+        forward_per_s: bare forward passes per second, at the same micro-batch on the same devices.
+        flops_per_s: floating-point operations per second in the run's forward passes, as counted by XLA; None if it
+            does not count them.
+        matrix_flops_per_s: floating-point operations per second in products of large matrices of the classifier's type.
     """
 
     evaluations_per_s: float
@@ -34,30 +34,30 @@ class Roofline:
     matrix_flops_per_s: float
 
     def __str__(self) -> str:
-        """Tells both shares in a line."""
-        told = (
-            f"roofline: {self.evaluations_per_s:,.0f} evaluations a second, "
-            f"{self.evaluations_per_s / self.forward_per_s:.0%} of the bare forward passes' {self.forward_per_s:,.0f}"
+        """Returns the rates of the run in one line, as shares of the highest rates."""
+        passes = (
+            f"roofline: {self.evaluations_per_s:,.0f} evaluations per second, "
+            f"{self.evaluations_per_s / self.forward_per_s:.0%} of bare forward passes ({self.forward_per_s:,.0f})"
         )
         if self.flops_per_s is None:
-            return told
+            return passes
         return (
-            f"{told}; {self.flops_per_s / 1e9:,.1f} GFLOP/s, {self.flops_per_s / self.matrix_flops_per_s:.0%} of the "
-            f"matrix products' {self.matrix_flops_per_s / 1e9:,.1f}"
+            f"{passes}; {self.flops_per_s / 1e9:,.1f} GFLOP/s, {self.flops_per_s / self.matrix_flops_per_s:.0%} of "
+            f"matrix products ({self.matrix_flops_per_s / 1e9:,.1f})"
         )
 
 
 def measure_roofline(
     classifier: Classifier, evaluations_per_s: float, *, micro_batch: int, devices: int, seconds: float = 1.0
 ) -> Roofline:
-    """Measures what the devices do at most, for some seconds, and holds a run against it.
+    """Measures the highest rates of the devices, for a few seconds, and returns them beside those of a run.
 
     Args:
-        classifier: of the run; one that can be compiled.
+        classifier: of the run; not a black box.
         evaluations_per_s: of the run.
-        micro_batch: masked images a forward pass.
-        devices: of the process, that the run used.
-        seconds: that each measurement takes, about.
+        micro_batch: masked images per forward pass.
+        devices: number of the process's devices that the run used.
+        seconds: approximate duration of each measurement.
     """
     dtype: Dtype = getattr(classifier.apply, "dtype", "float32")
     operations = flops_of_a_pass(classifier)
@@ -70,13 +70,13 @@ def measure_roofline(
 
 
 def forward_rate(classifier: Classifier, micro_batch: int, *, devices: int = 1, seconds: float = 1.0) -> float:
-    """Measures images a second of bare forward passes, on all devices at once; compilation apart.
+    """Measures the images per second of bare forward passes, on all devices at once, without compilation.
 
     Args:
-        classifier: that can be compiled.
-        micro_batch: images a pass.
-        devices: of the process, that work at the same time.
-        seconds: that the measurement takes, about.
+        classifier: not a black box.
+        micro_batch: images per forward pass.
+        devices: number of the process's devices to use at the same time.
+        seconds: approximate duration of the measurement.
     """
     shape = (micro_batch, *classifier.input_size, classifier.channels)
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
@@ -95,11 +95,11 @@ def forward_rate(classifier: Classifier, micro_batch: int, *, devices: int = 1, 
 def bare_passes(
     classifier: Classifier, images: jax.Array, passes: jax.Array, micro_batch: int, devices: int = 1
 ) -> jax.Array:
-    """Runs as many forward passes of a micro-batch on each device, in one compiled loop."""
+    """Runs `passes` forward passes of a micro-batch on each device, in one compiled loop; returns summed logits."""
 
     def run(classifier: Classifier, images: jax.Array, passes: jax.Array) -> jax.Array:
         def step(index: jax.Array, total: jax.Array) -> jax.Array:
-            # Another order each time, and images that wait for the total: with one image, too, nothing can be hoisted.
+            # The images change with the index and depend on the total, so that no pass can be hoisted from the loop.
             chosen = (index + jnp.arange(micro_batch)) % len(images)
             shown, total = jax.lax.optimization_barrier((images, total))
             return total + classifier.apply(classifier.params, to_unit_range(shown[chosen]))[0]
@@ -110,7 +110,7 @@ def bare_passes(
 
 
 def on_each_device(run: Callable[..., jax.Array], devices: int) -> Callable[..., jax.Array]:
-    """Returns `run` so that each of the process's first devices does the whole of it; the results are joined."""
+    """Returns a function that runs `run` on each of the process's first devices and concatenates the results."""
     if devices == 1:
         return run
     mesh = jax.make_mesh((devices,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:devices])
@@ -118,21 +118,21 @@ def on_each_device(run: Callable[..., jax.Array], devices: int) -> Callable[...,
 
 
 def flops_of_a_pass(classifier: Classifier) -> float | None:
-    """Returns the floating-point operations of a forward pass of one image, as XLA counts them; None if it does not."""
-    shape = (1, *classifier.input_size, classifier.channels)  # XLA counts a loop over images as one of them
+    """Returns the floating-point operations of a forward pass of one image as counted by XLA; None if it does not."""
+    shape = (1, *classifier.input_size, classifier.channels)  # of a loop over images XLA would count one iteration
     forward = jax.jit(lambda params, images: classifier.apply(params, images)[0])
     counted: Any = forward.lower(classifier.params, jax.ShapeDtypeStruct(shape, jnp.float32)).cost_analysis()
     return counted["flops"] if counted and counted.get("flops", 0) > 0 else None
 
 
 def matrix_product_rate(dtype: Dtype, *, devices: int = 1, side: int | None = None, seconds: float = 0.5) -> float:
-    """Measures floating-point operations a second of products of large square matrices, on all devices at once.
+    """Measures floating-point operations per second in products of large square matrices, on all devices at once.
 
     Args:
         dtype: of the matrices.
-        devices: of the process, that work at the same time.
+        devices: number of the process's devices to use at the same time.
         side: of the matrices; None is 1,024 on CPU and 8,192 elsewhere.
-        seconds: that each of three measurements takes, about; the best counts.
+        seconds: approximate duration of each of three measurements, of which the best counts.
     """
     side = side or (1024 if jax.default_backend() == "cpu" else 8192)
     matrix = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype) / side**0.5  # products keep its scale

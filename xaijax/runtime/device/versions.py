@@ -1,4 +1,4 @@
-"""The versions that a figure or a result may depend on."""
+"""The versions of the packages that results may depend on."""
 
 import importlib.metadata
 
@@ -6,6 +6,6 @@ import xaijax
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions of xaijax, installed or not, and of what it computes with."""
+    """Returns the versions of xaijax, installed or not, and of the packages that it computes with."""
     names = ("jax", "jaxlib", "flax", "numpy")
     return {"xaijax": xaijax.__version__, **{name: importlib.metadata.version(name) for name in names}}
