@@ -22,7 +22,7 @@ from xaijax.runtime.signals import stopped_by_signals
 
 
 def run(options: ExplainOptions, method: Method, command: str) -> int:
-    """Explains the images, and tells what came of it.
+    """Explains the images, and prints what came of it.
 
     Args:
         options: of the command.
@@ -66,11 +66,15 @@ def _explain(options: ExplainOptions, method: Method, command: str) -> int:
         print(f"xaijax: {path}: {error}", file=sys.stderr)
     if found.roofline is not None:
         print(found.roofline)
-    told = f"{found.explained} of {found.images} images explained"
+    summary = f"{found.explained} of {found.images} images explained"
     if found.is_finished:
-        print(f"{told}: {options.out / 'index.html'}")
+        print(f"{summary}: {options.out / 'index.html'}")
     else:
-        print(f"{told}." if found.is_stopped or partition.count == 1 else f"{told}; other processes explain the rest.")
+        print(
+            f"{summary}."
+            if found.is_stopped or partition.count == 1
+            else f"{summary}; other processes explain the rest."
+        )
     if found.is_stopped:
         print(f"xaijax: stopped; this goes on from here: {command}", file=sys.stderr)
         return stop.exit_code

@@ -39,7 +39,7 @@ COMMANDS: dict[str, type] = {
 }
 """The options of each command."""
 
-DESCRIPTION = "Explains image classifiers by evolving masks; `xaijax --version` tells which version does."
+DESCRIPTION = "Explains image classifiers by evolving masks; `xaijax --version` prints the version."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

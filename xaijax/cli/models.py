@@ -6,7 +6,7 @@ from xaijax.models.catalogue import is_embedded, names
 
 
 def run(options: ModelsOptions) -> int:
-    """Prints a line a model."""
+    """Prints one line per model."""
     width = max(map(len, names())) + 2
     for name in names():
         source = "embedded" if is_embedded(name) else "weights from a file: --weights NAME.safetensors"

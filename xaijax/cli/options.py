@@ -28,14 +28,14 @@ FREE = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What is asked of each image, and of which classifier.
+    """What to explain of each image, and with which classifier.
 
     Attributes:
         model: a name that `xaijax models` lists.
         weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
         method: how to explain.
         target: class to explain: predicted, its number, or its label; or top3 (any number), a line each.
-        against: what the class is told from: others, runner-up (the most probable other), a number, or a label.
+        against: what the class is contrasted with: others, runner-up (the most probable other), a number, or a label.
         labels: text file with a class's label a line.
         num_classes: classes of the weights; by default as published.
         mean: per channel, of [0, 1] pixels; by default as published.
@@ -83,7 +83,7 @@ class ExplainOptions(RunOptions):
         retry_errors: try images again that an earlier start could not explain.
         log_json: tell the progress in lines of JSON on standard error.
         profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard; the rate is then also
-            told as a share of what the devices do at most.
+            reported as a share of what the devices can do.
     """
 
     images: Annotated[tuple[str, ...], tyro.conf.Positional]
