@@ -147,13 +147,13 @@ def evaluate(
         scenario: of the batch.
         genomes: pytree of `[R, P, ...]`.
         new: `[R, P]` bool, the pairs to evaluate.
-        targets: `[R]`, the classes asked about: `Targets`, or int32 classes, -1 for the predicted one.
+        targets: `[R]`, the classes explained: `Targets`, or int32 classes, -1 for the predicted one.
         micro_batch: pairs per forward pass.
         readout: what to read off a forward pass.
 
     Returns:
         What was read, a pytree of `[R, P]` (`Response` by default), zeros where not new; `BothSides` of it where the
-        readout asks for inverses.
+        readout needs inverses.
     """
     rows, population = new.shape
     if not isinstance(targets, Targets):
@@ -174,8 +174,8 @@ def evaluate(
         pair = jnp.minimum(jnp.where(is_inverse, entry - pairs, entry), pairs - 1)
         row = pair // population
         of_pair = jax.tree.map(lambda leaf: leaf[pair], flat)
-        asked = jax.tree.map(lambda leaf: leaf[row], targets)
-        response = _respond(classifier, decode, readout, of_pair, scenario.of_rows(row), asked, is_inverse)
+        requested = jax.tree.map(lambda leaf: leaf[row], targets)
+        response = _respond(classifier, decode, readout, of_pair, scenario.of_rows(row), requested, is_inverse)
         responses = jax.tree.map(lambda old, value: old.at[entry].set(value, mode="drop"), responses, response)
         start = jnp.minimum(start + micro_batch, count)
         if readout.needs_inverse is not None:

@@ -11,7 +11,7 @@ from PIL import Image
 from xaijax.atomic_files import write_picture, writing_to
 from xaijax.cli.exit_codes import EXPLAINED
 from xaijax.cli.make_job import make_job
-from xaijax.cli.options import Demo, RunOptions
+from xaijax.cli.options import DemoOptions, RunOptions
 from xaijax.masks.segmentation import SLIC
 from xaijax.methods.elime.method import ELIME
 from xaijax.metrics import overlap
@@ -38,7 +38,7 @@ SCENES = "scenes"
 """The folder, in that of the run, of the images that are explained."""
 
 
-def run(options: Demo) -> int:
+def run(options: DemoOptions) -> int:
     """Explains scenes, and prints what was found in them."""
     if options.images < 1:
         raise ValueError(f"images is {options.images} but must be at least 1.")

@@ -15,7 +15,7 @@ from xaijax.atomic_files import write_json
 from xaijax.classifier import Classifier
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.explained_run import boxes_of, read_boxes, read_explanations, read_run
-from xaijax.cli.options import Evaluate
+from xaijax.cli.options import EvaluateOptions
 from xaijax.masks.fills import check_fill
 from xaijax.metrics import Summary, summarise
 from xaijax.metrics.suite import BETTER, SEGMENTATION, ExplainedImage, measure
@@ -28,7 +28,7 @@ from xaijax.runtime.layout import METRICS
 LOAD_OPTIONS = ("num_classes", "mean", "std", "padding", "dtype")  # settings of a run that `load` takes
 
 
-def run(options: Evaluate) -> int:
+def run(options: EvaluateOptions) -> int:
     """Measures the run, and prints its metrics."""
     arguments = {name: value for name, value in vars(options).items() if name != "folder"}
     found = evaluate_run(options.folder, **arguments)
@@ -95,8 +95,8 @@ def evaluate_run(
     skipped: list[tuple[str, str]] = []
     base = None if record["folder"] is None else Path(record["folder"])
     items = read_explanations(folder, base, rows, classifier, all_boxes, skipped)
-    told, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
-    if not told:
+    evaluated, figures = _measure_all(items, classifier, steps, fill, max(1, min(batch_size, len(rows))))
+    if not evaluated:
         raise ValueError(f"no image of the run can be evaluated; the first: {skipped[0][1] if skipped else 'none'}")
     summaries = {name: summarise(values) for name, values in figures.items() if not np.isnan(values).all()}
     told_of = {
@@ -109,7 +109,7 @@ def evaluate_run(
         "metrics": {name: {"better": BETTER[name], **vars(summary)} for name, summary in summaries.items()},
         "images": [
             {"path": item.path, "target": item.target} | {name: _number(figures[name][index]) for name in summaries}
-            for index, item in enumerate(told)
+            for index, item in enumerate(evaluated)
         ],
         "skipped": [{"path": path, "error": error} for path, error in skipped],
     }
@@ -125,8 +125,8 @@ def table(found: Evaluation) -> str:
         for name, s in found.summaries.items()
     ]
     evaluated = found.images - len(found.skipped)
-    told = f"{evaluated} of {found.images} images evaluated; the masks' fill is {found.fill}"
-    return f"{text_table(header, lines)}\n{told}"
+    summary = f"{evaluated} of {found.images} images evaluated; the masks' fill is {found.fill}"
+    return f"{text_table(header, lines)}\n{summary}"
 
 
 def _fill_of(settings: dict[str, Any]) -> str:
@@ -141,9 +141,9 @@ def _measure_all(
     """Measures batch after batch; the last one is filled up, so that all have one size and one compilation.
 
     Returns:
-        The explanations, without their arrays, and for each metric a figure an explanation.
+        The explanations, without their arrays, and for each metric one figure per explanation.
     """
-    told: list[ExplainedImage] = []
+    evaluated: list[ExplainedImage] = []
     found: dict[str, list[np.ndarray]] = {name: [] for name in BETTER}
     nothing = np.zeros(0)
     with tqdm(unit="image", disable=None if sys.stderr.isatty() else True, file=sys.stderr) as bar:
@@ -151,9 +151,9 @@ def _measure_all(
             full = batch + [batch[-1]] * (batch_size - len(batch))
             for name, values in measure(classifier, full, steps=steps, fill=fill).items():
                 found[name].append(values[: len(batch)])
-            told += [dataclasses.replace(item, pixels=nothing, score=nothing, mask=nothing) for item in batch]
+            evaluated += [dataclasses.replace(item, pixels=nothing, score=nothing, mask=nothing) for item in batch]
             bar.update(len(batch))
-    return told, {name: np.concatenate(parts) for name, parts in found.items() if parts}
+    return evaluated, {name: np.concatenate(parts) for name, parts in found.items() if parts}
 
 
 def _number(value: float) -> float | None:

@@ -9,7 +9,7 @@ import jax
 from xaijax.cli.dry_run import estimate
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.make_job import make_job
-from xaijax.cli.options import Explain
+from xaijax.cli.options import ExplainOptions
 from xaijax.execution.compiled import Method
 from xaijax.runtime.device.compilation_cache import keep_compiled
 from xaijax.runtime.device.cpu_devices import use_all_cores
@@ -21,8 +21,8 @@ from xaijax.runtime.run import run as run_job
 from xaijax.runtime.signals import stopped_by_signals
 
 
-def run(options: Explain, method: Method, command: str) -> int:
-    """Explains the images, and tells what came of it.
+def run(options: ExplainOptions, method: Method, command: str) -> int:
+    """Explains the images, and prints what came of it.
 
     Args:
         options: of the command.
@@ -33,7 +33,7 @@ def run(options: Explain, method: Method, command: str) -> int:
         return _explain(options, method, command)
 
 
-def _explain(options: Explain, method: Method, command: str) -> int:
+def _explain(options: ExplainOptions, method: Method, command: str) -> int:
     if not options.images:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
     sources = find_sources(options.images, out=options.out)
@@ -66,18 +66,22 @@ def _explain(options: Explain, method: Method, command: str) -> int:
         print(f"xaijax: {path}: {error}", file=sys.stderr)
     if found.roofline is not None:
         print(found.roofline)
-    told = f"{found.explained} of {found.images} images explained"
+    summary = f"{found.explained} of {found.images} images explained"
     if found.is_finished:
-        print(f"{told}: {options.out / 'index.html'}")
+        print(f"{summary}: {options.out / 'index.html'}")
     else:
-        print(f"{told}." if found.is_stopped or partition.count == 1 else f"{told}; other processes explain the rest.")
+        print(
+            f"{summary}."
+            if found.is_stopped or partition.count == 1
+            else f"{summary}; other processes explain the rest."
+        )
     if found.is_stopped:
         print(f"xaijax: stopped; this goes on from here: {command}", file=sys.stderr)
         return stop.exit_code
     return SOME_FAILED if found.failed else EXPLAINED
 
 
-def _on_ray(options: Explain, method: Method, *, images: int) -> RayEngine:
+def _on_ray(options: ExplainOptions, method: Method, *, images: int) -> RayEngine:
     """Returns the engine whose actors load for themselves; this process leaves the accelerators to them."""
     if options.process_index is not None:
         raise ValueError("process-index is for several processes; with --engine ray one command starts them all.")

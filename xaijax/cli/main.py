@@ -15,21 +15,31 @@ import tyro
 
 import xaijax
 from xaijax.cli.exit_codes import BROKEN, CANNOT_RUN, EXPLAINED, IN_USE, INTERRUPTED
-from xaijax.cli.options import Demo, Evaluate, Explain, Launch, Models, Report, RunOptions, Status, Warmup
+from xaijax.cli.options import (
+    DemoOptions,
+    EvaluateOptions,
+    ExplainOptions,
+    LaunchOptions,
+    ModelsOptions,
+    ReportOptions,
+    RunOptions,
+    StatusOptions,
+    WarmupOptions,
+)
 
 COMMANDS: dict[str, type] = {
-    "demo": Demo,
-    "explain": Explain,
-    "warmup": Warmup,
-    "evaluate": Evaluate,
-    "report": Report,
-    "status": Status,
-    "models": Models,
-    "launch": Launch,
+    "demo": DemoOptions,
+    "explain": ExplainOptions,
+    "warmup": WarmupOptions,
+    "evaluate": EvaluateOptions,
+    "report": ReportOptions,
+    "status": StatusOptions,
+    "models": ModelsOptions,
+    "launch": LaunchOptions,
 }
 """The options of each command."""
 
-DESCRIPTION = "Explains image classifiers by evolving masks; `xaijax --version` tells which version does."
+DESCRIPTION = "Explains image classifiers by evolving masks; `xaijax --version` prints the version."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +82,9 @@ def _searching(name: str, options_type: type, arguments: Sequence[str]) -> Calla
     """Returns a command that takes the options of a method beside its own; the arguments say of which."""
     from xaijax.cli.method_options import method_options  # imports every method, and JAX
 
-    again = (shlex.join(["xaijax", *arguments]),) if options_type is Explain else ()  # what goes on where it stopped
+    again = (
+        (shlex.join(["xaijax", *arguments]),) if options_type is ExplainOptions else ()
+    )  # what goes on where it stopped
 
     def command(options: Any, search: Any) -> int:
         return _module_of(name).run(options, search.make(), *again)

@@ -73,10 +73,10 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
 
 def _settings(options: RunOptions, job: Job) -> dict[str, Any]:
     """Returns what makes two runs the same: all that the results depend on."""
-    asked = {
+    requested = {
         key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items() if key not in FREE
     }
-    return asked | {
+    return requested | {
         "options": dataclasses.asdict(job.method),  # type: ignore[call-overload]
         "weights_sha256": digest_of(options.weights),
         "labels_sha256": digest_of(options.labels),
@@ -95,5 +95,5 @@ def digest_of(weights: str | Path | None) -> str | None:
     if not Path(weights).is_dir():
         with open(weights, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    told = "".join(f"{digest_of(path)} {path.name}\n" for path in sorted(Path(weights).iterdir()) if path.is_file())
-    return hashlib.sha256(told.encode()).hexdigest()
+    listing = "".join(f"{digest_of(path)} {path.name}\n" for path in sorted(Path(weights).iterdir()) if path.is_file())
+    return hashlib.sha256(listing.encode()).hexdigest()

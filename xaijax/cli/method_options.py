@@ -39,9 +39,9 @@ def method_options(name: str) -> type:
 def _documentation(method: type) -> str:
     """Returns the method's summary, and what its class and those that it builds on say of their options."""
     families = [family for family in reversed(method.__mro__) if dataclasses.is_dataclass(family)]
-    told = [param for family in families for param in docstring_parser.parse(family.__doc__ or "").params]
+    params = [param for family in families for param in docstring_parser.parse(family.__doc__ or "").params]
     summary = docstring_parser.parse(method.__doc__ or "").short_description
-    lines = [f"    {param.arg_name}: {' '.join((param.description or '').split())}" for param in told]
+    lines = [f"    {param.arg_name}: {' '.join((param.description or '').split())}" for param in params]
     return "\n".join([summary or "", "", "Attributes:", *lines])
 
 

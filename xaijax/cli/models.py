@@ -1,12 +1,12 @@
 """`xaijax models`: what can be loaded, and from where."""
 
 from xaijax.cli.exit_codes import EXPLAINED
-from xaijax.cli.options import Models
+from xaijax.cli.options import ModelsOptions
 from xaijax.models.catalogue import is_embedded, names
 
 
-def run(options: Models) -> int:
-    """Prints a line a model."""
+def run(options: ModelsOptions) -> int:
+    """Prints one line per model."""
     width = max(map(len, names())) + 2
     for name in names():
         source = "embedded" if is_embedded(name) else "weights from a file: --weights NAME.safetensors"

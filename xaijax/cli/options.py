@@ -28,14 +28,14 @@ FREE = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What is asked of each image, and of which classifier.
+    """What to explain of each image, and with which classifier.
 
     Attributes:
         model: a name that `xaijax models` lists.
         weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
         method: how to explain.
         target: class to explain: predicted, its number, or its label; or top3 (any number), a line each.
-        against: what the class is told from: others, runner-up (the most probable other), a number, or a label.
+        against: what the class is contrasted with: others, runner-up (the most probable other), a number, or a label.
         labels: text file with a class's label a line.
         num_classes: classes of the weights; by default as published.
         mean: per channel, of [0, 1] pixels; by default as published.
@@ -62,7 +62,7 @@ class RunOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Explain(RunOptions):
+class ExplainOptions(RunOptions):
     """Explains image files and writes a folder of results; the same command again resumes.
 
     Attributes:
@@ -83,7 +83,7 @@ class Explain(RunOptions):
         retry_errors: try images again that an earlier start could not explain.
         log_json: tell the progress in lines of JSON on standard error.
         profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard; the rate is then also
-            told as a share of what the devices do at most.
+            reported as a share of what the devices can do.
     """
 
     images: Annotated[tuple[str, ...], tyro.conf.Positional]
@@ -102,12 +102,12 @@ class Explain(RunOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Warmup(RunOptions):
+class WarmupOptions(RunOptions):
     """Compiles what `explain` with the same options needs and keeps it in the cache, for the processes of a cluster."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Demo:
+class DemoOptions:
     """Explains generated scenes with an embedded classifier; needs no download.
 
     Attributes:
@@ -126,7 +126,7 @@ class Demo:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class EvaluateOptions:
     """Prints the metrics of a finished run and writes them to metrics.json in its folder.
 
     Attributes:
@@ -147,7 +147,7 @@ class Evaluate:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Report:
+class ReportOptions:
     """Draws index.html of a finished run again.
 
     Attributes:
@@ -158,7 +158,7 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Status:
+class StatusOptions:
     """Tells how far a run is: images done, failed and left.
 
     Attributes:
@@ -169,12 +169,12 @@ class Status:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Models:
+class ModelsOptions:
     """Lists what can be loaded, and from where."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Launch:
+class LaunchOptions:
     """Prints a file that starts a run on a cluster, to be changed where it says so: `xaijax launch slurm > job.sh`.
 
     Attributes:

@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 from xaijax.cli.exit_codes import EXPLAINED
-from xaijax.cli.options import Status
+from xaijax.cli.options import StatusOptions
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import read_record
 from xaijax.target_words import parse_top
 
 
-def run(options: Status) -> int:
+def run(options: StatusOptions) -> int:
     """Prints how far it is."""
     print(read_progress(options.folder))
     return EXPLAINED
@@ -46,10 +46,10 @@ class RunProgress:
 
     def __str__(self) -> str:
         """A sentence or two."""
-        told = f"{self.explained} of {self.images} images explained, {self.failed} failed, {self.left} left"
+        summary = f"{self.explained} of {self.images} images explained, {self.failed} failed, {self.left} left"
         if self.is_finished:
-            return f"{told}; finished, {self.images_per_s:.2f} images a second."
-        return f"{told}; the last was written {self.idle_s:.0f} s ago."
+            return f"{summary}; finished, {self.images_per_s:.2f} images a second."
+        return f"{summary}; the last was written {self.idle_s:.0f} s ago."
 
 
 def read_progress(folder: Path) -> RunProgress:

@@ -102,7 +102,7 @@ def _evaluate_on_host(
     """Evaluates the new pairs `[R, P]` of all rows as `evaluate` does, packed into full calls but for the last."""
     new = np.asarray(evolution.states.new)
     readout, scenario = method.readout(classifier), method.scenario_now(evolution)
-    targets = method.asked(evolution.states, batch)
+    targets = method.targets(evolution.states, batch)
 
     def evaluate_pairs(pairs: np.ndarray, is_inverse: bool) -> Any:
         read = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), readout.values)

@@ -113,7 +113,7 @@ def _bound(function: Callable[..., Any], static: tuple[Any, ...]) -> Callable[..
     def bound(*arguments: Any) -> Any:
         return function(*arguments, *static)
 
-    bound.__name__ = function.__name__  # a profile tells it
+    bound.__name__ = function.__name__  # shown in profiles
     return bound
 
 

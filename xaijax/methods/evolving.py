@@ -138,8 +138,8 @@ class EvolvingMethod(Options):
 
     def response(self, values: Any) -> Response:
         """Returns the responses to the masks, given the measurements of `readout`."""
-        told: Response = values
-        return told
+        response: Response = values
+        return response
 
     def scenario_now(self, evolution: Evolution) -> Scenario:
         """Returns what the masked images of the next generation are made of."""
@@ -149,7 +149,7 @@ class EvolvingMethod(Options):
         """Follows up on a generation of one image; a method with several stages enters the next one here."""
         return state
 
-    def asked(self, states: search.SearchState, batch: Batch) -> Targets:
+    def targets(self, states: search.SearchState, batch: Batch) -> Targets:
         """Returns the classes `[R]` to explain; the predicted ones are known once the whole images were evaluated."""
         predicted = self.response(states.archive.values).predicted[:, 0]
         return batch.targets.resolved(jnp.where(states.archive.count > 0, predicted, -1))
@@ -196,7 +196,7 @@ class EvolvingMethod(Options):
 
         def evaluate_genomes(states: search.SearchState, genomes: jax.Array) -> Any:
             scenario = self.scenario_now(dataclasses.replace(evolution, states=states))
-            targets = self.asked(states, batch)
+            targets = self.targets(states, batch)
             return evaluate(
                 classifier,
                 self.decode,

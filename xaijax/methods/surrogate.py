@@ -98,12 +98,12 @@ def predicted_log_odds(genomes: jax.Array, responses: Response, weight: jax.Arra
     Returns:
         `[N]` float32.
     """
-    bits, asked = (unpack(masks, 32 * masks.shape[1]).astype(jnp.float32) for masks in (genomes, others))
+    bits, unknown = (unpack(masks, 32 * masks.shape[1]).astype(jnp.float32) for masks in (genomes, others))
     coefficients = ridge(bits, responses.log_odds, weight, penalty=1.0)
     total = jnp.maximum(jnp.sum(weight), 1e-12)
     mean = jnp.sum(jnp.where(weight > 0, weight * responses.log_odds, 0)) / total
     centre = jnp.matmul(weight, bits, precision=jax.lax.Precision.HIGHEST) / total
-    return mean + jnp.matmul(asked - centre[None], coefficients, precision=jax.lax.Precision.HIGHEST)
+    return mean + jnp.matmul(unknown - centre[None], coefficients, precision=jax.lax.Precision.HIGHEST)
 
 
 def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float | jax.Array) -> jax.Array:

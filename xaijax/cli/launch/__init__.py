@@ -3,10 +3,10 @@
 import importlib.resources
 
 from xaijax.cli.exit_codes import EXPLAINED
-from xaijax.cli.options import LAUNCH, Launch
+from xaijax.cli.options import LAUNCH, LaunchOptions
 
 
-def run(options: Launch) -> int:
+def run(options: LaunchOptions) -> int:
     """Prints the file."""
     file = importlib.resources.files(__name__) / LAUNCH[options.where]
     print(file.read_text(encoding="utf-8"), end="")

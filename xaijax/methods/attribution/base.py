@@ -87,10 +87,10 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
         responses, found = carry
         new = (stages == stage)[None] & plan.active[:, None]
         ranked_too = dataclasses.replace(scenario, contexts=(found.ranks, scenario.contexts))
-        genomes, asked = _genomes(plan, found), known(responses, stage)
-        fresh = evaluate(classifier, decode, ranked_too, genomes, new, asked, micro_batch=micro_batch)
+        genomes, requested = _genomes(plan, found), known(responses, stage)
+        fresh = evaluate(classifier, decode, ranked_too, genomes, new, requested, micro_batch=micro_batch)
         responses = jax.tree.map(lambda old, value: jnp.where(new, value, old), responses, fresh)
-        return responses, jax.lax.cond(stage == SAMPLES, fit, lambda *_: found, responses, asked)
+        return responses, jax.lax.cond(stage == SAMPLES, fit, lambda *_: found, responses, requested)
 
     nothing = jax.tree.map(lambda value: jnp.zeros((batch, len(stages)), value.dtype), RESPONSE)
     shapes = jax.eval_shape(fit, nothing, targets)

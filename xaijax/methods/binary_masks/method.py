@@ -129,8 +129,8 @@ class BinaryMasks(PixelBased, EvolvingMethod):
 
     def response(self, values: Any) -> Response:
         """See `EvolvingMethod.response`."""
-        told: Response = values.mask.response
-        return told
+        response: Response = values.mask.response
+        return response
 
     def scenario_now(self, evolution: Evolution) -> Scenario:
         """See `EvolvingMethod.scenario_now`; the states hold what may be kept, and the responses to the originals."""
@@ -202,7 +202,7 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         """See `EvolvingMethod.finish`."""
         states = evolution.states
         by_probability = jnp.full(batch.active.shape, not evolution.scenario.references.activations)
-        rows = (states, self.asked(states, batch), by_probability, batch.image_index)
+        rows = (states, self.targets(states, batch), by_probability, batch.image_index)
         return map_rows(lambda row: self._result(*row), rows)
 
     def _result(

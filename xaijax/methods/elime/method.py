@@ -172,7 +172,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
     def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
         """See `EvolvingMethod.finish`."""
         states = evolution.states
-        rows = (states, evolution.scenario.contexts, self.asked(states, batch), evolution.merged, batch.image_index)
+        rows = (states, evolution.scenario.contexts, self.targets(states, batch), evolution.merged, batch.image_index)
         return map_rows(lambda row: self._result(*row), rows)
 
     def _result(
@@ -199,11 +199,11 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         coefficients, density = contributions(archive.genomes, archive.values, finite, state.context)
         several = state.space > 1
         genomes = self._in_game(archive.genomes, state.space)
-        told, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
+        response, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
         return conclude(
             works,
             jax.tree.map(lambda leaf: leaf[0], archive.values),
-            dataclasses.replace(told, area=picked.area),
+            dataclasses.replace(response, area=picked.area),
             mask=superpixels.decode(segments, genomes[best]),
             score=density[segments],
             genome=genomes[best],
