@@ -56,6 +56,12 @@ def test_help_lists_every_command_and_the_version(capsys):
     assert "xaijax --version" in told
 
 
+def test_a_completion_for_the_shell_has_the_options_of_the_method(capsys):
+    with pytest.raises(SystemExit):
+        main(["--tyro-print-completion", "bash"])
+    assert "--tournament-size" in capsys.readouterr().out
+
+
 def test_an_option_of_another_method_is_refused_and_named(capsys, tmp_path):
     with pytest.raises(SystemExit) as ended:
         main(["explain", "a.png", "--method", "lime", "--tournament-size", "3", "--out", str(tmp_path)])

@@ -48,10 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:
         print(f"xaijax {xaijax.__version__}")
         return EXPLAINED
-    chosen = next((argument for argument in arguments if argument in COMMANDS), None)
+    chosen = {next((argument for argument in arguments if argument in COMMANDS), None)}
+    if any(argument.startswith("--tyro-") for argument in arguments):  # a shell's completion, of all options
+        chosen |= COMMANDS.keys()
     commands = {
         name: _searching(name, options, arguments)
-        if name == chosen and issubclass(options, RunOptions)
+        if name in chosen and issubclass(options, RunOptions)
         else _plain(name, options)
         for name, options in COMMANDS.items()
     }

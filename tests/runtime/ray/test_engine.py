@@ -4,6 +4,7 @@ Who is given which block, and what comes of those who die, is tested on a stub o
 """
 
 import importlib.util
+import itertools
 import os
 import random
 import shutil
@@ -205,6 +206,21 @@ def test_workers_that_all_die_while_they_load_end_the_run(cluster, tmp_path, tol
     engines.Worker.cannot_load = RayActorError(told)
     with pytest.raises(ValueError, match=rf"5 workers in a row died while they loaded \({reason}\); look at"):
         explain(tmp_path)
+
+
+def test_workers_whose_node_goes_while_they_all_load_are_replaced(cluster, tmp_path, monkeypatch):
+    cluster.cpus, numbers = 8, itertools.count()
+
+    class Worker(engines.Worker):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            if next(numbers) < 8:
+                self.cannot_load = RayActorError("The node died.")
+
+    monkeypatch.setattr(engines, "Worker", Worker)
+    _, reporter = explain(tmp_path, images=30)
+    assert reporter.images == lines(tmp_path) == 30
+    assert next(numbers) > 8
 
 
 def test_a_cluster_that_breaks_is_told_in_a_sentence(cluster, tmp_path, monkeypatch):

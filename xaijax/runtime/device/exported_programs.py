@@ -36,7 +36,7 @@ def traced_once(
     """Returns a jitted function with its static arguments bound, traced now or loaded from the cache.
 
     Args:
-        function: made by `jax.jit`, its static arguments last.
+        function: traceable, or made by `jax.jit`; its static arguments last.
         dynamic: the other arguments, or arrays of the same shapes, dtypes and shardings.
         static: the static arguments; their `repr` must identify them.
         origin: identifies whatever else determines the code in `dynamic`, such as the network that its arrays belong

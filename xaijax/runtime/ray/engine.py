@@ -141,7 +141,8 @@ class Scheduler:
         self._journal = journal
         self._reporter = reporter
         self._workers: dict[Any, dict[str, Any]] = {}
-        self._failed_loads = 0  # deaths while loading, since anyone got on
+        self._failed_loads = 0  # deaths while loading, one after the other, since anyone got on
+        self._excused: set[Any] = set()  # in flight at the last of these, and may share its cause
         self._deaths: collections.Counter[tuple[int, int]] = collections.Counter()  # by block and images left
         self._given_up: list[list[str]] = []
 
@@ -179,7 +180,7 @@ class Scheduler:
                 self._add_figures(actor, block, self._ray.get(call))
             except died as error:
                 self.kill([call])  # it may be out of reach, and alive
-                self._add_death(block, error)
+                self._add_death(call, block, error)
                 continue
             del self.calls[call]
             if self._left:
@@ -188,9 +189,10 @@ class Scheduler:
             else:
                 self._ray.kill(actor)
 
-    def _add_death(self, block: int | None, error: Exception) -> None:
+    def _add_death(self, call: Any, block: int | None, error: Exception) -> None:
         if block is None:
-            self._failed_loads += 1
+            if call not in self._excused:
+                self._failed_loads, self._excused = self._failed_loads + 1, {*self.calls}
             if self._failed_loads >= TRIES and all(block is None for _, block in self.calls.values()):
                 raise ValueError(
                     f"{TRIES} workers in a row died while they loaded ({_reason(error)}); look at the memory of the "
