@@ -169,3 +169,13 @@ def test_cost_follows_the_new_pairs(scenario):
 )
 def test_the_micro_batch_follows_from_shape_and_platform_alone(shape, platform, size):
     assert micro_batch_size(shape, platform) == size
+
+
+@pytest.mark.parametrize("wrong", ["genomes", "new", "targets", "images", "contexts"])
+def test_arrays_that_do_not_belong_together_are_refused(toy_classifier, scenario, wrong):
+    arrays = {"genomes": GENOMES, "new": ALL, "targets": TARGETS, "images": scenario.images}
+    arrays["contexts"] = scenario.contexts
+    arrays[wrong] = arrays[wrong][:2]
+    given = scenario.replace(images=arrays["images"], contexts=arrays["contexts"])
+    with pytest.raises(AssertionError, match=r"assert_(tree_shape_prefix|equal_shape_prefix)"):
+        evaluated(toy_classifier, decode, given, arrays["genomes"], arrays["new"], arrays["targets"], micro_batch=4)

@@ -155,9 +155,15 @@ def evaluate(
         What was read, a pytree of `[R, P]` (`Response` by default), zeros where not new; `BothSides` of it where the
         readout needs inverses.
     """
+    chex.assert_rank(new, 2)
     rows, population = new.shape
     if not isinstance(targets, Targets):
         targets = Targets.of(targets)
+    images = scenario.images if scenario.source is None else scenario.source
+    chex.assert_rank([scenario.images, scenario.fills], 4)
+    chex.assert_equal_shape_prefix([scenario.images, scenario.fills], 1)
+    chex.assert_tree_shape_prefix((images, targets, scenario.contexts, scenario.baselines), (rows,))
+    chex.assert_tree_shape_prefix(genomes, (rows, population))
     scenario = scenario.accompanied()
     pairs = rows * population
     sides = 1 if readout.needs_inverse is None else 2

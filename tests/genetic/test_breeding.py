@@ -1,14 +1,20 @@
 """Breeding: which random numbers make a generation."""
 
 import collections
+import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from xaijax.genetic import search
 from xaijax.genetic.bit_genome import whole
+from xaijax.genetic.crossover import uniform
 from xaijax.genetic.encoding import Encoding
+from xaijax.genetic.mutation import bit_flip
+from xaijax.genetic.selection import tournament
 
 POPULATION = 4
 
@@ -54,3 +60,51 @@ def test_no_key_is_consumed_twice():
     assert counts == {"draw": 1, "selection": 2, "crossover": 2, "guide": 2, "mutation": 8, "repair": 9}
     together = [key for found in keys.values() for key in found]
     assert len(set(together)) == len(together)
+
+
+@pytest.mark.parametrize(
+    ("operator", "wrong", "needed"),
+    [
+        (
+            "selection",
+            lambda key, fitness, count: jnp.zeros((count,)),
+            r"float32 of shape \(8,\) .* int32 of shape \(8,\)",
+        ),
+        ("crossover", lambda key, mothers, fathers, space: mothers[:2], r"shape \(2, 1\) but must .* shape \(4, 1\)"),
+        ("mutation", lambda key, genomes, space: genomes > 0, "bool of .* must return uint32"),
+        (
+            "survival",
+            lambda population, fitness, *_, **__: (population, fitness[:3]),
+            r"must .* float32 of shape \(4,\)",
+        ),
+    ],
+)
+def test_an_operator_that_returns_something_else_is_named(operator, wrong, needed):
+    settings = search.Settings(
+        evaluations=100,
+        population=POPULATION,
+        generations=10,
+        words=1,
+        elites=2,
+        selection=functools.partial(tournament, size=2),
+        crossover=uniform,
+        mutation=functools.partial(bit_flip, flips=1.0),
+        fitness=lambda values: values,
+    )
+    settings = dataclasses.replace(settings, **{operator: wrong})
+    value = jax.ShapeDtypeStruct((), jnp.float32)
+    state = search.init(settings, jax.random.key(0), jnp.int32(20), jnp.bool_(True), value)
+    with pytest.raises(ValueError, match=f"^{operator} returned .*{needed}"):
+        search.tell(settings, search.ask(settings, state)[0], jnp.zeros(POPULATION))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: tournament(jax.random.key(0), jnp.zeros((4, 2)), size=2, count=4),
+        lambda: uniform(jax.random.key(0), jnp.zeros((4, 1), jnp.uint32), jnp.zeros((4,), jnp.uint32), jnp.int32(9)),
+    ],
+)
+def test_operators_refuse_what_would_be_broadcast(call):
+    with pytest.raises(AssertionError, match=r"assert_(rank|equal_shape)"):
+        call()

@@ -71,3 +71,8 @@ def test_the_largest_segments_stay_and_each_other_joins_the_nearest(labels):
         else:
             distances = [np.sum((centre(labels, label) - centre(labels, other)) ** 2) for other in stay]
             assert distances[number] <= min(distances) + 1e-4
+
+
+def test_several_genomes_are_not_taken_for_one():
+    with pytest.raises(AssertionError, match="assert_rank"):
+        decode(np.zeros((4, 4), np.int32), np.zeros((2, 1), np.uint32))

@@ -50,6 +50,8 @@ def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
     Returns:
         Whether each is in the archive, `[P]` bool, and its index there, `[P]` int32 (0 where it is not).
     """
+    chex.assert_rank(genomes, 2)
+    chex.assert_equal_shape_suffix([genomes, archive.genomes], 1)
     queries, stored = _comparison_words(genomes), _comparison_words(archive.genomes)
     same = jnp.all(queries[:, None] == stored[None], axis=2)
     same &= is_known(archive)[None]
@@ -76,6 +78,7 @@ def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) ->
         values: pytree of `[P]`.
         new: `[P]` bool, which of them to add; the caller ensures that there is room.
     """
+    chex.assert_tree_shape_prefix((genomes, values), new.shape)
     capacity = archive.genomes.shape[0]
     index = jnp.where(new, archive.count + running_count(new) - 1, capacity)
     return Archive(

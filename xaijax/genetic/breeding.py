@@ -4,6 +4,8 @@ With a preselection, a brood is bred for each child and its most promising membe
 a guide instead, which reads the whole archive.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -24,13 +26,17 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     brood = 1 if settings.preselection is None else settings.brood
     with jax.named_scope("select"):
         parents = settings.selection(parent_key, settings.preference(state.fitness), count=2 * count * brood)
+    check_result("selection", parents, jnp.int32, (2 * count * brood,))
     mothers, fathers = state.population[parents.reshape(2, -1)]
     children = settings.crossover(cross_key, mothers, fathers, state.space)
+    check_result("crossover", children, jnp.uint32, mothers.shape)
     needed = (state.stop_reason == RUNNING) & (state.generation > settings.designed)
 
     def mutate(attempt: jax.Array | int, children: jax.Array) -> jax.Array:
         flip_key, repair_key = threefry.split(threefry.fold_in(mutation_key, attempt))
-        return settings.encoding.repair(repair_key, settings.mutation(flip_key, children, state.space), state.space)
+        mutated = settings.mutation(flip_key, children, state.space)
+        check_result("mutation", mutated, jnp.uint32, children.shape)
+        return settings.encoding.repair(repair_key, mutated, state.space)
 
     is_bred = jnp.ones((count,), jnp.bool_)
     if settings.preselection is not None:
@@ -54,3 +60,12 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     if settings.foldover:
         children = with_complements(children, state.space)[: settings.population]
     return children, jnp.zeros((settings.population,), jnp.bool_).at[parents].set(True)
+
+
+def check_result(operator: str, result: jax.Array, dtype: Any, shape: tuple[int, ...]) -> None:
+    """Raises ValueError where an operator, which may be the user's, returned something else than it must."""
+    if result.dtype != dtype or result.shape != shape:
+        raise ValueError(
+            f"{operator} returned {result.dtype} of shape {result.shape} but must return {jnp.dtype(dtype)} of shape "
+            f"{shape}."
+        )

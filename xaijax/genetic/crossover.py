@@ -1,5 +1,6 @@
 """Crossover: each gene of a child comes from one of two parents. The operators work on packed genomes."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -61,4 +62,6 @@ def _prefix(cut: jax.Array, words: int) -> jax.Array:
 
 
 def _blend(first: jax.Array, second: jax.Array, from_first: jax.Array) -> jax.Array:
+    chex.assert_rank(first, 2)
+    chex.assert_equal_shape([first, second, from_first])
     return (first & from_first) | (second & ~from_first)

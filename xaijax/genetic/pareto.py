@@ -3,12 +3,14 @@
 Objectives are `[N, M]` float32, higher is better in each; -inf marks an individual that was not evaluated.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 
 
 def dominates(objectives: jax.Array) -> jax.Array:
     """Returns `[N, N]` bool: whether i is nowhere worse than j, and somewhere better."""
+    chex.assert_rank(objectives, 2)
     first, second = objectives[:, None], objectives[None]
     return jnp.all(first >= second, axis=2) & jnp.any(first > second, axis=2)
 
@@ -93,6 +95,7 @@ def front_hypervolume(objectives: jax.Array, reference: tuple[float, float]) -> 
     References:
         Zitzler and Thiele, Multiobjective Optimization Using Evolutionary Algorithms (1998).
     """
+    chex.assert_shape(objectives, (None, 2))
     first = jnp.maximum(objectives[:, 0] - reference[0], 0)
     second = jnp.maximum(objectives[:, 1] - reference[1], 0)
     order = jnp.argsort(first, descending=True)

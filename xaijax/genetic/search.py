@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from xaijax import threefry
 from xaijax.genetic import archive as archives
 from xaijax.genetic.bit_genome import enumerate_masks
-from xaijax.genetic.breeding import breed
+from xaijax.genetic.breeding import breed, check_result
 from xaijax.genetic.state import (
     ENUMERATED,
     EXHAUSTED,
@@ -164,6 +164,8 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
         elites=settings.elites,
         preference=settings.preference,
     )
+    for survivor, before in zip(survivors, (state.population, state.fitness), strict=True):
+        check_result("survival", survivor, before.dtype, before.shape)
     is_whole = state.generation == 0
     population, fitness = jax.tree.map(
         lambda after, before: jnp.where(is_whole, before, after), survivors, (state.population, state.fitness)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -26,6 +27,7 @@ def tournament(key: jax.Array, fitness: jax.Array, *, size: int, count: int) -> 
     References:
         Miller and Goldberg, Genetic Algorithms, Tournament Selection, and the Effects of Noise (1995).
     """
+    chex.assert_rank(fitness, 1)
     draws = threefry.uniform(key, count * size).reshape(count, size)
     contestants = jnp.floor(draws * fitness.shape[0]).astype(jnp.int32)
     return contestants[jnp.arange(count), jnp.argmax(fitness[contestants], axis=1)]
@@ -49,6 +51,7 @@ def stochastic_universal_sampling(key: jax.Array, fitness: jax.Array, *, pressur
     References:
         Baker, Reducing Bias and Inefficiency in the Selection Algorithm (1987).
     """
+    chex.assert_rank(fitness, 1)
     size = fitness.shape[0]
     offset_key, shuffle_key = threefry.split(key)
     order = jnp.argsort(fitness, stable=True, descending=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -45,6 +46,8 @@ def generational(
         The next population `[P, ...]` and its fitness, the fittest first; of equals, a parent comes first. Duplicates
         come last: a population of copies would have nothing to recombine.
     """
+    chex.assert_equal_shape_prefix([population, fitness], 1)
+    chex.assert_equal_shape_prefix([children, child_fitness], 1)
     chosen = jax.lax.top_k(preference(fitness), elites)[1]
     pool = jnp.concatenate([population[chosen], children])
     pool_fitness = jnp.concatenate([fitness[chosen], child_fitness])

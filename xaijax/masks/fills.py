@@ -3,6 +3,7 @@
 import re
 from typing import Literal, get_args
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +40,8 @@ def make_fill(
     Returns:
         `[H, W, C]` float32 in [0, 1], or `[1, 1, C]` where the fill is one colour.
     """
+    chex.assert_rank([pixels, segments], [3, 2])
+    chex.assert_equal_shape_prefix([pixels, segments], 2)
     channels = pixels.shape[2]
     if fill == "black":
         return jnp.zeros((1, 1, channels), jnp.float32)
@@ -68,6 +71,7 @@ def make_plain_fills(fill: Fill, pixels: jax.Array, *, mean: tuple[float, ...]) 
     Returns:
         `[B, H, W, C]` float32 in [0, 1], or `[B, 1, 1, C]` where each fill is one colour.
     """
+    chex.assert_rank(pixels, 4)
     one_segment = jnp.zeros(pixels.shape[1:3], jnp.int32)
     return map_rows(lambda image: make_fill(fill, image, one_segment, max_segments=1, mean=mean), pixels)
 

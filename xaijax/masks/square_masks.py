@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -40,6 +41,7 @@ def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: E
     Returns:
         `[H, W]` bool, True where kept.
     """
+    chex.assert_equal_shape([*squares, used])
     words = -(-width // COLUMNS_PER_WORD)
     rows, columns = _spans(squares, height, words * COLUMNS_PER_WORD, edge)
     shifts = jnp.arange(COLUMNS_PER_WORD, dtype=jnp.uint32)[None, None]
@@ -53,6 +55,7 @@ def paint(squares: Squares, used: jax.Array, *, height: int, width: int, edge: E
 
 def cover(squares: Squares, weights: jax.Array, *, height: int, width: int, edge: Edge = clamped) -> jax.Array:
     """Sums the weights `[N]` float32 of the squares that cover each pixel, `[H, W]` float32; see `paint`."""
+    chex.assert_equal_shape([*squares, weights])
     rows, columns = _spans(squares, height, width, edge)
     weighted = rows.astype(jnp.float32) * weights[:, None]
     return jnp.matmul(weighted.T, columns.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)

@@ -1,5 +1,6 @@
 """Masks over segments: decoding of genomes, sums and means over segments, and limits on their number."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -18,6 +19,7 @@ def decode(segments: jax.Array, genome: jax.Array) -> jax.Array:
     Returns:
         `[H, W]` bool, True where kept.
     """
+    chex.assert_rank([segments, genome], [2, 1])
     word = jnp.broadcast_to(genome[0], segments.shape)
     for index in range(1, genome.shape[0]):
         word = jnp.where(segments >= index * GENES_PER_WORD, genome[index], word)
@@ -41,6 +43,8 @@ def segment_means(values: jax.Array, segments: jax.Array, *, max_segments: int) 
     Returns:
         `[max_segments, C]` float32, 0 for an empty segment.
     """
+    chex.assert_rank([values, segments], [3, 2])
+    chex.assert_equal_shape_prefix([values, segments], 2)
     pixels = values.reshape(-1, values.shape[2])
     sums = jnp.zeros((max_segments, values.shape[2]), jnp.float32).at[segments.reshape(-1)].add(pixels)
     return sums / jnp.maximum(segment_sizes(segments, max_segments=max_segments), 1)[:, None]
@@ -83,6 +87,7 @@ def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple
     Returns:
         `[H, W]` int32 in [0, max_segments), the number of segments `[]` int32, and whether any were merged `[]` bool.
     """
+    chex.assert_rank(labels, 2)
     counts = segment_sizes(labels, max_segments=bound)
     present = counts > 0
     segment_count = jnp.sum(present, dtype=jnp.int32)
