@@ -92,6 +92,8 @@ def test_a_killed_run_ends_as_one_that_was_left_alone(images, environment, undis
         printed = [process.communicate(timeout=500)[0] for process in running]
         kills += killed.returncode == -signal.SIGKILL
         if (out / "results.jsonl").exists():
+            if killed.returncode == -signal.SIGKILL:  # perhaps after the results and before the page
+                printed += [process.communicate(timeout=500)[0] for process in [share(0, 1)]]
             assert contents(out) == expected, printed
             runs += 1
             out = tmp_path / f"run {runs}"
