@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import CLASSES
-from xaijax import ELIME, LIME, Classifier, Grid, explain
+from xaijax import ELIME, LIME, BinaryMasks, Classifier, Grid, Stage, explain
+from xaijax.execution import host_loop
+from xaijax.execution.program_store import Programs
 
 pytestmark = pytest.mark.quick_compile
 
@@ -53,6 +55,19 @@ def test_a_black_box_with_the_same_answers_gets_the_same_genomes(toy_classifier,
     whole = 0 if targets is None else 8  # asked beforehand, to know the classes
     assert sum(calls) == np.sum(np.asarray(result.evaluations)) + whole
     assert max(calls) == 16
+
+
+def test_the_programs_of_a_black_box_are_compiled_once(toy_classifier, toy_images, monkeypatch):
+    programs = Programs(lambda: (0, 1))
+    monkeypatch.setattr(host_loop, "call_compiled", programs)
+    classifier = Classifier.from_black_box(
+        lambda images: np.asarray(toy_classifier(images)), num_classes=CLASSES, input_size=(16, 16)
+    )
+    method = BinaryMasks(evaluations=40, population=6, stages=(Stage(2, (60,)), Stage(4, (20,))))
+    for _ in range(2):
+        result = explain(KEY, classifier, toy_images[:2], method=method)
+        assert len(programs) == 7  # begin, ask, masks and their inverses, what is read of them, tell, finish
+    assert np.min(np.asarray(result.generations)) >= 2
 
 
 def test_a_black_box_cannot_be_compiled_and_says_so(toy_images):

@@ -33,6 +33,10 @@ def random_mobilenet():
     return xaijax.Classifier.from_nnx(module, num_classes=10)
 
 
+def test_methods_as_published_are_equal_so_that_they_share_programs():
+    assert as_in_the_notebook() == as_in_the_notebook() != as_in_the_notebook(keep=0.5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("network", ["embedded", "mobilenet_v3_small"])

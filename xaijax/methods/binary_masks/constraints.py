@@ -56,6 +56,7 @@ BOTH_SIDES = BothSides(**_BOTH)
 """The shapes of the recognition of a mask and of its inverse."""
 
 
+@functools.cache  # the same object again, as a partial function equals only itself: programs are found by their readout
 def recognition_readout(taps: tuple[str, ...], *, keep: float, inverse: bool) -> Readout:
     """Returns which measurements to take of a mask and, if `inverse`, of the inverse of a mask that keeps the class.
 

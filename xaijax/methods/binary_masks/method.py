@@ -160,7 +160,7 @@ class BinaryMasks(PixelBased, EvolvingMethod):
 
         def init(key: jax.Array, active: jax.Array) -> Any:
             state = search.init(settings, key, stage_space(self.stages, *shape), active, BOTH_SIDES, context=context)
-            return dataclasses.replace(state, spent=jnp.where(active & bool(taps), 1, 0))  # the original's taps
+            return dataclasses.replace(state, spent=(active & bool(taps)).astype(jnp.int32))  # the original's taps
 
         references = originals(classifier, batch.images, taps, relative=self.relative)
         scenario = dataclasses.replace(
