@@ -116,6 +116,9 @@ def explain(
         )
     else:
         result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, micro_batch, devices))
+    if repeats > 1 and devices > 1:
+        # Of many operations in flight over several CPU devices, some may wait for each other for ever.
+        result = jax.device_put(jax.device_get(result))
     if len(padded) > len(words):
         result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
     return join_repeats(result, repeats) if repeats > 1 else result

@@ -60,3 +60,32 @@ def test_any_number_of_devices_gives_the_same_and_so_does_a_batch_that_does_not_
 @pytest.fixture(scope="module")
 def alone():
     return results_on(1, 5)
+
+
+REPEATED = """
+import jax, numpy as np
+from xaijax import ExtremalPerturbation, Classifier, explain
+from tests.conftest import CLASSES, mean_logits
+
+random = np.random.default_rng(0)
+params = {"hidden": random.normal(size=(48, 32)), "out": random.normal(size=(32, CLASSES))}
+params = jax.tree.map(lambda leaf: np.float32(leaf), params)
+classifier = Classifier.from_function(mean_logits, params, num_classes=CLASSES, input_size=(16, 16))
+images = random.integers(0, 255, (5, 16, 16, 3)).astype(np.uint8)
+method = ExtremalPerturbation(evaluations=20)
+for _ in range(8):
+    found = explain(jax.random.key(0), classifier, images, "top2", method=method, repeats=2)
+    print(np.asarray(found.stability.frequency).shape, np.asarray(found.image_index).tolist())
+"""
+
+
+@pytest.mark.slow
+def test_repeats_over_devices_do_not_wait_for_each_other():
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
+    told = subprocess.run(
+        [sys.executable, "-c", REPEATED], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    assert told.splitlines() == ["(10, 16, 16) [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]"] * 8
