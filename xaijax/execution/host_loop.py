@@ -74,7 +74,7 @@ def search_in_steps(
             "box; choose ELIME or BinaryMasks."
         )
     searched = call_compiled(slots.begin, (key, words, classifier, batch), (method, devices))
-    while bool(searched.evolution.is_running):
+    while searched.evolution.is_running:
         if classifier.is_black_box:
             searched, genomes = call_compiled(slots.ask, (searched,), (method,))
             values = _evaluate_on_host(classifier, method, searched.evolution, genomes, batch, micro_batch)

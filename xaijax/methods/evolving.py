@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
@@ -39,9 +40,9 @@ class Evolution:
     merged: jax.Array  # [R] bool, see `Status.MERGED`
 
     @property
-    def is_running(self) -> jax.Array:
-        """Whether the search of any image goes on, `[]` bool."""
-        return jnp.any(self.states.stop_reason == search.RUNNING)
+    def is_running(self) -> bool:
+        """Whether the search of any image goes on; compared on the host, so that no device waits for the others."""
+        return bool(np.any(jax.device_get(self.states.stop_reason) == search.RUNNING))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
