@@ -99,14 +99,14 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
 
     def result(row: Any) -> Explanation:
         responses, found, genomes, context, targets, active, index = row
-        index = plan.pick(responses)
+        best = plan.pick(responses)
         whole, picked, genome = (
             jax.tree.map(lambda leaf, at=at: leaf[at], tree)
-            for tree, at in ((responses, 0), (responses, index), (genomes, index))
+            for tree, at in ((responses, 0), (responses, best), (genomes, best))
         )
         mask = decode((found.ranks, context), genome).astype(jnp.bool_)
         finite = jnp.isfinite(responses.log_odds)
-        works = active & finite[0] & finite[index] & jnp.all(jnp.isfinite(found.score))
+        works = active & finite[0] & finite[best] & jnp.all(jnp.isfinite(found.score))
         return conclude(
             works,
             whole,

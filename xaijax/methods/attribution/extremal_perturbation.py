@@ -16,7 +16,7 @@ from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
 from xaijax.methods.attribution.top_area import keep_pixels
 from xaijax.methods.pixel_based import PixelBased
-from xaijax.micro_batches import blend
+from xaijax.micro_batches import Scenario, blend
 from xaijax.options import option
 
 _TEMPERATURE = 0.05  # of the smooth maximum
@@ -59,14 +59,14 @@ class ExtremalPerturbation(PixelBased, FixedArea):
         """See `Planned.plan`."""
         scenario = self.scenario(classifier, batch)
         return Plan.of_gradient(
-            dataclasses.replace(scenario, contexts=batch.of_rows((scenario.images, scenario.fills))),
-            functools.partial(self._fit, classifier),
+            dataclasses.replace(scenario, contexts=batch.image_index),
+            functools.partial(self._fit, classifier, scenario),
             active=batch.active,
             gradients=self.steps,
         )
 
-    def _fit(self, classifier: Classifier, context: Any, samples: Samples) -> Attribution:
-        image, fill = context
+    def _fit(self, classifier: Classifier, scenario: Scenario, index: jax.Array, samples: Samples) -> Attribution:
+        image, fill = scenario.images[index], scenario.fills[index]
         height, width = image.shape[:2]
         optimiser = optax.adam(self.learning_rate)
 

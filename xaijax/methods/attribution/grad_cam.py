@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,15 +40,21 @@ class GradCAM(PixelBased, Planned):
     def plan(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Plan:
         """See `Planned.plan`."""
         tap, shape = find_tap(self.tap, classifier, batch.images.shape[1:])
-        scenario = self.scenario(classifier, batch)
-        scenario = dataclasses.replace(scenario, contexts=batch.of_rows(scenario.images))
-        return Plan.of_gradient(
-            scenario, functools.partial(self._fit, classifier, tap, shape), active=batch.active, gradients=1
-        )
+        scenario = dataclasses.replace(self.scenario(classifier, batch), contexts=batch.image_index)
+        fit = functools.partial(self._fit, classifier, tap, shape, batch.images)
+        return Plan.of_gradient(scenario, fit, active=batch.active, gradients=1)
 
     def _fit(
-        self, classifier: Classifier, tap: str, shape: tuple[int, ...], image: Any, samples: Samples
+        self,
+        classifier: Classifier,
+        tap: str,
+        shape: tuple[int, ...],
+        images: jax.Array,
+        index: jax.Array,
+        samples: Samples,
     ) -> Attribution:
+        image = images[index]
+
         def logit(perturbation: jax.Array) -> tuple[jax.Array, jax.Array]:
             logits, activations = classifier.apply(
                 classifier.params, to_unit_range(image)[None], taps=(tap,), perturbations={tap: perturbation}
