@@ -79,6 +79,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(options, message):
         {"count": np.int64(5), "share": np.float32(0.5)},
         {"order": "falling", "mutation": abs, "names": ()},
         {"share": None, "names": ("stem",), "foldover": True, "anything": "all the same"},
+        {"foldover": np.bool_(True)},
     ],
     ids=str,
 )

@@ -13,6 +13,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, Union
 
+import numpy as np
+
 T = TypeVar("T")
 
 REQUIREMENT = "requirement"
@@ -108,7 +110,7 @@ def _is_number(value: Any, of: type) -> bool:
 _KINDS = {
     int: _Kind("a whole number", functools.partial(_is_number, of=numbers.Integral)),
     float: _Kind("a number", functools.partial(_is_number, of=numbers.Real)),
-    bool: _Kind("True or False", lambda value: isinstance(value, bool)),
+    bool: _Kind("True or False", lambda value: isinstance(value, (bool, np.bool_))),
     str: _Kind("a string", lambda value: isinstance(value, str)),
     types.NoneType: _Kind("None", lambda value: value is None),
 }
