@@ -25,6 +25,8 @@ KEY = jax.random.key(0)
         ),
         ({"a": (np.ones(3), "T"), "b": (np.ones((2, 4)), "... T")}, "must be [..., T] with T = 3 as in a."),
         ({"a": (np.ones((2, 3)), "..."), "b": (np.ones(2), "...")}, "must be [...] with axes (2, 3) as in a."),
+        ({"a": (np.ones((2, 1)), "..."), "b": (np.ones((3, 4)), "...")}, "with axes (2, 1) as in a."),
+        ({"a": (np.ones((2, 1)), "B ..."), "b": (np.ones((2, 3)), "B ...")}, "with axes (1,) as in a."),
         ({"a": (np.ones(()), "B ...")}, "the shape of a is () but must be [B, ...]; a single one"),
     ],
 )
@@ -38,6 +40,7 @@ def test_shapes_that_fit_pass():
     check_shapes(maps=(MAPS, "B H W"), noisy=(np.ones((7, 4, 16, 16)), "N B H W"), targets=(list(TARGETS), "B"))
     check_shapes(a=(np.ones(3), "T"), b=(np.ones(3), "... T"), c=(np.ones((5, 6, 3)), "B C T"))
     check_shapes(a=(0.5, "..."), b=(np.ones((2, 3)), "..."))
+    check_shapes(a=(np.ones((2, 1)), "..."), b=(np.ones((2, 3)), "..."))
     jax.eval_shape(lambda image: check_shapes(image=(image, "H W C")), np.ones((2, 3, 1)))
 
 

@@ -10,7 +10,8 @@ def check_shapes(**given: tuple[Any, str]) -> None:
 
     Args:
         **given: for each name an array, and the names of its axes, such as "B H W". An axis has one size wherever it
-            stands. "..." is any number of axes, the same wherever it stands; where it stands alone, a number fits too.
+            stands. "..." is any number of axes, the same wherever it stands; where it stands alone, a number fits too,
+            and so does an axis of size 1 in place of any other, as for NumPy.
     """
     sizes: dict[str, tuple[tuple[int, ...], str]] = {}
     for name, (array, axes) in given.items():
@@ -26,7 +27,7 @@ def check_shapes(**given: tuple[Any, str]) -> None:
             )
         for axis, size in found.items():
             known, where = sizes.setdefault(axis, (size, name))
-            if size != known:
+            if size != known and not (axes == "..." and _stretches(size, known)):
                 needed = f"axes {known}" if axis == "..." else f"{axis} = {known[0]}"
                 raise ValueError(
                     f"the shape of {name} is {shape} but must be [{_listed(axes)}] with {needed} as in {where}."
@@ -44,6 +45,10 @@ def _sizes(shape: tuple[int, ...], axes: list[str]) -> dict[str, tuple[int, ...]
     end = start + spare + 1
     before, after = zip(axes[:start], shape[:start], strict=True), zip(axes[start + 1 :], shape[end:], strict=True)
     return {axis: (size,) for axis, size in (*before, *after)} | {"...": shape[start:end]}
+
+
+def _stretches(size: tuple[int, ...], known: tuple[int, ...]) -> bool:
+    return len(size) == len(known) and all(a == b or 1 in (a, b) for a, b in zip(size, known, strict=True))
 
 
 def _listed(axes: str) -> str:
