@@ -33,10 +33,10 @@ DIGEST = 32
 def traced_once(
     function: Callable[..., Any], dynamic: tuple[Any, ...], static: tuple[Any, ...] = (), *, origin: str | None
 ) -> Any:
-    """Returns a jitted function with its static arguments bound, traced now or loaded from the cache.
+    """Returns a function, jitted, with its static arguments bound, traced now or loaded from the cache.
 
     Args:
-        function: made by `jax.jit`, its static arguments last.
+        function: traceable, its static arguments last.
         dynamic: the other arguments, or arrays of the same shapes, dtypes and shardings.
         static: the static arguments; their `repr` must identify them.
         origin: identifies whatever else determines the code in `dynamic`, such as the network that its arrays belong
