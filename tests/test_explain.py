@@ -151,6 +151,7 @@ def test_the_result_says_what_the_classifier_says(toy_classifier, toy_images):
     assert np.all(np.asarray(result.evaluations) <= 60)
 
 
+@pytest.mark.slow
 def test_uint8_and_float_pixels_get_the_same(toy_classifier, toy_images):
     # The last bits of their pixels differ, and a surrogate may choose another child for less than that.
     method = dataclasses.replace(METHOD, objective="probability")
@@ -250,6 +251,7 @@ class OwnWithStart(Own):
     takes_segments = False
 
 
+@pytest.mark.slow
 def test_a_method_of_ones_own_takes_what_it_states(toy_classifier, toy_images):
     maps, heat = np.asarray(Grid(3, 3)(toy_images[0])), np.linspace(0, 1, 8 * 256).reshape(8, 16, 16)
     result = explain(KEY, toy_classifier, toy_images, segments=maps, method=Own())
@@ -264,6 +266,7 @@ def test_a_method_of_ones_own_takes_what_it_states(toy_classifier, toy_images):
         explain(KEY, toy_classifier, toy_images, segments=maps, method=OwnWithStart())
 
 
+@pytest.mark.slow
 def test_a_classifier_that_returns_nan_fails_only_its_image(toy_classifier, toy_images):
     def sometimes_nan(params, images):
         logits = mean_logits(params, images)

@@ -23,6 +23,7 @@ def softmax(classifier, images):
     return np.asarray(jax.nn.softmax(classifier(images), axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [METHOD, LIME(evaluations=40, segmentation=Grid(4, 4)), Occlusion(evaluations=20)])
 def test_several_classes_of_an_image_are_rows_that_equal_runs_of_their_own(toy_classifier, toy_images, method):
     images = toy_images[:3]
@@ -38,6 +39,7 @@ def test_several_classes_of_an_image_are_rows_that_equal_runs_of_their_own(toy_c
     assert_same(listed, np.arange(6), both, np.arange(6))
 
 
+@pytest.mark.slow
 def test_one_class_against_another_explains_their_difference(toy_classifier, toy_images):
     ranked = np.argsort(-softmax(toy_classifier, toy_images), axis=1)
     result = explain(KEY, toy_classifier, toy_images, against="runner-up", method=METHOD)
@@ -57,6 +59,7 @@ def test_one_class_against_another_explains_their_difference(toy_classifier, toy
     assert not np.allclose(plain.score, result.score)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["probability", "pareto"])
 def test_the_deletion_game_finds_what_hurts_most_when_it_goes(toy_classifier, toy_images, objective):
     settings = {"segmentation": Grid(2, 4), "fill": "black", "max_segments": 32, "evaluations": 300}
@@ -82,6 +85,7 @@ def test_the_deletion_game_finds_what_hurts_most_when_it_goes(toy_classifier, to
             np.testing.assert_allclose(area[found], smallest, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_both_games_tell_the_same_sign_of_a_segment(toy_classifier, toy_images):
     settings = {"segmentation": Grid(3, 3), "fill": "black", "evaluations": 200}
     kept = explain(KEY, toy_classifier, toy_images, method=ELIME(**settings))

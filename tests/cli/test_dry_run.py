@@ -29,6 +29,7 @@ def told(capsys):
     return dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_what_is_left_and_writes_nothing(photos, tmp_path, capsys):
     out = tmp_path / "run"
     command = ["explain", str(photos), *FAST, "--save", "scores", "--out", str(out)]
@@ -52,6 +53,7 @@ def test_a_dry_run_counts_what_is_left_and_writes_nothing(photos, tmp_path, caps
     assert (out / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_warmup_compiles_what_explain_then_finds(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     jax.clear_caches()  # of the test before

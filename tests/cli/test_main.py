@@ -30,6 +30,7 @@ def photos(tmp_path_factory):
 FAST = ["--model", "scenes-resnet", "--evaluations", "30", "--segmentation", "grid", "--batch-size", "2"]
 
 
+@pytest.mark.slow
 def test_explain_writes_a_run(photos, tmp_path, capsys):
     assert main(["explain", str(photos), *FAST, "--out", str(tmp_path / "run")]) == 0
     printed = capsys.readouterr()

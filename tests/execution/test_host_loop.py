@@ -26,6 +26,7 @@ def assert_same(result, expected):
     np.testing.assert_allclose(result.score, expected.score, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_progress_comes_after_every_generation_and_changes_nothing(toy_classifier, toy_images):
     told = []
     plain = explain(KEY, toy_classifier, toy_images, method=METHOD)
@@ -38,6 +39,7 @@ def test_progress_comes_after_every_generation_and_changes_nothing(toy_classifie
     assert all(np.all(later.best >= sooner.best) for sooner, later in itertools.pairwise(told))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outputs", "targets"), [("logits", "top2"), ("probabilities", None)])
 def test_a_black_box_with_the_same_answers_gets_the_same_genomes(toy_classifier, toy_images, outputs, targets):
     calls = []

@@ -98,6 +98,7 @@ def test_one_warning_says_what_to_do_where_other_code_holds_the_maps():
     assert len(programs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(memory_maps() is None, reason="the system does not count memory maps")
 def test_distinct_searches_of_one_process_hold_boundedly_many_maps(toy_classifier, toy_images, monkeypatch):
     gc.collect()

@@ -17,6 +17,7 @@ KEY = jax.random.key(2)
 METHOD = ELIME(evaluations=40, segmentation=Grid(4, 4), max_segments=32)
 
 
+@pytest.mark.slow
 def test_the_first_seed_is_the_run_without_repeats_and_the_others_differ(toy_classifier, toy_images):
     plain = explain(KEY, toy_classifier, toy_images, method=METHOD)
     many = explain(KEY, toy_classifier, toy_images, method=METHOD, repeats=5)
@@ -31,6 +32,7 @@ def test_the_first_seed_is_the_run_without_repeats_and_the_others_differ(toy_cla
     assert np.all(np.asarray(many.evaluations) > np.asarray(plain.evaluations))
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_masks(toy_classifier, toy_images):
     many = explain(KEY, toy_classifier, toy_images, "top2", method=METHOD, repeats=3)
     stability = many.stability

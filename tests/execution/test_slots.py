@@ -26,6 +26,7 @@ def explain_in_slots(classifier, images, method, *, slots, target=-1):
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *(found[item] for item in sorted(found))), rounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [-1, "top2"])
 def test_who_ends_early_leaves_the_slot_to_the_next_and_nobody_gets_another_result(toy_classifier, toy_images, target):
     grid = {"segmentation": Grid(4, 4), "fill": "image-mean", "max_segments": 32}
@@ -49,6 +50,7 @@ def test_the_stages_of_binary_masks_begin_anew_in_each_slot(toy_classifier, toy_
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=field)
 
 
+@pytest.mark.slow
 def test_an_image_that_cannot_be_searched_costs_its_slot_nothing(toy_classifier, toy_images):
     flat = np.zeros_like(toy_images[0])
     method = ELIME(evaluations=40, segmentation="quickshift", max_segments=32)

@@ -19,6 +19,7 @@ from xaijax.genetic.selection import tournament
 POPULATION = 4
 
 
+@pytest.mark.slow
 def test_no_key_is_consumed_twice():
     keys = collections.defaultdict(list)
 

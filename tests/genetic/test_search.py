@@ -200,6 +200,7 @@ def test_designed_generations_come_before_any_child():
     np.testing.assert_array_equal(generations(plain, LONG, 1)[0][1], drawn[:24])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("population", [24, 7])
 def test_every_other_child_is_the_complement_of_the_one_before(population):
     settings = dataclasses.replace(SETTINGS, foldover=True, population=population, elites=2)
@@ -209,6 +210,7 @@ def test_every_other_child_is_the_complement_of_the_one_before(population):
         assert not np.any(genomes[:, 1])
 
 
+@pytest.mark.slow
 def test_guided_children_stand_first_and_those_that_are_known_are_mutated():
     fresh = np.array([[0xF0F0, 1], [0x0F0F, 2], [0xFFFF, 3]], np.uint32)
     settings = dataclasses.replace(SETTINGS, guide=lambda key, archive, length, needed, context: jnp.asarray(fresh))
@@ -219,6 +221,7 @@ def test_guided_children_stand_first_and_those_that_are_known_are_mutated():
     assert np.all((flipped >= 1) & (flipped <= 8))
 
 
+@pytest.mark.slow
 def test_the_most_promising_of_a_brood_is_evaluated():
     def lowest(archive, genomes, needed, context):
         return -genomes[:, 0].astype(jnp.float32)
@@ -233,6 +236,7 @@ def test_the_most_promising_of_a_brood_is_evaluated():
         assert len(np.unique(genomes, axis=0)) == len(genomes)
 
 
+@pytest.mark.slow
 def test_a_guide_sees_the_archive_and_the_context():
     def guide(key, archive, length, needed, context):
         best = jnp.argmax(jnp.where(jnp.arange(len(archive.values)) < archive.count, archive.values, -jnp.inf))
@@ -256,6 +260,7 @@ def test_what_a_search_does_where_it_is_not_told():
     assert not SETTINGS.foldover
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("worth", "generations"),
     [
@@ -279,6 +284,7 @@ def test_patience_is_the_number_of_generations_of_children_without_gain(worth, g
     assert state.generation == generations
 
 
+@pytest.mark.slow
 def test_long_genomes_which_are_hashed_are_told_apart_as_short_ones_are():
     settings = dataclasses.replace(SETTINGS, words=6, evaluations=400, generations=40, elites=24)
     hidden = np.random.default_rng(1).random(160) < 0.5

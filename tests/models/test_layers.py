@@ -55,6 +55,7 @@ def test_convolve_is_the_sum_over_the_window(size, channels, groups, stride, pad
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("size", [2, 3, 5])
@@ -118,6 +119,7 @@ def test_batch_norms_that_are_not_folded_see_all_images():
     np.testing.assert_array_equal(image_by_image(layer, x), layer(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_folding_changes_nothing(name):
     images = jnp.asarray(RANDOM.normal(size=(2, 37, 35, 3)), jnp.float32)

@@ -102,6 +102,7 @@ def check_lines(out, job):
     return set(journal.paths)
 
 
+@pytest.mark.slow
 def test_no_line_outlives_its_files_whenever_power_is_lost(images, job, expected, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         disk = Disk(tmp_path / "counted", patch)

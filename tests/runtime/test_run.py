@@ -98,6 +98,7 @@ def test_the_folder_holds_what_it_promises(files, finished):
     assert len(list(out.rglob("*.part"))) == 0
 
 
+@pytest.mark.slow
 def test_a_run_says_what_explain_says(files, finished, job):
     _, rows = finished
     with Image.open(files[-1]) as photo:
@@ -108,6 +109,7 @@ def test_a_run_says_what_explain_says(files, finished, job):
     assert rows[-1]["evaluations"] == int(result.evaluations[0])
 
 
+@pytest.mark.slow
 def test_other_batches_and_no_bad_files_give_the_same_files(files, finished, job, tmp_path):
     out, rows = finished
     alone = explained([files[0]], dataclasses.replace(job, batch_size=4), tmp_path)
@@ -134,6 +136,7 @@ def damage(kind, path, good):
         path.symlink_to("/proc/self/mem")
 
 
+@pytest.mark.slow
 def test_one_bad_file_in_ten_of_every_kind_changes_no_other_result(job, tmp_path):
     kinds = ("truncated", "text", "empty", "folder", "loop", "pipe", "unreadable", "missing")
     random = np.random.default_rng(0)
@@ -202,6 +205,7 @@ def test_other_settings_are_refused(files, finished, job):
         run(files, dataclasses.replace(job, settings={"seed": 4}), finished[0])
 
 
+@pytest.mark.slow
 def test_several_classes_of_an_image_are_lines_of_their_own(files, job, tmp_path):
     both = dataclasses.replace(job, target="top2", against="runner-up", batch_size=2)
     rows = explained(files, both, tmp_path)
@@ -238,12 +242,14 @@ def test_a_class_is_not_told_from_itself_and_costs_no_other_image_its_result(fil
             assert "name another" in row["error"]
 
 
+@pytest.mark.slow
 def test_what_a_mask_takes_away_is_said_to_be_missing(files, job, tmp_path):
     method = dataclasses.replace(job.method, game="deletion")
     run(files[:1], dataclasses.replace(job, method=method), tmp_path)
     assert " without " in (tmp_path / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_an_image_of_one_segment_says_so(job, tmp_path):
     Image.fromarray(np.full((16, 16, 3), 90, np.uint8)).save(tmp_path / "flat.png")
     method = dataclasses.replace(job.method, segmentation="quickshift")
@@ -439,6 +445,7 @@ def test_an_image_of_a_list_has_its_own_class_and_key(files, job, tmp_path):
         run([Source(name, target="9")], job, tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_a_device_that_is_too_small_is_said_with_the_option_that_helps(files, finished, job, tmp_path, monkeypatch):
     original = runs.compile_job
 

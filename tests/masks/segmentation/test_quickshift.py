@@ -23,6 +23,7 @@ def by_scikit_image(image, kernel, ratio, max_distance):
     return quickshift(image.astype(np.float64), ratio=ratio, kernel_size=kernel, max_dist=max_distance, rng=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kernel", "ratio", "max_distance"), [(1.4, 0.2, 50), (2.0, 0.5, 3), (2.0, 0.0, 4)])
 def test_segments_are_scikit_images(kernel, ratio, max_distance):
     for seed in range(3):

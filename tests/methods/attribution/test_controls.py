@@ -13,6 +13,7 @@ pytestmark = pytest.mark.quick_compile
 KEY = jax.random.key(5)
 
 
+@pytest.mark.slow
 def test_random_search_returns_the_fittest_of_its_masks(toy_classifier, toy_images):
     method = RandomSearch(evaluations=60, segmentation=Grid(4, 4), fill="black", area_weight=0.3)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, ids=np.arange(8), method=method))
@@ -26,6 +27,7 @@ def test_random_search_returns_the_fittest_of_its_masks(toy_classifier, toy_imag
         assert result.evaluations[row] == 60
 
 
+@pytest.mark.slow
 def test_designed_masks_are_pairs_and_nested_prefixes(toy_classifier, toy_images):
     method = DesignedMasks(evaluations=80, prefixes=10, segmentation=Grid(4, 4), fill="black", area_weight=0.3)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, ids=np.arange(8), method=method))

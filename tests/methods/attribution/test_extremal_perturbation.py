@@ -56,6 +56,7 @@ def test_area_is_kept_and_the_mask_follows_the_score(of_scenes):
     assert np.all(of_scenes.status == int(Status.SPENT))
 
 
+@pytest.mark.slow
 def test_an_image_gets_the_same_alone(scenes, of_scenes):
     alone = explain(KEY, load("scenes-resnet"), scenes[3:4], method=METHOD)
     for name in ("score", "mask", "probability", "target"):
@@ -68,6 +69,7 @@ def yes_logit(params, images):
     return (20 * quarter + 0 * jnp.sqrt(images.mean(axis=(1, 2, 3))))[:, None]
 
 
+@pytest.mark.slow
 def test_one_sigmoid_logit_and_a_gradient_that_is_not_finite():
     images = np.full((3, 16, 16, 3), 255, np.uint8)
     images[1] = 0

@@ -58,6 +58,7 @@ def test_the_result_holds_to_its_status(toy_classifier, toy_images, found):
     assert np.all(np.isfinite(found.score))
 
 
+@pytest.mark.slow
 def test_an_inverse_costs_an_evaluation_where_the_class_is_kept_and_only_there(toy_classifier, toy_images):
     method = BinaryMasks(**SMALL, stages=METHOD.stages, fill="image-mean", negative_reinforcement=False)
     batch = Batch(
@@ -114,6 +115,7 @@ def test_a_black_box_with_the_same_answers_gets_the_same_genomes(toy_classifier,
     np.testing.assert_allclose(result.score, found.score, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_with_taps_scenes_keep_their_class_and_their_inverses_lose_it():
     classifier = xaijax.models.load("scenes-resnet")
     images = jax.device_get(generate(jax.random.split(jax.random.key(3), 6))).image
@@ -132,6 +134,7 @@ def only_the_whole(params, images):
     return jnp.stack([jnp.where(is_white, 5.0, -5.0), jnp.zeros(len(images))], axis=1)
 
 
+@pytest.mark.slow
 def test_where_no_mask_keeps_the_class_the_search_ends_within_its_bound():
     classifier = Classifier.from_function(only_the_whole, None, num_classes=2, input_size=(16, 16))
     white = np.full((2, 16, 16, 3), 255, np.uint8)
@@ -152,6 +155,7 @@ def mostly_white(params, images):
     return jnp.stack([100 * (white - 0.6), jnp.zeros(len(images))], axis=1)
 
 
+@pytest.mark.slow
 def test_squares_grow_where_small_ones_cannot_keep_the_class():
     classifier = Classifier.from_function(mostly_white, None, num_classes=2, input_size=(16, 16))
     white = np.full((2, 16, 16, 3), 255, np.uint8)
@@ -171,6 +175,7 @@ def brightness(params, images):
     return jnp.stack([bright, -bright], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "stages", "fails"),
     [

@@ -38,6 +38,7 @@ def brute_force(classifier, image, segments, target, area_weight):
     return masks, probability - area_weight * masks.mean(axis=(1, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("area_weight", [0.0, 0.4])
 def test_few_segments_are_enumerated(toy_classifier, toy_images, area_weight):
     method = ELIME(evaluations=300, segmentation=Grid(2, 4), fill="black", area_weight=area_weight, **SINGLE)
@@ -51,6 +52,7 @@ def test_few_segments_are_enumerated(toy_classifier, toy_images, area_weight):
         assert result.evaluations[row] == 2**8 - 1
 
 
+@pytest.mark.slow
 def test_evolution_comes_close_to_the_best_of_all_masks(toy_classifier, toy_images):
     method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2, **SINGLE)
     result = explain(KEY, toy_classifier, toy_images, method=method, repeats=6)
@@ -66,6 +68,7 @@ def test_evolution_comes_close_to_the_best_of_all_masks(toy_classifier, toy_imag
     assert np.mean(np.equal(better, 0)) > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["pareto", "probability"])
 def test_the_score_follows_what_each_segment_does(toy_classifier, toy_images, objective):
     method = ELIME(evaluations=250, segmentation=Grid(4, 4), fill="black", objective=objective)
@@ -82,6 +85,7 @@ def test_the_score_follows_what_each_segment_does(toy_classifier, toy_images, ob
         assert np.corrcoef(effect, np.asarray(result.segment_score)[row, :16])[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_one_segment_is_a_failure_with_a_remedy(toy_classifier, toy_images):
     segments = np.stack([np.zeros((16, 16), int), np.asarray(Grid(4, 4)(toy_images[0]))])
     result = explain(KEY, toy_classifier, toy_images[:2], segments=segments, method=ELIME(evaluations=30))
@@ -91,6 +95,7 @@ def test_one_segment_is_a_failure_with_a_remedy(toy_classifier, toy_images):
     assert not Status(int(result.status[1])).is_failure
 
 
+@pytest.mark.slow
 def test_a_map_with_gaps_and_too_many_segments_is_merged_and_said(toy_classifier, toy_images):
     segments = 1000 - 7 * np.asarray(Grid(6, 6)(toy_images[0]))
     method = ELIME(evaluations=40, max_segments=20)
@@ -109,6 +114,7 @@ def test_a_constant_image_says_that_nothing_beats_the_whole(toy_classifier):
     assert int(result.target[0]) == target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", ["black", "#ff8000", "dataset-mean", "image-mean", "segment-mean", "blur"])
 def test_every_fill_explains(toy_classifier, toy_images, fill):
     result = explain(KEY, toy_classifier, toy_images[:2], method=ELIME(evaluations=20, segmentation="grid", fill=fill))
@@ -208,6 +214,7 @@ def test_the_front_of_few_segments_is_that_of_all_masks(toy_classifier, toy_imag
         np.testing.assert_allclose(result.area[row], min(enough) if enough else front[-1])
 
 
+@pytest.mark.slow
 def test_nsga_comes_close_to_the_best_front(toy_classifier, toy_images):
     method = ELIME(evaluations=250, segmentation=Grid(3, 4), fill="black", objective="pareto")
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))
@@ -233,6 +240,7 @@ def fittest_two(key, fitness, *, count):
     return jnp.resize(jax.lax.top_k(fitness, 2)[1], (count,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"mutation": swap_ends}, {"selection": fittest_two}, {"crossover": two_point}])
 def test_operators_of_ones_own_stand_in_the_same_place(toy_classifier, toy_images, options):
     method = ELIME(evaluations=60, segmentation=Grid(3, 4), max_segments=32, **SINGLE, **options)
@@ -244,6 +252,7 @@ def test_operators_of_ones_own_stand_in_the_same_place(toy_classifier, toy_image
     assert same == ("crossover" in options)
 
 
+@pytest.mark.slow
 def test_the_designed_share_is_what_designed_masks_evaluate(toy_classifier, toy_images):
     settings = {"evaluations": 61, "generations": 5, "segmentation": Grid(4, 4), "max_segments": 32}
     design = ELIME(designed=1.0, population=12, guided=0.0, **settings)
@@ -253,6 +262,7 @@ def test_the_designed_share_is_what_designed_masks_evaluate(toy_classifier, toy_
     np.testing.assert_array_equal(result.score, again.score)  # no child was bred, so how they are is all the same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"selection": "universal"}, {"survival": "mu+lambda"}])
 def test_other_operators_search_too(toy_classifier, toy_images, options):
     method = ELIME(evaluations=200, segmentation=Grid(3, 4), fill="black", area_weight=0.2, **SINGLE, **options)
@@ -262,6 +272,7 @@ def test_other_operators_search_too(toy_classifier, toy_images, options):
         assert np.mean(fitness > float(result.probability[row] - 0.2 * result.area[row]) + 1e-6) < 0.005
 
 
+@pytest.mark.slow
 def test_patience_and_a_target_end_the_search(toy_classifier, toy_images):
     options = {"evaluations": 240, "segmentation": Grid(3, 4), "fill": "black", **SINGLE}
     patient = ELIME(patience=2, **options)
@@ -285,6 +296,7 @@ def test_patience_and_a_target_end_the_search(toy_classifier, toy_images):
     assert any(Status.REACHED in Status(int(status)) for status in result.status)
 
 
+@pytest.mark.slow
 def test_a_front_that_reached_its_target_is_picked_from_there(toy_classifier, toy_images):
     method = ELIME(evaluations=240, segmentation=Grid(3, 4), fill="black", keep=0.2, target_probability=0.8)
     result = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))

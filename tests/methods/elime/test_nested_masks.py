@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from xaijax.fitness import RESPONSE, Response
 from xaijax.genetic import archive as archives
@@ -36,6 +37,7 @@ def propose(key, archive, sizes, *, count, needed=True, **options):
     return nested_masks(key, archive, jnp.int32(SEGMENTS), jnp.bool_(needed), layout, count=count, **options)
 
 
+@pytest.mark.slow
 def test_masks_keep_the_most_worth_up_to_an_area_of_each_part():
     archive, worth = make_archive(0)
     sizes = np.zeros(40, np.float32)
@@ -62,6 +64,7 @@ def test_masks_keep_the_most_worth_up_to_an_area_of_each_part():
         assert kept[part] == 1 or areas[kept[part] - 2] < scale * (part + 1) / 6
 
 
+@pytest.mark.slow
 def test_a_batch_gives_each_image_what_it_gets_alone():
     made = [make_archive(seed)[0] for seed in range(3)]
     sizes = jnp.where(jnp.arange(40) < SEGMENTS, 10.0, 0.0)
