@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xaijax.sequential import cut_groups, map_groups, map_rows, pad_rows
+from xaijax.sequential import choose_rows, cut_groups, map_groups, map_rows, pad_rows
 
 ROWS = {"pixels": np.random.default_rng(0).integers(0, 256, (7, 48), np.uint8), "index": np.arange(7, dtype=np.int32)}
 ROWS["nothing"] = np.zeros((7, 0), np.uint32)
@@ -54,3 +54,11 @@ def test_the_last_group_is_padded_with_zeros_and_keys_with_keys():
     keys = jax.random.split(jax.random.key(0), 2)
     padded = pad_rows(keys, 1)
     np.testing.assert_array_equal(jax.random.key_data(padded), jax.random.key_data(keys)[jnp.array([0, 1, 1])])
+
+
+def test_rows_are_chosen_one_by_one_from_two_pytrees():
+    which = np.array([True, False, True, False, False, True, False])
+    others = {name: np.zeros_like(rows) for name, rows in ROWS.items()}
+    chosen = choose_rows(which, ROWS, others)
+    np.testing.assert_array_equal(chosen["index"], [0, 0, 2, 0, 0, 5, 0])
+    np.testing.assert_array_equal(chosen["pixels"], ROWS["pixels"] * which[:, None])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, Targets, respond
-from xaijax.sequential import accompany
+from xaijax.sequential import accompany, choose_rows
 
 Decode = Callable[[Any, jax.Array], jax.Array]
 """`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
@@ -44,19 +44,12 @@ class Scenario:
 
     def select(self, is_image: jax.Array, is_row: jax.Array, other: "Scenario") -> "Scenario":
         """Returns this scenario where `is_image` `[B]` and `is_row` `[R]` bool hold, and `other` elsewhere."""
-
-        def choose(which: jax.Array, ours: Any, theirs: Any) -> Any:
-            def leaf(own: jax.Array, their: jax.Array) -> jax.Array:
-                return jnp.where(which.reshape(-1, *(1,) * (own.ndim - 1)), own, their)
-
-            return jax.tree.map(leaf, ours, theirs)
-
         return Scenario(
-            images=choose(is_image, self.images, other.images),
-            fills=choose(is_image, self.fills, other.fills),
-            contexts=choose(is_row, self.contexts, other.contexts),
-            references=choose(is_image, self.references, other.references),
-            baselines=choose(is_row, self.baselines, other.baselines),
+            images=choose_rows(is_image, self.images, other.images),
+            fills=choose_rows(is_image, self.fills, other.fills),
+            contexts=choose_rows(is_row, self.contexts, other.contexts),
+            references=choose_rows(is_image, self.references, other.references),
+            baselines=choose_rows(is_row, self.baselines, other.baselines),
             source=self.source,
         )
 

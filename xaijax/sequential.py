@@ -23,6 +23,15 @@ def pad_rows(rows: T, count: int) -> T:
     return jax.tree.map(pad, rows)
 
 
+def choose_rows(which: jax.Array, rows: T, others: T) -> T:
+    """Returns the rows of a pytree where `which` `[R]` bool holds, and those of `others` elsewhere."""
+
+    def choose(own: jax.Array, other: jax.Array) -> jax.Array:
+        return jnp.where(which.reshape(-1, *(1,) * (own.ndim - 1)), own, other)
+
+    return jax.tree.map(choose, rows, others)
+
+
 def cut_groups(rows: T, size: int) -> T:
     """Cuts the rows of a pytree into groups `[G, size, ...]`, the last one padded with zeros."""
     padding = -len(jax.tree.leaves(rows)[0]) % size

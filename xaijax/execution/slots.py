@@ -17,6 +17,7 @@ from xaijax.execution.sharding import over_devices
 from xaijax.explanation import Explanation
 from xaijax.genetic import search
 from xaijax.methods.evolving import Evolution, EvolvingMethod
+from xaijax.sequential import choose_rows
 
 
 @chex.dataclass(frozen=True)
@@ -82,23 +83,17 @@ def replace(slots: Slots, begun: Slots, taken: jax.Array) -> Slots:
     """Returns the slots with those of `begun` where they were `taken` `[B]` bool by another image."""
     of_rows = jnp.repeat(taken, len(slots.batch.active) // len(taken))
 
-    def where(which: jax.Array, after: Any, before: Any) -> Any:
-        def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-            return jnp.where(which.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
-
-        return jax.tree.map(choose, after, before)
-
     before, after = slots.batch, begun.batch
     batch = dataclasses.replace(
         before,
-        images=where(taken, after.images, before.images),
-        targets=where(of_rows, after.targets, before.targets),
-        active=where(of_rows, after.active, before.active),
+        images=choose_rows(taken, after.images, before.images),
+        targets=choose_rows(of_rows, after.targets, before.targets),
+        active=choose_rows(of_rows, after.active, before.active),
     )
     evolution = Evolution(
-        states=where(of_rows, begun.evolution.states, slots.evolution.states),
+        states=choose_rows(of_rows, begun.evolution.states, slots.evolution.states),
         scenario=begun.evolution.scenario.select(taken, of_rows, slots.evolution.scenario),
-        merged=where(of_rows, begun.evolution.merged, slots.evolution.merged),
+        merged=choose_rows(of_rows, begun.evolution.merged, slots.evolution.merged),
     )
     return Slots(batch=batch, evolution=evolution)
 
