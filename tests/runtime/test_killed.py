@@ -8,12 +8,9 @@ import subprocess
 import sys
 import time
 
-import jax
 import pytest
-from PIL import Image
 
-from tests.runtime.run_files import contents
-from xaijax.scenes.generator import generate
+from tests.runtime.run_files import contents, write_scenes
 
 KILLS = int(os.environ.get("XAIJAX_KILLS", "1"))
 """How many processes are killed; a run that ends before is compared, and another one is begun."""
@@ -37,9 +34,7 @@ def simulated(devices):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    for index, image in enumerate(jax.device_get(generate(jax.random.split(jax.random.key(3), IMAGES))).image):
-        Image.fromarray(image).save(folder / f"{index:02d}.png")
-    (folder / "07.png").write_bytes(b"damaged")
+    write_scenes(folder, IMAGES)
     return folder
 
 

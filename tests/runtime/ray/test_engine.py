@@ -18,19 +18,16 @@ import threading
 import time
 from pathlib import Path
 
-import jax
 import pytest
-from PIL import Image
 
 from tests.runtime.ray.fake_ray import FakeRay, RayActorError, RayError
-from tests.runtime.run_files import contents
+from tests.runtime.run_files import contents, write_scenes
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.partition import Partition
 from xaijax.runtime.progress import ProgressReporter
 from xaijax.runtime.ray import engine as engines
 from xaijax.runtime.ray.engine import RayEngine
-from xaijax.scenes.generator import generate
 
 KILLS = int(os.environ.get("XAIJAX_KILLS", "1"))
 """How many workers are killed before the run is stopped."""
@@ -258,9 +255,7 @@ def environment(tmp_path_factory):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    for index, image in enumerate(jax.device_get(generate(jax.random.split(jax.random.key(3), IMAGES))).image):
-        Image.fromarray(image).save(folder / f"{index:02d}.png")
-    (folder / "07.png").write_bytes(b"damaged")
+    write_scenes(folder, IMAGES)
     return folder
 
 
