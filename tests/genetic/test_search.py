@@ -61,7 +61,8 @@ def final():
     def whole_search(keys, lengths, active):
         evaluate = jax.vmap(of_generation)
         states = start(SETTINGS, keys, lengths, active)
-        return search.run(SETTINGS, states, lambda states, genomes: evaluate(genomes, RIVAL, LOSING, states.space))
+        ask, tell = (functools.partial(step, SETTINGS) for step in (search.ask, search.tell))
+        return search.run(ask, tell, states, lambda states, genomes: evaluate(genomes, RIVAL, LOSING, states.space))
 
     return whole_search(KEYS, LENGTHS, ACTIVE)
 

@@ -8,7 +8,7 @@ from xaijax.batch import Batch, image_keys
 from xaijax.classifier import Classifier
 from xaijax.execution.sharding import over_devices
 from xaijax.explanation import Explanation
-from xaijax.methods.evolving import EvolvingMethod
+from xaijax.methods.searching import SearchingMethod
 
 
 class Method(Protocol):
@@ -18,17 +18,17 @@ class Method(Protocol):
 
     - `takes_segments`: whether it works on label maps; True unless stated.
     - `takes_start`: whether its search can begin from a start that the user gives; False unless stated.
-    - `searches_in_generations`: whether it has the steps of an `EvolvingMethod`, so that the host can drive it
+    - `searches_in_generations`: whether it has the steps of a `SearchingMethod`, so that the host can drive it
       generation by generation; False unless stated.
     """
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
-        """See `EvolvingMethod.explain`."""
+        """See `SearchingMethod.explain`."""
         ...
 
 
-def searches_in_generations(method: object) -> TypeGuard[EvolvingMethod]:
-    """Returns whether a method has the steps of an `EvolvingMethod`; see `Method`."""
+def searches_in_generations(method: object) -> TypeGuard[SearchingMethod]:
+    """Returns whether a method has the steps of a `SearchingMethod`; see `Method`."""
     return getattr(method, "searches_in_generations", False)
 
 

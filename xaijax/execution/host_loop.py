@@ -16,7 +16,7 @@ from xaijax.execution.program_store import call_compiled
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search
-from xaijax.methods.evolving import Evolution, EvolvingMethod
+from xaijax.methods.searching import Searches, SearchingMethod
 from xaijax.micro_batches import BothSides, Readout, Scenario, masked_images
 
 
@@ -59,7 +59,7 @@ def search_in_steps(
         words: `[R, N]` uint32, see `image_keys`.
         classifier: any; a black box is called from the host, with at most `micro_batch` masked images.
         batch: what to explain.
-        method: an `EvolvingMethod`.
+        method: a `SearchingMethod`.
         micro_batch: masked images per forward pass.
         report: called after each generation.
         devices: that the images are spread over; they divide the batch. 1 for a black box.
@@ -74,15 +74,15 @@ def search_in_steps(
             "box; choose ELIME or BinaryMasks."
         )
     searched = call_compiled(slots.begin, (key, words, classifier, batch), (method, devices))
-    while searched.evolution.is_running:
+    while searched.searches.is_running:
         if classifier.is_black_box:
             searched, genomes = call_compiled(slots.ask, (searched,), (method,))
-            values = _evaluate_on_host(classifier, method, searched.evolution, genomes, batch, micro_batch)
+            values = _evaluate_on_host(classifier, method, searched.searches, genomes, batch, micro_batch)
             searched = call_compiled(slots.tell, (searched, values), (method,))
         else:
             searched, _ = call_compiled(slots.advance, (searched, classifier), (method, micro_batch, devices, 1))
         if report is not None:
-            states = searched.evolution.states
+            states = searched.searches.states
             fetched = jax.device_get((states.stop_reason, states.generation, states.spent, states.best))
             stop_reason, generations, spent, best = (leaf[:rows] for leaf in fetched)
             running = int(np.sum(stop_reason == search.RUNNING))
@@ -93,16 +93,16 @@ def search_in_steps(
 
 def _evaluate_on_host(
     classifier: Classifier,
-    method: EvolvingMethod,
-    evolution: Evolution,
+    method: SearchingMethod,
+    searches: Searches,
     genomes: jax.Array,
     batch: Batch,
     micro_batch: int,
 ) -> Any:
     """Evaluates the new pairs `[R, P]` of all rows as `evaluate` does, packed into full calls but for the last."""
-    new = np.asarray(evolution.states.new)
-    readout, scenario = method.readout(classifier), method.scenario_now(evolution)
-    targets = method.targets(evolution.states, batch)
+    new = np.asarray(searches.states.new)
+    readout, scenario = method.readout(classifier), method.scenario_now(searches)
+    targets = method.targets(searches.states, batch)
 
     def evaluate_pairs(pairs: np.ndarray, is_inverse: bool) -> Any:
         read = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), readout.values)
@@ -130,7 +130,7 @@ def _mask(
     scenario: Scenario,
     rows: jax.Array,
     genomes: jax.Array,
-    method: EvolvingMethod,
+    method: SearchingMethod,
     readout: Readout,
     is_inverse: bool,
 ) -> tuple[jax.Array, jax.Array]:

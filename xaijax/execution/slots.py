@@ -16,7 +16,7 @@ from xaijax.classifier import Classifier
 from xaijax.execution.sharding import over_devices
 from xaijax.explanation import Explanation
 from xaijax.genetic import search
-from xaijax.methods.evolving import Evolution, EvolvingMethod
+from xaijax.methods.searching import Searches, SearchingMethod
 from xaijax.sequential import choose_rows
 
 
@@ -25,11 +25,11 @@ class Slots:
     """B slots, and the searches of the images in them."""
 
     batch: Batch  # of B images, with R / B rows each, in their order
-    evolution: Evolution
+    searches: Searches
 
 
 def begin(
-    key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch, method: EvolvingMethod, devices: int
+    key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch, method: SearchingMethod, devices: int
 ) -> Slots:
     """Begins the searches of a batch; traceable, as all here.
 
@@ -42,15 +42,15 @@ def begin(
         devices: that the images are spread over; they divide the slots.
     """
 
-    def begin_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
+    def begin_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Searches:
         return method.begin(image_keys(key, words), classifier, batch)
 
     begun = over_devices(begin_part, devices, shared=(0, 2))(key, words, classifier, batch)
-    return Slots(batch=batch, evolution=begun)
+    return Slots(batch=batch, searches=begun)
 
 
 def advance(
-    slots: Slots, classifier: Classifier, method: EvolvingMethod, micro_batch: int, devices: int, generations: int
+    slots: Slots, classifier: Classifier, method: SearchingMethod, micro_batch: int, devices: int, generations: int
 ) -> tuple[Slots, jax.Array]:
     """Searches on for some generations.
 
@@ -58,25 +58,25 @@ def advance(
         The slots, and in which of them all searches have ended, `[B]` bool.
     """
 
-    def advance_part(classifier: Classifier, batch: Batch, evolution: Evolution) -> tuple[Evolution, jax.Array]:
-        after = method.advance(evolution, classifier, batch, micro_batch=micro_batch, generations=generations)
+    def advance_part(classifier: Classifier, batch: Batch, searches: Searches) -> tuple[Searches, jax.Array]:
+        after = method.advance(searches, classifier, batch, micro_batch=micro_batch, generations=generations)
         running = (after.states.stop_reason == search.RUNNING).reshape(len(batch.images), -1)
         return after, ~jnp.any(running, axis=1)
 
     several = over_devices(advance_part, devices, shared=(0,))
-    evolution, ended = several(classifier, slots.batch, slots.evolution)
-    return dataclasses.replace(slots, evolution=evolution), ended
+    searches, ended = several(classifier, slots.batch, slots.searches)
+    return dataclasses.replace(slots, searches=searches), ended
 
 
-def ask(slots: Slots, method: EvolvingMethod) -> tuple[Slots, jax.Array]:
-    """Proposes genomes for a classifier that is called from the host; see `EvolvingMethod.ask`."""
-    evolution, genomes = method.ask(slots.evolution)
-    return dataclasses.replace(slots, evolution=evolution), genomes
+def ask(slots: Slots, method: SearchingMethod) -> tuple[Slots, jax.Array]:
+    """Proposes genomes for a classifier that is called from the host; see `SearchingMethod.ask`."""
+    searches, genomes = method.ask(slots.searches)
+    return dataclasses.replace(slots, searches=searches), genomes
 
 
-def tell(slots: Slots, values: Any, method: EvolvingMethod) -> Slots:
-    """Takes in what was read of the proposed genomes; see `EvolvingMethod.tell`."""
-    return dataclasses.replace(slots, evolution=method.tell(slots.evolution, values))
+def tell(slots: Slots, values: Any, method: SearchingMethod) -> Slots:
+    """Takes in what was read of the proposed genomes; see `SearchingMethod.tell`."""
+    return dataclasses.replace(slots, searches=method.tell(slots.searches, values))
 
 
 def replace(slots: Slots, begun: Slots, taken: jax.Array) -> Slots:
@@ -90,18 +90,18 @@ def replace(slots: Slots, begun: Slots, taken: jax.Array) -> Slots:
         targets=choose_rows(of_rows, after.targets, before.targets),
         active=choose_rows(of_rows, after.active, before.active),
     )
-    evolution = Evolution(
-        states=choose_rows(of_rows, begun.evolution.states, slots.evolution.states),
-        scenario=begun.evolution.scenario.select(taken, of_rows, slots.evolution.scenario),
-        merged=choose_rows(of_rows, begun.evolution.merged, slots.evolution.merged),
+    searches = Searches(
+        states=choose_rows(of_rows, begun.searches.states, slots.searches.states),
+        scenario=begun.searches.scenario.select(taken, of_rows, slots.searches.scenario),
+        merged=choose_rows(of_rows, begun.searches.merged, slots.searches.merged),
     )
-    return Slots(batch=batch, evolution=evolution)
+    return Slots(batch=batch, searches=searches)
 
 
-def finish(slots: Slots, method: EvolvingMethod, devices: int) -> Explanation:
+def finish(slots: Slots, method: SearchingMethod, devices: int) -> Explanation:
     """Makes the results of all slots; those whose search goes on mean nothing."""
 
-    def finish_part(batch: Batch, evolution: Evolution) -> Explanation:
-        return method.finish(evolution, batch)
+    def finish_part(batch: Batch, searches: Searches) -> Explanation:
+        return method.finish(searches, batch)
 
-    return over_devices(finish_part, devices, shared=())(slots.batch, slots.evolution)
+    return over_devices(finish_part, devices, shared=())(slots.batch, slots.searches)

@@ -5,7 +5,6 @@ is measured against it), the next ones are the initial design, and all later one
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -207,34 +206,34 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
 
 
 def run(
-    settings: Settings,
-    states: SearchState,
-    evaluate: Callable[[SearchState, jax.Array], Any],
+    propose: Callable[[Any], tuple[Any, jax.Array]],
+    learn: Callable[[Any, Any], Any],
+    states: Any,
+    evaluate: Callable[[Any, jax.Array], Any],
     *,
     generations: int | None = None,
-    then: Callable[[SearchState], SearchState] | None = None,
-) -> SearchState:
+) -> Any:
     """Runs the searches of a batch of images until each has ended, in one compiled loop.
 
     Args:
-        settings: of the search.
-        states: `SearchState` with a leading image axis.
+        propose: `ask` with its settings bound, or what does the same for another search: for one image, the state
+            before a generation to the state and the genomes `[P, W]`.
+        learn: `tell` with its settings bound, or likewise: the state and the values `[P]` to the next state.
+        states: with a leading image axis; the `stop_reason` of each tells whether its search goes on.
         evaluate: `evaluate(states, genomes[B, P, W])` returns the values, a pytree of `[B, P]`; those where
             `states.new` is False are not read.
         generations: how many to run at most; None runs until each search has ended.
-        then: applied to the state of an image after every generation; it may `enter` another space.
 
     Returns:
         The states after the search.
     """
 
-    def body(states: SearchState) -> SearchState:
+    def body(states: Any) -> Any:
         with jax.named_scope("ask"):
-            states, genomes = jax.vmap(functools.partial(ask, settings))(states)
+            states, genomes = jax.vmap(propose)(states)
         values = evaluate(states, genomes)
         with jax.named_scope("tell"):
-            states = jax.vmap(functools.partial(tell, settings))(states, values)
-            return states if then is None else jax.vmap(then)(states)
+            return jax.vmap(learn)(states, values)
 
     if generations is None:
         return jax.lax.while_loop(lambda states: jnp.any(states.stop_reason == RUNNING), body, states)

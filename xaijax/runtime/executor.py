@@ -16,7 +16,7 @@ from xaijax.execution.compiled import explain_batch, searches_in_generations
 from xaijax.execution.sharding import count_devices, on_all_devices
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
-from xaijax.methods.evolving import EvolvingMethod
+from xaijax.methods.searching import SearchingMethod
 from xaijax.runtime.device.exported_programs import traced_once
 from xaijax.runtime.job import Job, Request
 
@@ -105,7 +105,7 @@ def _batches_program(job: Job) -> Program[Any]:
     return explain_all
 
 
-def _slots_program(job: Job, method: EvolvingMethod) -> Program[Any]:
+def _slots_program(job: Job, method: SearchingMethod) -> Program[Any]:
     """Compiles a program with continuous batching: an image whose search has ended leaves its slot to the next one."""
     arguments = _Arguments(job)
     empty = arguments([], [])

@@ -36,7 +36,7 @@ class Planned(Options):
         raise NotImplementedError
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
-        """Explains a batch; see `EvolvingMethod.explain`."""
+        """Explains a batch; see `SearchingMethod.explain`."""
         result = attribute(self.plan(keys, classifier, batch), classifier, batch.targets, micro_batch=micro_batch)
         return dataclasses.replace(result, image_index=batch.image_index)
 

@@ -39,10 +39,11 @@ from xaijax.methods.binary_masks.stages import (
     stage_space,
     wider_radii,
 )
-from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
+from xaijax.methods.evolving import EvolvingMethod
 from xaijax.methods.pareto_front import FRONT, make_front
 from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
+from xaijax.methods.searching import STATUS_OF, Searches
 from xaijax.micro_batches import BothSides, Readout, Scenario
 from xaijax.options import check_option, option
 from xaijax.sequential import map_rows
@@ -124,19 +125,19 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         return population, self.generations or (sum(b for b in bounds if b) if all(bounds) else fitting)
 
     def readout(self, classifier: Classifier) -> Readout:
-        """See `EvolvingMethod.readout`."""
+        """See `SearchingMethod.readout`."""
         return recognition_readout(self._taps(classifier), keep=self.keep, inverse=self.negative_reinforcement)
 
     def response(self, values: Any) -> Response:
-        """See `EvolvingMethod.response`."""
+        """See `SearchingMethod.response`."""
         response: Response = values.mask.response
         return response
 
-    def scenario_now(self, evolution: Evolution) -> Scenario:
-        """See `EvolvingMethod.scenario_now`; the states hold what may be kept, and the responses to the originals."""
-        states = evolution.states
+    def scenario_now(self, searches: Searches) -> Scenario:
+        """See `SearchingMethod.scenario_now`; the states hold what may be kept, and the responses to the originals."""
+        states = searches.states
         log_odds = self.response(states.archive.values).log_odds[:, 0]
-        return dataclasses.replace(evolution.scenario, contexts=states.context, baselines=log_odds)
+        return dataclasses.replace(searches.scenario, contexts=states.context, baselines=log_odds)
 
     def decode(self, context: Kept, genome: jax.Array) -> jax.Array:
         """Paints a genome within what its stage may keep."""
@@ -146,8 +147,8 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         mask = paint(unpack_squares(genome[1:]), used, height=height, width=width, edge=EDGES[self.edge])
         return (mask & context.allowed[stage]) | is_whole(genome)
 
-    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
-        """See `EvolvingMethod.begin`."""
+    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Searches:
+        """See `SearchingMethod.begin`."""
         shape, taps = batch.images.shape[1:3], self._taps(classifier)
         largest = max(scaled_radii(self.stages, *shape).max(), 0)
         if max(shape) > SIDE or largest >= RADIUS:
@@ -168,7 +169,7 @@ class BinaryMasks(PixelBased, EvolvingMethod):
             references=references,
             baselines=jnp.zeros(batch.active.shape, jnp.float32),
         )
-        return Evolution(
+        return Searches(
             states=jax.vmap(init)(keys, batch.active),
             scenario=scenario,
             merged=jnp.zeros_like(batch.active),
@@ -198,10 +199,10 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         there = enter_next(settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])
         return jax.tree.map(lambda after, before: jnp.where(enters, after, before), there, here)
 
-    def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
-        """See `EvolvingMethod.finish`."""
-        states = evolution.states
-        by_probability = jnp.full(batch.active.shape, not evolution.scenario.references.activations)
+    def finish(self, searches: Searches, batch: Batch) -> Explanation:
+        """See `SearchingMethod.finish`."""
+        states = searches.states
+        by_probability = jnp.full(batch.active.shape, not searches.scenario.references.activations)
         rows = (states, self.targets(states, batch), by_probability, batch.image_index)
         return map_rows(lambda row: self._result(*row), rows)
 

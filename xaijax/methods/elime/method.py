@@ -32,9 +32,10 @@ from xaijax.masks import superpixels
 from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.elime.warm_start import start_genomes
-from xaijax.methods.evolving import STATUS_OF, Evolution, EvolvingMethod
+from xaijax.methods.evolving import EvolvingMethod
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
+from xaijax.methods.searching import STATUS_OF, Searches
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
 from xaijax.options import option
@@ -137,8 +138,8 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         """See `xaijax.masks.superpixels.decode`; the context is the label map."""
         return superpixels.decode(context, genome)
 
-    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Evolution:
-        """See `EvolvingMethod.begin`."""
+    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Searches:
+        """See `SearchingMethod.begin`."""
         settings = self.settings
         room = settings.designed * settings.population
         if batch.start is not None and batch.start.ndim == 4 and batch.start.shape[1] > room:
@@ -167,12 +168,12 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         start = batch.of_rows(batch.start)
         layouts = map_rows(functools.partial(segment_prior, max_segments=self.max_segments), segmented.segments)
         states = jax.vmap(init)(keys, segmented.length, active, start, segmented.segments, layouts)
-        return Evolution(states=states, scenario=segmented.scenario, merged=segmented.merged)
+        return Searches(states=states, scenario=segmented.scenario, merged=segmented.merged)
 
-    def finish(self, evolution: Evolution, batch: Batch) -> Explanation:
-        """See `EvolvingMethod.finish`."""
-        states = evolution.states
-        rows = (states, evolution.scenario.contexts, self.targets(states, batch), evolution.merged, batch.image_index)
+    def finish(self, searches: Searches, batch: Batch) -> Explanation:
+        """See `SearchingMethod.finish`."""
+        states = searches.states
+        rows = (states, searches.scenario.contexts, self.targets(states, batch), searches.merged, batch.image_index)
         return map_rows(lambda row: self._result(*row), rows)
 
     def _result(

@@ -1,0 +1,162 @@
+"""The base of methods that search: every round proposes masks for all images, evaluates them, and learns from them.
+
+A subclass says for one image how to `propose` and how to `learn`; the loop over rounds is here, in one compiled program
+or step by step.
+"""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xaijax.batch import Batch
+from xaijax.classifier import Classifier
+from xaijax.explanation import Explanation, Status
+from xaijax.fitness import Response, Targets
+from xaijax.genetic import search
+from xaijax.micro_batches import RESPONSE_READOUT, Readout, Scenario, evaluate
+from xaijax.options import Options, option
+
+STATUS_OF = {
+    search.SPENT: Status.SPENT,
+    search.GENERATION_LIMIT: Status.ENDED,
+    search.EXHAUSTED: Status.EXHAUSTED,
+    search.STALLED: Status.STALLED,
+    search.REACHED: Status.REACHED,
+}
+"""The status of a result, by the reason why its search ended."""
+
+
+@chex.dataclass(frozen=True)
+class Searches:
+    """The searches of a batch."""
+
+    states: Any  # [R], the state of each; see `SearchingMethod`
+    scenario: Scenario
+    merged: jax.Array  # [R] bool, see `Status.MERGED`
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the search of any image goes on; compared on the host, so that no device waits for the others."""
+        return bool(np.any(jax.device_get(self.states.stop_reason) == search.RUNNING))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchingMethod(Options):
+    """A method that searches in rounds, called generations.
+
+    Call `begin`, then `advance` (or `ask` and `tell` in turn) until no search is running, then `finish`.
+
+    The state of an image is a pytree with at least the fields `stop_reason` (of `xaijax.genetic.search`), `new` `[P]`
+    bool, which of the proposed genomes to evaluate, `archive` (`xaijax.genetic.archive.Archive`, whose first genome is
+    the whole mask), `spent`, `generation` and `best`; see `xaijax.genetic.state.SearchState`.
+
+    Attributes:
+        evaluations: maximum forward passes per image, including the one on the whole image; at least 4.
+    """
+
+    searches_in_generations: ClassVar[bool] = True
+
+    evaluations: int = option(240, at_least=4)
+
+    def decode(self, context: Any, genome: Any) -> jax.Array:
+        """See `xaijax.micro_batches.Decode`."""
+        raise NotImplementedError
+
+    def propose(self, state: Any) -> tuple[Any, jax.Array]:
+        """Proposes genomes `[P, W]` for one image; those to evaluate are `new` in the state that it returns."""
+        raise NotImplementedError
+
+    def learn(self, state: Any, values: Any) -> Any:
+        """Takes the values `[P]` of the proposed genomes of one image, read only where the state has them as `new`.
+
+        The state of a search that has ended stays as it is.
+        """
+        raise NotImplementedError
+
+    def begin(self, keys: jax.Array, classifier: Classifier, batch: Batch) -> Searches:
+        """Prepares the searches of a batch without evaluating any mask."""
+        raise NotImplementedError
+
+    def finish(self, searches: Searches, batch: Batch) -> Explanation:
+        """Returns the explanations that the searches have found."""
+        raise NotImplementedError
+
+    def readout(self, classifier: Classifier) -> Readout:
+        """Returns which measurements to extract from each forward pass."""
+        return RESPONSE_READOUT
+
+    def response(self, values: Any) -> Response:
+        """Returns the responses to the masks, given the measurements of `readout`."""
+        response: Response = values
+        return response
+
+    def scenario_now(self, searches: Searches) -> Scenario:
+        """Returns what the masked images of the next generation are made of."""
+        return searches.scenario
+
+    def targets(self, states: Any, batch: Batch) -> Targets:
+        """Returns the classes `[R]` to explain; the predicted ones are known once the whole images were evaluated."""
+        predicted = self.response(states.archive.values).predicted[:, 0]
+        return batch.targets.resolved(jnp.where(states.archive.count > 0, predicted, -1))
+
+    def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:
+        """Explains a batch; traceable. See `xaijax.explain`, which checks the arguments.
+
+        Args:
+            keys: `[R]`, one per row.
+            classifier: any.
+            batch: what to explain.
+            micro_batch: masked images per forward pass.
+        """
+        searches = self.begin(keys, classifier, batch)
+        return self.finish(self.advance(searches, classifier, batch, micro_batch=micro_batch), batch)
+
+    def advance(
+        self,
+        searches: Searches,
+        classifier: Classifier,
+        batch: Batch,
+        *,
+        micro_batch: int,
+        generations: int | None = None,
+    ) -> Searches:
+        """Continues the searches; traceable.
+
+        Args:
+            searches: the searches so far.
+            classifier: as for `begin`.
+            batch: as for `begin`.
+            micro_batch: masked images per forward pass.
+            generations: maximum generations to run; None runs until every search has ended.
+        """
+        readout = self.readout(classifier)
+
+        def evaluate_genomes(states: Any, genomes: jax.Array) -> Any:
+            scenario = self.scenario_now(dataclasses.replace(searches, states=states))
+            targets = self.targets(states, batch)
+            return evaluate(
+                classifier,
+                self.decode,
+                scenario,
+                genomes,
+                states.new,
+                targets,
+                micro_batch=micro_batch,
+                readout=readout,
+            )
+
+        states = search.run(self.propose, self.learn, searches.states, evaluate_genomes, generations=generations)
+        return dataclasses.replace(searches, states=states)
+
+    def ask(self, searches: Searches) -> tuple[Searches, jax.Array]:
+        """Proposes genomes `[R, P, W]`, of which `states.new` are to be evaluated; traceable."""
+        states, genomes = jax.vmap(self.propose)(searches.states)
+        return dataclasses.replace(searches, states=states), genomes
+
+    def tell(self, searches: Searches, values: Any) -> Searches:
+        """Takes the values `[R, P]` of the proposed genomes, read only where `states.new`; traceable."""
+        return dataclasses.replace(searches, states=jax.vmap(self.learn)(searches.states, values))
