@@ -13,6 +13,8 @@ MethodName = Literal[
     "extremal-perturbation",
     "random-search",
     "designed-masks",
+    "greedy",
+    "lima",
 ]
 METHOD_NAMES: tuple[MethodName, ...] = get_args(MethodName)
 """In the order of `registry.METHODS`, which has a class for each."""

@@ -3,7 +3,9 @@
 from xaijax.methods.attribution.designed_masks import DesignedMasks
 from xaijax.methods.attribution.extremal_perturbation import ExtremalPerturbation
 from xaijax.methods.attribution.grad_cam import GradCAM
+from xaijax.methods.attribution.greedy import Greedy
 from xaijax.methods.attribution.kernel_shap import KernelSHAP
+from xaijax.methods.attribution.lima import LiMA
 from xaijax.methods.attribution.lime import LIME
 from xaijax.methods.attribution.occlusion import Occlusion
 from xaijax.methods.attribution.random_search import RandomSearch
@@ -22,4 +24,6 @@ METHODS: dict[str, type] = {
     "extremal-perturbation": ExtremalPerturbation,
     "random-search": RandomSearch,
     "designed-masks": DesignedMasks,
+    "greedy": Greedy,
+    "lima": LiMA,
 }
