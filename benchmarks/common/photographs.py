@@ -65,6 +65,15 @@ def choose_photographs(images: Sequence[Path], count: int) -> list[Path]:
     return [paths[place] for place in places]
 
 
+def followers(images: Sequence[Path]) -> dict[Path, Path]:
+    """Returns for each image in files and folders the one that follows it, for the last one the first.
+
+    It is what the judging fill "elsewhere" shows, whichever of the images are chosen.
+    """
+    paths = [Path(source.name) for source in find_sources(images)]
+    return dict(zip(paths, [*paths[1:], paths[0]], strict=True))
+
+
 def read_photographs(paths: Sequence[Path], classifier: Classifier) -> np.ndarray:
     """Returns photographs as the classifier wants them, `[B, H, W, C]` uint8."""
     return np.stack([preprocess(read_image(path), classifier) for path in paths])

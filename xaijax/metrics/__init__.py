@@ -26,6 +26,7 @@ from xaijax.metrics.insertion_deletion import (
     sufficiency,
 )
 from xaijax.metrics.irof import area_over_curve, irof_curve
+from xaijax.metrics.judging import ELSEWHERE, JUDGING_FILLS, Judgement, judge, judging_fills, transfer
 from xaijax.metrics.localisation import Overlap, energy_pointing_game, masks_of_boxes, overlap, pointing_game
 from xaijax.metrics.probe import blurred_fills, mean_fills
 from xaijax.metrics.randomisation import (
@@ -42,9 +43,12 @@ from xaijax.metrics.summary import Summary, summarise
 
 __all__ = [
     "BINS",
+    "ELSEWHERE",
+    "JUDGING_FILLS",
     "Cascade",
     "Curves",
     "Explainer",
+    "Judgement",
     "MaskResponses",
     "Overlap",
     "Summary",
@@ -63,6 +67,8 @@ __all__ = [
     "increase",
     "insertion_curve",
     "irof_curve",
+    "judge",
+    "judging_fills",
     "layers_from_top",
     "mask_responses",
     "masks_of_boxes",
@@ -81,4 +87,5 @@ __all__ = [
     "spearman",
     "sufficiency",
     "summarise",
+    "transfer",
 ]
