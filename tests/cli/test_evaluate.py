@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from xaijax.cli.evaluate import METRICS, evaluate_run
+from xaijax.cli.explained_run import other_photographs
 from xaijax.cli.main import main
 from xaijax.metrics import area_under_curve, deletion_curve
 from xaijax.metrics.suite import BETTER
@@ -82,6 +83,42 @@ def test_the_command_prints_a_table_and_says_what_it_skipped(run, evaluated, tmp
     assert (folder / METRICS).exists()
 
 
+def test_the_explanations_are_judged_under_every_fill(run, evaluated):
+    found, record = evaluated
+    judged = record["judged"]
+    assert judged["searched"] == "blur"
+    assert list(judged["fills"]) == ["black", "blur", "image-mean", "elsewhere", "mean"]
+    rows = [json.loads(line) for line in (run / "run" / "results.jsonl").read_text().splitlines()]
+    pixels = np.stack([np.asarray(Image.open(row["path"])) for row in rows if "error" not in row])
+    scores = np.stack([np.load(run / "run" / "scores" / f"00000{i}_{i}.npy") for i in range(3)])
+    targets = [row["target"] for row in rows if "error" not in row]
+    elsewhere = pixels[[other[0] for other in other_photographs(rows)[:3]]] / np.float32(255)
+    curves = deletion_curve(load("scenes-resnet"), pixels, scores, targets, steps=8, fills=elsewhere)
+    areas = area_under_curve(curves.fractions, curves.probability)
+    for image, area in zip(record["images"], areas, strict=True):
+        assert image["judged"]["elsewhere"]["deletion"] == pytest.approx(area, abs=1e-5)
+        assert image["judged"]["blur"]["holds"] == float(image["probability"] >= 0.9 * image["original_probability"])
+        others = [image["judged"][fill]["holds"] for fill in ("black", "image-mean", "elsewhere")]
+        assert image["transfer"] == pytest.approx(np.mean(others), abs=1e-5)
+    for metric in ("insertion", "deletion", "smallest_area", "holds"):
+        of_fills = [judged["fills"][fill][metric]["mean"] for fill in ("black", "blur", "image-mean", "elsewhere")]
+        assert judged["fills"]["mean"][metric]["mean"] == pytest.approx(np.mean(of_fills), abs=1e-5)
+    assert judged["transfer"]["mean"] == pytest.approx(
+        np.mean([image["transfer"] for image in record["images"]]), abs=1e-5
+    )
+    assert "share of masks that hold under fills other than the search's, blur" in found.as_text()
+
+
+def test_a_single_photograph_is_judged_without_elsewhere(run, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["explain", str(run / "photos" / "0.png"), *FAST, "--out", str(out)]) == 0
+    assert list(evaluate_run(out, steps=2).judged.fills) == ["black", "blur", "image-mean"]
+    assert main(["evaluate", str(out), "--steps", "2", "--fills", "elsewhere"]) == 2
+    assert "no second photograph" in capsys.readouterr().err
+    assert main(["evaluate", str(out), "--steps", "2", "--fills", "blur"]) == 0
+    assert "transfer is not known" in capsys.readouterr().out
+
+
 def edited(run, folder, edit):
     """Returns a copy of the run in which every path of the results went through `edit`."""
     shutil.copytree(run / "run", folder)
@@ -114,6 +151,8 @@ def test_what_cannot_be_evaluated_says_why_in_a_sentence(run, tmp_path, capsys):
         ([finished, "--boxes", str(tmp_path / "nowhere.csv")], "cannot be read"),
         ([finished, "--fill", "red"], "choose one of black"),
         ([finished, "--fill", "segment-mean"], "segments of the run"),
+        ([finished, "--fills", "black,red"], "choose one of black"),
+        ([finished, "--fills", "segment-mean"], "segments of a search"),
         ([finished, "--steps", "0"], "at least 1"),
         ([finished, "--weights", str(tmp_path)], "config.json"),
     ):

@@ -1,7 +1,8 @@
 """A finished run as the metrics read it: its settings, its explanations with their images, and boxes beside them."""
 
 import csv
-from collections.abc import Iterator
+import functools
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +75,75 @@ def read_explanations(
     classifier: Classifier,
     all_boxes: dict[str, np.ndarray] | None,
     skipped: list[tuple[str, str]],
+    *,
+    elsewhere: bool = False,
 ) -> Iterator[ExplainedImage]:
-    """Yields the explanations of a run one after another, and writes to `skipped` why one is left out."""
-    for row in rows:
+    """Yields the explanations of a run one after another, and writes to `skipped` why one is left out.
+
+    Args:
+        folder: of the run.
+        base: that the names of its images are relative to; None where they are absolute.
+        rows: of its results.
+        classifier: as which it wants its images.
+        all_boxes: of images by their names, or None.
+        skipped: is added to.
+        elsewhere: whether each comes with another photograph of the run.
+    """
+    read = functools.lru_cache(maxsize=4)(lambda index: _read_pixels(base, rows[index], classifier))
+    others = other_photographs(rows) if elsewhere else [[] for _ in rows]
+    for index, row in enumerate(rows):
         try:
-            yield _read(folder, base, row, classifier, all_boxes)
+            _check_explained(row)
+            pixels = read(index)
+            yield _read(folder, row, pixels, all_boxes, _first_readable(read, others[index]))
         except UnreadableImageError as error:
             skipped.append((row["path"], str(error)))
 
 
-def _read(
-    folder: Path, base: Path | None, row: Row, classifier: Classifier, all_boxes: dict[str, np.ndarray] | None
-) -> ExplainedImage:
-    """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
+def other_photographs(rows: Sequence[Row], count: int = 4) -> list[list[int]]:
+    """Returns for each row the indices of up to `count` rows that show another photograph, the preferred one first.
+
+    These are the rows that follow, after the last the first again, of another class where the run has one, as what
+    stands around a mask should not show the class itself.
+    """
+    explained = [index for index, row in enumerate(rows) if "error" not in row]
+    targets, images = ([rows[index].get(name) for index in explained] for name in ("target", "sha256"))
+    of_class, of_image = _next_other(targets), _next_other(images)
+    found: list[list[int]] = [[] for _ in rows]
+    for place, index in enumerate(explained):
+        following = of_class[place] if of_class[place] is not None else of_image[place]
+        turn = 0
+        while following is not None and len(found[index]) < count and turn < 4 * count and turn < len(explained):
+            other = (following + turn) % len(explained)
+            is_alike = of_class[place] is not None and targets[other] == targets[place]
+            if images[other] != images[place] and not is_alike:
+                found[index].append(explained[other])
+            turn += 1
+    return found
+
+
+def _next_other(keys: Sequence[Hashable]) -> list[int | None]:
+    """Returns for each key the index of the next other one, after the last from the first on; None if all are alike."""
+    count = len(keys)
+    found: list[int | None] = [None] * count
+    for _ in range(2):  # the second time round, the last ones know of the first
+        for index in reversed(range(count)):
+            following = (index + 1) % count
+            found[index] = following if keys[following] != keys[index] else found[following]
+    return found
+
+
+def _first_readable(read: Any, indices: Sequence[int]) -> np.ndarray | None:
+    for index in indices:
+        try:
+            pixels: np.ndarray = read(index)
+            return pixels
+        except UnreadableImageError:
+            continue
+    return None
+
+
+def _check_explained(row: Row) -> None:
     if "error" in row:
         raise UnreadableImageError(f"it was not explained: {row['error']}")
     if "against" in row:
@@ -94,6 +151,10 @@ def _read(
             f"it tells {row['label']} from {row['against_label']}, and metrics are about a class against all others; "
             "explain without --against."
         )
+
+
+def _read_pixels(base: Path | None, row: Row, classifier: Classifier) -> np.ndarray:
+    """Reads the image of a line of the results; raises UnreadableImageError where it is not what was explained."""
     source = find_source(row["path"], base)
     name = Path(source.name).name
     if "://" not in source.container and not Path(source.container).exists():
@@ -101,6 +162,18 @@ def _read(
     image, identity = source.read(classifier.channels)
     if identity.sha256 != row.get("sha256"):
         raise UnreadableImageError(f"{name} has changed since it was explained; explain it again.")
+    return preprocess(image, classifier)
+
+
+def _read(
+    folder: Path,
+    row: Row,
+    pixels: np.ndarray,
+    all_boxes: dict[str, np.ndarray] | None,
+    elsewhere: np.ndarray | None,
+) -> ExplainedImage:
+    """Reads what belongs to a line of the results; raises UnreadableImageError where something is not there."""
+    name = Path(row["path"]).name
     try:
         mask, score = read_arrays(folder, row)
     except (OSError, ValueError, KeyError) as error:
@@ -109,4 +182,4 @@ def _read(
         raise UnreadableImageError(f"the score map of {name} was not saved; explain it again, with --save scores.")
     boxes = None if all_boxes is None else boxes_of(row, all_boxes)
     removes = row.get("game") == "deletion"
-    return ExplainedImage(row["path"], preprocess(image, classifier), score, mask, removes, row["target"], boxes)
+    return ExplainedImage(row["path"], pixels, score, mask, removes, row["target"], boxes, elsewhere)

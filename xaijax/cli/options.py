@@ -133,6 +133,8 @@ class EvaluateOptions:
         folder: of the run.
         steps: of the insertion and deletion curves; 224 as in RISE, 32 is fast.
         fill: what stands where a mask is 0; by default the run's own.
+        fills: what maps and masks are judged under, separated by commas: fills as for the methods, and elsewhere, the
+            same place in another photograph of the run.
         weights: of the model, where they are no longer where the run found them.
         boxes: CSV file with the columns name, x0, y0, x1, y1 in pixels of the crop, for the localisation metrics.
         batch_size: images measured at a time.
@@ -141,6 +143,7 @@ class EvaluateOptions:
     folder: Annotated[Path, tyro.conf.Positional]
     steps: int = 32
     fill: str | None = None
+    fills: str = "black,blur,image-mean,elsewhere"
     weights: str | None = None
     boxes: Path | None = None
     batch_size: int = 8

@@ -58,6 +58,7 @@ class ExplainedImage:
         removes: whether the mask marks removed pixels (the deletion game) rather than kept ones.
         target: the class explained.
         boxes: `[N, 4]` left, top, right and bottom in pixels of the crop; None where the object is not located.
+        elsewhere: `[H, W, C]` uint8, another photograph of the run; None where there is none.
     """
 
     path: str
@@ -67,6 +68,7 @@ class ExplainedImage:
     removes: bool
     target: int
     boxes: np.ndarray | None
+    elsewhere: np.ndarray | None = None
 
 
 def measure(classifier: Classifier, batch: list[ExplainedImage], *, steps: int, fill: str) -> dict[str, np.ndarray]:
