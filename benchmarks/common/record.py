@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -16,6 +17,9 @@ from xaijax.metrics import summarise
 from xaijax.runtime.device.versions import package_versions
 
 RESULTS = Path(__file__).parents[1] / "results"
+
+SHORT_LIST = re.compile(r"\[\s+([^\[\]{}]{1,60}?)\s+\]")
+"""A list that a record has on one line, such as a mean with its interval."""
 
 
 def machine() -> dict[str, Any]:
@@ -36,7 +40,10 @@ def write_record(name: str, figures: dict[str, Any], *, show: bool = True) -> No
     """Writes `results/NAME_PLATFORM.json` and prints it."""
     RESULTS.mkdir(exist_ok=True)
     record = {"machine": machine(), **figures}
-    text = json.dumps(record, indent=2)
+    # Short lists, such as a mean with its interval, stay on one line.
+    text = re.sub(
+        r"\[\s+([^\[\]{}]{1,60}?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", json.dumps(record, indent=2)
+    )
     (RESULTS / f"{name}_{jax.default_backend()}.json").write_text(text + "\n")
     if show:
         print(text)

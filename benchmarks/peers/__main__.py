@@ -1,7 +1,7 @@
 """xaijax beside the packages that people use: the same photographs, weights, segments and machine, in one go.
 
     python -m benchmarks.peers IMAGES... --weights FILE
-    python -m benchmarks.peers IMAGES... --weights FILE --model resnet18 --count 8 --aside 2 --claim-images 0
+    python -m benchmarks.peers IMAGES... --weights FILE --model resnet18 --count 8 --aside 2
 
 Needs the `bench` extra, and torch and torchvision installed by hand (of torchvision the Python files suffice). Of each
 input as many photographs are taken; `imagenet_val_boxes` and `davis_masks` of the shared data say where the object is.
@@ -19,7 +19,6 @@ import tyro
 
 import xaijax
 from benchmarks.common.record import RESULTS
-from benchmarks.peers.claims import run_many_times
 from benchmarks.peers.contest import Subject, timed
 from benchmarks.peers.figures import Figures
 from benchmarks.peers.findings import explained, gather
@@ -57,15 +56,14 @@ def main(options: Options) -> None:
     contestants = [each for each in contestants if not options.methods or each.method in options.methods]
     quoted = Protocol(classifier, journal, options).run(contestants, subjects)
     journal.once(lambda: _together(classifier, subjects, options), kind="together")
-    run_many_times(classifier, subjects, journal, options)
     told = [each for each in contestants if quoted.get(each.method, each.setting) == each.setting]
     firsts = {each.method: each for each in reversed(told)}  # at its lowest budget: the micro-batch bounds the memory
     for each in firsts.values() if options.memory else ():
         job = Job(each.key, each.side, subjects[0], source, found["best"], settings, pickle.dumps(options))
         journal.once(functools.partial(peak_memory, job), kind="memory", **each.key)
-    figures = Figures(explained(journal, contestants, subjects), quoted)
+    figures = Figures(explained(journal, contestants, subjects), quoted, options.judged_by)
     findings = gather(figures, journal, contestants, subjects, options, quoted=quoted) | {"parity": parity}
-    write_report(options.stem, figures, findings, options.judged_by)
+    write_report(options.stem, figures, findings)
 
 
 def check_parity(classifier: xaijax.Classifier, original: Original, subjects: list[Subject], options: Options) -> float:

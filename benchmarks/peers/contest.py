@@ -1,4 +1,4 @@
-"""What all sides share: the subjects, the contestants, and what these response.
+"""What all sides share: the subjects, the contestants, and what these answer.
 
 It is NumPy alone, so that a process can hold one side. A contestant is a method with its settings. It is asked for the
 same class of the same photograph as all others, and given the same segments where it takes any.
@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-DOCUMENTED, OWN_FILL, BLURRED = "documented", "tuned, own fill", "tuned, blurred"
-"""Settings of a peer: its documented defaults, and a tuned batch with its own fill or with xaijax's."""
+DOCUMENTED, OWN_FILL, BLURRED, BLACK = "documented", "tuned, own fill", "tuned, blurred", "tuned, black"
+"""Settings of a peer: its documented defaults, and a tuned batch with its own fill or with one of xaijax's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Subject:
         probability: of that class.
         segments: `[H, W]` int32 from 0 without gaps, those of xaijax.
         blurred: `[H, W, 3]` float32 in [0, 1], xaijax's fill.
+        elsewhere: `[H, W, 3]` uint8, the photograph that follows in its folder, for the judging fill of that name.
         object: `[H, W]` bool, where the object is; None where nobody said.
     """
 
@@ -37,7 +38,12 @@ class Subject:
     probability: float
     segments: np.ndarray
     blurred: np.ndarray
+    elsewhere: np.ndarray
     object: np.ndarray | None
+
+    def fill(self, setting: str) -> np.ndarray | None:
+        """Returns `[H, W, 3]` float32 in [0, 1], what a setting fills with; None for the peer's own fill."""
+        return {BLURRED: self.blurred, BLACK: np.zeros_like(self.blurred)}.get(setting)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +53,14 @@ class Answer:
     Attributes:
         score: `[H, W]` float, its map.
         passes: rows that went through the network forwards; gradients come on top and are not counted.
-        mask: the area of the contestant's own mask and the probability on it, where it has one.
+        mask: `[H, W]` bool, the contestant's own mask, where it has one.
+        probability: of the class on its own mask, with the fill of its search.
     """
 
     score: np.ndarray
     passes: int
-    mask: tuple[float, float] | None = None
+    mask: np.ndarray | None = None
+    probability: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Contestant:
         settings: what was set, in words.
         explain: a subject.
         prepare: what a first call costs once, on any subject: compilation, caches.
+        fill: of its own masked images, as the judging fills are named; None where it is none of these.
         aside: whether no goal is about it, so that fewer photographs will do.
         by_gradient: whether it looks inside the network.
     """
@@ -76,6 +85,7 @@ class Contestant:
     settings: str
     explain: Callable[[Subject], Answer]
     prepare: Callable[[Subject], object]
+    fill: str | None = None
     aside: bool = False
     by_gradient: bool = False
 

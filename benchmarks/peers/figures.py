@@ -1,13 +1,15 @@
 """From rows to figures: means with 95% intervals, and differences paired by image from xaijax's ELIME."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks.common.compare import Values, less, mean_of, verdict
 from benchmarks.common.record import told
 from benchmarks.peers.journal import Row
 from benchmarks.peers.own import ELIME
+from xaijax.metrics.judging import SHARE
 
 METRICS = {
     "insertion": ("insertion AUC (more is better)", 1),
@@ -18,23 +20,8 @@ METRICS = {
 }
 """The words for a metric, and 1 where more is better."""
 
-FEWEST = 5
-"""Photographs that a verdict needs: the interval of fewer says too little."""
-
-TOO_FEW = "too few"
-
-Values = dict[str, float]
-"""Of each image."""
-
-
-def mean_of(values: Values) -> list[float] | None:
-    """Returns the mean over images and its interval; None where there is no image."""
-    return told(np.array(list(values.values()))) if values else None
-
-
-def less(one: Values, other: Values) -> Values:
-    """Returns `one` less `other`, of the images of both."""
-    return {image: one[image] - other[image] for image in one if image in other}
+MEAN = "the mean of all fills"
+"""Named where a fill is, it stands for the mean over all judging fills."""
 
 
 class Figures:
@@ -43,9 +30,11 @@ class Figures:
     Attributes:
         lines: `(method, setting)` of each, ours first.
         budgets: of ELIME, rising.
+        fills: that maps were judged by.
     """
 
-    def __init__(self, rows: Sequence[Row], quoted: Mapping[str, str]):
+    def __init__(self, rows: Sequence[Row], quoted: Mapping[str, str], fills: Sequence[str]):
+        self.fills = tuple(fills)
         self._rows: dict[tuple[str, str], list[Row]] = {}
         for row in sorted(rows, key=lambda row: row["side"] == "peer"):
             if quoted.get(row["method"], row["setting"]) == row["setting"]:
@@ -64,8 +53,24 @@ class Figures:
 
     def values(self, line: tuple[str, str], metric: str, fill: str) -> Values:
         """Returns a metric of a line by image, without the images of which it says nothing."""
-        found = {row["image"]: row[fill].get(metric, row.get(metric)) for row in self.rows(line)}
+        found = {row["image"]: self._value(row, metric, fill) for row in self.rows(line)}
         return {image: float(value) for image, value in found.items() if value is not None}
+
+    def _value(self, row: Row, metric: str, fill: str) -> float | None:
+        if metric in row:
+            return row[metric]
+        names = self.fills if fill == MEAN else (fill,)
+        return float(np.mean([row[name][metric] for name in names]))
+
+    def transfer(self, line: tuple[str, str]) -> Values:
+        """Returns by image the share of the fills, that of the search left out, under which the mask keeps 0.9."""
+        found = {}
+        for row in self.rows(line):
+            names = [name for name in self.fills if name != row["fill"] and "masked" in row[name]]
+            if names:
+                kept = [row[name]["masked"] >= SHARE * row["probability"] for name in names]
+                found[row["image"]] = float(np.mean(kept))
+        return found
 
     def mean(self, line: tuple[str, str], metric: str, fill: str) -> float:
         """Returns the mean of a metric over the images of a line; NaN where it says nothing."""
@@ -80,7 +85,7 @@ class Figures:
         """Returns the mean seconds an image."""
         return float(np.mean([row["seconds"] for row in self.rows(line)]))
 
-    def entry(self, line: tuple[str, str], fills: Iterable[str]) -> dict[str, Any]:
+    def entry(self, line: tuple[str, str]) -> dict[str, Any]:
         """Returns what there is to say of a line."""
         rows = self.rows(line)
         found: dict[str, Any] = {
@@ -91,10 +96,11 @@ class Figures:
             "passes": round(self.passes(line), 1),
             "seconds": told(np.array([row["seconds"] for row in rows])),
         }
-        for fill in fills:
+        for fill in (MEAN, *self.fills):
             found[fill] = {metric: mean_of(self.values(line, metric, fill)) for metric in METRICS}
         masks = {row["image"]: row["mask_area"] for row in rows if "mask_area" in row}
-        return found | ({"area of its own mask": mean_of(masks)} if masks else {})
+        own = {"area of its own mask": mean_of(masks), "transfer": mean_of(self.transfer(line))}
+        return found | (own if masks else {})
 
     def compare(self, line: tuple[str, str], budget: int, fill: str) -> dict[str, Any]:
         """Returns ELIME at a budget less a line, metric by metric, and how many times faster it is."""
@@ -110,7 +116,9 @@ class Figures:
         }
         for metric, (_, sign) in METRICS.items():
             difference = less(self.values(ours, metric, fill), self.values(line, metric, fill))
-            found[metric] = {"ours less theirs": mean_of(difference), "verdict": verdict(difference, sign)}
+            told_difference = mean_of(difference)
+            said = verdict(told_difference, sign, len(difference))
+            found[metric] = {"ours less theirs": told_difference, "verdict": said}
         return found
 
     def equal_passes(self, line: tuple[str, str]) -> int | None:
@@ -125,11 +133,3 @@ class Figures:
             if more and self.mean(ours, "deletion", fill) <= self.mean(line, "deletion", fill):
                 return budget
         return None
-
-
-def verdict(difference: Values, sign: int) -> str:
-    """Returns what a difference, ours less theirs, says where more (1) or less (-1) is better."""
-    if len(difference) < FEWEST:
-        return TOO_FEW
-    low, high = sorted(sign * end for end in told(np.array(list(difference.values())))[1:])
-    return "wins" if low > 0 else "loses" if high < 0 else "even"

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.record import plain_options
-from benchmarks.peers.claims import cp_scores, figures_of_runs
 from benchmarks.peers.contest import Contestant, Subject
+from benchmarks.peers.cp_scores import cp_scores
 from benchmarks.peers.figures import Figures
 from benchmarks.peers.goals import goals
 from benchmarks.peers.journal import Journal, Row
 from benchmarks.peers.options import Options
 from benchmarks.peers.protocol import quality
 
-PACKAGES = ("torch", "lime", "shap", "captum", "grad-cam", "scikit-learn")
+PACKAGES = ("torch", "lime", "shap", "captum", "grad-cam", "shapiq", "rex-xai", "scikit-learn")
 
 
 def explained(journal: Journal, contestants: Sequence[Contestant], subjects: Sequence[Subject]) -> list[Row]:
@@ -45,16 +45,12 @@ def gather(
         "with a known object": sum(subject.object is not None for subject in subjects),
         "tuned": f"{memory_format}, batch {tuning['best']['batch']}, the fastest of {len(tuning['times'])}",
         "times of PyTorch": tuning["times"],
-        "goals": goals(figures, options.judged_by[0], model=options.model),
+        "goals": goals(figures, model=options.model),
         "settings tried": _tried(journal, contestants, subjects[: options.trials], quoted),
         "costs": [_cost(journal, line) for line in figures.lines],
         "together": f"ELIME at {options.budgets[0]} evaluations on a batch of {together['images']}: "
         f"{together['seconds an image']:.3f} s an image, and {together['first call']:.1f} s the first call.",
-        "claims": {
-            "runs": figures_of_runs(journal),
-            "times": _times(figures, journal),
-            "cp scores": cp_scores(rows, quoted, options.fill),
-        },
+        "cp scores": cp_scores(rows, quoted, options.fills[0]),
     }
 
 
@@ -81,16 +77,3 @@ def _cost(journal: Journal, line: tuple[str, str]) -> tuple[Any, ...]:
     key = {"method": line[0], "setting": line[1]}
     first, memory = journal.find(kind="first call", **key), journal.find(kind="memory", **key)
     return *line, first.get("seconds"), memory.get("peak_mb"), memory.get("before_mb")
-
-
-def _times(figures: Figures, journal: Journal) -> list[tuple[str, Any]]:
-    """Returns what E-LIME claims of its time, each with our figure."""
-    runs = figures_of_runs(journal)
-    if not runs:
-        return []
-    seconds = runs["seconds a run"]
-    found: list[tuple[str, Any]] = [("an explanation within a minute: seconds of a run", seconds)]
-    for line in figures.lines:
-        if line[0] == "lime":
-            found.append(("ten times faster than LIME: lime's seconds over it", figures.seconds(line) / seconds[0]))
-    return found

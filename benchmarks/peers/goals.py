@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.compare import NO_DIFFERENCE, Values, less, mean_of, verdict
 from benchmarks.common.record import told
-from benchmarks.peers.figures import METRICS, TOO_FEW, Figures, Values, less, mean_of, verdict
+from benchmarks.peers.figures import MEAN, METRICS, Figures
 from benchmarks.peers.own import ELIME
 from benchmarks.peers.packages import BY_GRADIENT
 
@@ -13,13 +14,14 @@ TIMES_FASTER = {"mobilenet_v2": 20.0, "resnet18": 8.0}
 """Than `lime`, at the first budget."""
 
 
-def goals(figures: Figures, fill: str, *, model: str) -> list[dict[str, Any]]:
-    """Returns a line a goal: what is asked, what was found, and whether that is enough.
+def goals(figures: Figures, *, model: str) -> list[dict[str, Any]]:
+    """Returns a line a goal: what is asked, what was found, and whether that is enough; means of all judging fills.
 
-    No worse holds where the mean is no worse, is within the noise where only the interval reaches that far.
+    No worse holds where the mean is no worse, otherwise no difference is seen where the interval holds zero.
     """
     if not figures.budgets:
         return []
+    fill = MEAN
     ours = ELIME, str(figures.budgets[0])
     theirs = [line for line in figures.lines if figures.is_peer(line)]
     lime = next((line for line in theirs if line[0] == "lime"), None)
@@ -54,12 +56,10 @@ def _no_worse(
 
 
 def _met(difference: Values, sign: int) -> str:
-    found = verdict(difference, sign)
-    if found == TOO_FEW:
-        return found
-    if sign * np.mean(list(difference.values())) >= 0:
+    found = verdict(mean_of(difference), sign, len(difference))
+    if found in ("better", "worse", NO_DIFFERENCE) and sign * np.mean(list(difference.values())) >= 0:
         return "yes"
-    return "no" if found == "loses" else "within the noise"
+    return "no" if found == "worse" else found
 
 
 def _faster(figures: Figures, ours: tuple[str, str], lime: tuple[str, str], least: float | None) -> dict[str, Any]:

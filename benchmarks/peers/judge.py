@@ -6,19 +6,8 @@ import numpy as np
 
 import xaijax
 from benchmarks.peers.contest import Answer, Subject
-from xaijax.classifier import to_unit_range
-from xaijax.masks.fills import make_plain_fills
-from xaijax.metrics import (
-    area_under_curve,
-    deletion_curve,
-    insertion_curve,
-    overlap,
-    pointing_game,
-    smallest_area,
-)
-
-SHARE = 0.9
-"""Of the original probability: what the smallest area must reach."""
+from xaijax import metrics
+from xaijax.metrics import overlap, pointing_game
 
 
 def judge(
@@ -31,18 +20,21 @@ def judge(
     that all maps are judged at one area. Both are None where nobody said where the object is.
     """
     images, scores, targets = subject.pixels[None], response.score[None], np.array([subject.target])
+    mask = np.zeros(scores.shape, bool) if response.mask is None else response.mask[None]
     found: dict[str, Any] = {}
-    for fill in fills:
-        filled = np.asarray(make_plain_fills(fill, to_unit_range(images), mean=classifier.mean))
-        inserted = insertion_curve(classifier, images, scores, targets, steps=steps, fills=filled)
-        deleted = deletion_curve(classifier, images, scores, targets, steps=steps, fills=filled)
-        area = smallest_area(inserted.probability, inserted.fractions, [subject.probability], share=SHARE)
-        found[fill] = {
-            "insertion": _number(area_under_curve(inserted.fractions, inserted.probability)),
-            "deletion": _number(area_under_curve(deleted.fractions, deleted.probability)),
-            "area": _number(area),
-            "inserted": np.round(inserted.probability[0].astype(float), 4).tolist(),
+    for name in fills:
+        filled = metrics.judging_fills(name, images, mean=classifier.mean, elsewhere=subject.elsewhere[None])
+        judged = metrics.judge(classifier, images, scores, mask, targets, fills=filled, steps=steps)
+        found[name] = {
+            "insertion": _number(judged.insertion),
+            "deletion": _number(judged.deletion),
+            "area": _number(judged.smallest_area),
+            "inserted": np.round(judged.inserted[0].astype(float), 4).tolist(),
         }
+        if response.mask is not None:
+            found[name]["masked"] = _number(judged.masked)
+    if response.mask is not None:
+        found["mask_area"] = round(float(response.mask.mean()), 6)
     return found | _located(scores, subject.object)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from benchmarks.common.photographs import PhotographOptions
 from benchmarks.common.record import plain_options
+from xaijax.metrics import JUDGING_FILLS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -12,20 +13,18 @@ class Options(PhotographOptions):
     """Runs the packages that people use beside xaijax.
 
     Attributes:
-        budgets: evaluations of ELIME; the goals are about the first.
+        budgets: evaluations of ELIME; the goals are about the first, other methods have the last.
         samples: of lime, whose default is 1,000, and of xaijax's LIME.
         captum_samples: of captum's Lime and KernelShap where they are tuned; their default is 25.
-        coalitions: evaluations of shap's Partition explainer; 500 is its default.
+        coalitions: evaluations of shap's Partition explainer, whose default is 500, and of shapiq's approximators.
         squares: evaluations of BinaryMasks.
         aside: photographs of the methods that no goal is about, xaijax's LIME and BinaryMasks.
         trials: photographs on which every setting of a peer runs; on the others its better one alone.
         steps: of the insertion and the deletion curve.
-        judged_by: fills of these curves; the goals are about the first.
+        fills: of the searches of xaijax's methods, the default's first; `fill` is not read.
+        judged_by: fills that maps and masks are judged under; the goals are about the mean of all.
         methods: names as in the report; none for all.
         memory: whether a process is started for each method, to measure its peak.
-        claim_images: photographs of the 30 runs; 0 leaves them out.
-        claim_runs: how many runs.
-        claim_evaluations: of each run.
         platform: where the peers' PyTorch runs; xaijax runs where JAX does, which must be the same.
         name: of what is written to `benchmarks/results`; None is `peers_MODEL`.
     """
@@ -37,13 +36,11 @@ class Options(PhotographOptions):
     squares: int = 1200
     aside: int = 8
     trials: int = 2
-    steps: int = 32
-    judged_by: tuple[str, ...] = ("blur", "black")
+    steps: int = 16
+    fills: tuple[str, ...] = ("blur", "black")
+    judged_by: tuple[str, ...] = JUDGING_FILLS
     methods: tuple[str, ...] = ()
     memory: bool = True
-    claim_images: int = 3
-    claim_runs: int = 30
-    claim_evaluations: int = 120
     platform: Literal["cpu", "cuda"] = "cpu"
     name: str | None = None
 
@@ -59,7 +56,6 @@ class Options(PhotographOptions):
             "model",
             "weights",
             "segmentation",
-            "fill",
             "seed",
             "samples",
             "captum_samples",
@@ -67,5 +63,5 @@ class Options(PhotographOptions):
             "squares",
             "steps",
         )
-        names += ("judged_by", "batch", "claim_runs", "claim_evaluations", "platform")
+        names += ("fills", "judged_by", "batch", "platform")
         return {name: value for name, value in plain_options(self).items() if name in names}

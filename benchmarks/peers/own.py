@@ -16,35 +16,49 @@ BINARY_MASKS = "xaijax binary-masks"
 
 
 def own_methods(classifier: xaijax.Classifier, options: Options) -> Iterator[Contestant]:
-    """Yields ELIME at every budget, LIME in the same kernel, Grad-CAM and BinaryMasks."""
-    segmented = {"segmentation": options.segmentation, "fill": options.fill}
-    for budget in options.budgets:
-        yield _contestant(classifier, options, ELIME, budget, xaijax.ELIME(evaluations=budget, **segmented))
-    lime = xaijax.LIME(evaluations=options.samples, **segmented)
-    yield _contestant(classifier, options, "xaijax lime", options.samples, lime, aside=True)
-    squares = xaijax.BinaryMasks(evaluations=options.squares, fill=options.fill)
-    yield _contestant(classifier, options, BINARY_MASKS, options.squares, squares, aside=True)
-    yield _contestant(classifier, options, "xaijax grad-cam", 5, xaijax.GradCAM(fill=options.fill))
+    """Yields ELIME at every budget, searched with each fill, then the others: the largest budget alone."""
+    make = functools.partial(_contestant, classifier, options)
+    most = max(options.budgets)
+    for place, fill in enumerate(options.fills):
+        segmented = {"segmentation": options.segmentation, "fill": fill}
+        searched = "" if place == 0 else f" ({fill})"
+        for budget in options.budgets:
+            yield make(f"{ELIME}{searched}", budget, xaijax.ELIME(evaluations=budget, **segmented))
+        yield make(f"xaijax designed-masks{searched}", most, xaijax.DesignedMasks(evaluations=most, **segmented))
+        yield make(f"xaijax lime{searched}", options.samples, xaijax.LIME(evaluations=options.samples, **segmented))
+    yield make(f"xaijax greedy ({fill})", most, xaijax.Greedy(evaluations=most, **segmented))
+    yield make(f"xaijax lima ({fill})", most, xaijax.LiMA(evaluations=most, **segmented))
+    squares = xaijax.BinaryMasks(evaluations=options.squares, fill=options.fills[0])
+    yield make(BINARY_MASKS, options.squares, squares, aside=True)
+    yield make("xaijax grad-cam", 5, xaijax.GradCAM(fill=options.fills[0]), by_gradient=True)
 
 
 def _contestant(
-    classifier: xaijax.Classifier, options: Options, name: str, budget: int, method: Any, *, aside: bool = False
+    classifier: xaijax.Classifier,
+    options: Options,
+    name: str,
+    budget: int,
+    method: Any,
+    *,
+    aside: bool = False,
+    by_gradient: bool = False,
 ) -> Contestant:
     def explain(subject: Subject) -> Answer:
         images, targets = subject.pixels[None], np.array([subject.target])
         result = xaijax.explain(jax.random.key(options.seed), classifier, images, targets, method=method)
         result = jax.device_get(result)
-        mask = float(result.area[0]), float(result.probability[0])
-        return Answer(result.score[0], int(result.evaluations[0]), mask)
+        found = result.score[0], int(result.evaluations[0])
+        return Answer(*found, result.mask[0], float(result.probability[0])) if result.mask[0].any() else Answer(*found)
 
-    words = f"{budget} evaluations" + (f", {options.fill}" if name != "xaijax grad-cam" else "")
-    kinds = {"aside": aside, "by_gradient": name == "xaijax grad-cam"}
-    return Contestant(name, str(budget), "xaijax", words, explain, explain, **kinds)
+    words = f"{budget} evaluations, {method.fill}"
+    return Contestant(
+        name, str(budget), "xaijax", words, explain, explain, fill=method.fill, aside=aside, by_gradient=by_gradient
+    )
 
 
 def explain_together(classifier: xaijax.Classifier, subjects: list[Subject], options: Options) -> None:
     """Explains a batch by ELIME at the budget that the goals are about."""
-    method = xaijax.ELIME(evaluations=options.budgets[0], segmentation=options.segmentation, fill=options.fill)
+    method = xaijax.ELIME(evaluations=options.budgets[0], segmentation=options.segmentation, fill=options.fills[0])
     images, targets = (np.stack([getattr(each, name) for each in subjects]) for name in ("pixels", "target"))
     explain = functools.partial(xaijax.explain, jax.random.key(options.seed), classifier, method=method)
     jax.block_until_ready(explain(images, targets))

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.contest import BLURRED, DOCUMENTED, OWN_FILL, Answer, Contestant, Subject
+from benchmarks.peers import rex, shapiq_games
+from benchmarks.peers.contest import BLACK, BLURRED, DOCUMENTED, OWN_FILL, Answer, Contestant, Subject
 from benchmarks.peers.original import Original
 
-PERTURBING = ("lime", "shap partition", "captum lime", "captum kernel-shap", "captum occlusion")
 BY_GRADIENT = ("grad-cam",)
 
 BLUR_WIDTH = 35
@@ -33,75 +33,98 @@ def peers(
         coalitions: evaluations of shap's Partition explainer.
         seed: of what draws.
     """
-    for setting in (DOCUMENTED, OWN_FILL, BLURRED):
-        is_documented, blurs = setting == DOCUMENTED, setting == BLURRED
+    for setting in (DOCUMENTED, OWN_FILL, BLURRED, BLACK):
+        is_documented, has_own_fill = setting == DOCUMENTED, setting in (DOCUMENTED, OWN_FILL)
         original = documented if is_documented else tuned
         make = functools.partial(_contestant, setting, original, seed=seed)
         batch = 10 if is_documented else tuned.batch
-        lime = functools.partial(_lime, original, samples=samples, batch=batch, blurs=blurs)
-        fill = "blurred" if blurs else "segment mean"
-        yield make("lime", lime, f"{samples} samples, batch {batch}, {fill}")
-        width = BLUR_WIDTH if blurs else 128
-        shap = Partition(
-            original, f"blur({width},{width})", evaluations=coalitions, batch="auto" if is_documented else tuned.batch
-        )
-        words = f"{coalitions} evaluations, batch {shap.batch}, blur({width},{width})"
+        filled = {BLURRED: "blurred", BLACK: "black"}.get(setting)
+        lime = functools.partial(_lime, original, samples=samples, batch=batch, setting=setting)
+        yield make("lime", lime, f"{samples} samples, batch {batch}, {filled or 'segment mean'}")
+        width = BLUR_WIDTH if setting == BLURRED else 128
+        mask_value = "black" if setting == BLACK else f"blur({width},{width})"
+        shap = Partition(original, mask_value, evaluations=coalitions, batch="auto" if is_documented else tuned.batch)
+        words = f"{coalitions} evaluations, batch {shap.batch}, {mask_value}"
         yield make("shap partition", shap, words, prepare=shap.prepare)
         count, batch = (25, 1) if is_documented else (captum_samples, tuned.batch)
-        fill = "blurred" if blurs else "data mean"
         for name in ("Lime", "KernelShap"):
-            call = functools.partial(_captum, name, original, samples=count, batch=batch, blurs=blurs)
+            call = functools.partial(_captum, name, original, samples=count, batch=batch, setting=setting)
             named = {"Lime": "captum lime", "KernelShap": "captum kernel-shap"}[name]
-            yield make(named, call, f"{count} samples, batch {batch}, {fill}")
+            yield make(named, call, f"{count} samples, batch {batch}, {filled or 'data mean'}")
         window, stride = (15, 8) if is_documented else (32, 16)
-        call = functools.partial(_occlusion, original, window=window, stride=stride, batch=batch, blurs=blurs)
-        yield make("captum occlusion", call, f"window {window}, stride {stride}, batch {batch}, {fill}")
-        if not blurs:
+        call = functools.partial(_occlusion, original, window=window, stride=stride, batch=batch, setting=setting)
+        words = f"window {window}, stride {stride}, batch {batch}, {filled or 'data mean'}"
+        yield make("captum occlusion", call, words)
+        if has_own_fill:
             call = functools.partial(_grad_cam, original, smooth=not is_documented)
             words = "last convolution" + ("" if is_documented else ", aug_smooth=True")
             yield make("grad-cam", call, words)
+        else:
+            for budget in (coalitions // 2, coalitions):
+                for approximator in shapiq_games.APPROXIMATORS:
+                    call = functools.partial(
+                        shapiq_games.explain, approximator, original, budget=budget, seed=seed, setting=setting
+                    )
+                    words = f"{approximator}, {budget} evaluations, batch {original.batch}, {filled}"
+                    yield make(f"shapiq {budget}", call, words, setting=f"{setting}, {approximator}")
+        if is_documented:
+            call = functools.partial(rex.explain, original, seed=seed)
+            yield make("rex", call, "20 iterations, data mean", aside=True)
 
 
 def _contestant(
-    setting: str,
+    tuning: str,
     original: Original,
     method: str,
-    score: Callable[[Subject], np.ndarray],
+    call: Callable[[Subject], Any],
     settings: str,
     *,
     seed: int,
     prepare: Callable[[Subject], object] | None = None,
+    setting: str | None = None,
+    aside: bool = False,
 ) -> Contestant:
+    """Makes a contestant of `call`, which returns the map of a subject, or the map and a mask of the package's own."""
+
     def explain(subject: Subject) -> Answer:
         import torch
 
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - shap and lime draw from it
         before = original.rows
-        given = score(subject)
-        return Answer(np.asarray(given, np.float32), original.rows - before)
+        given = call(subject)
+        score, mask = given if isinstance(given, tuple) else (given, None)
+        return Answer(np.asarray(score, np.float32), original.rows - before, mask)
 
     def warm(subject: Subject) -> object:
         return original.probabilities(np.repeat(subject.pixels[None], original.batch, axis=0))
 
-    return Contestant(method, setting, "peer", settings, explain, prepare or warm, by_gradient=method in BY_GRADIENT)
+    is_inside = method in BY_GRADIENT
+    kinds = {"aside": aside, "by_gradient": is_inside}
+    return Contestant(method, setting or tuning, "peer", settings, explain, prepare or warm, **kinds)
 
 
-def _lime(original: Original, subject: Subject, *, samples: int, batch: int, blurs: bool) -> np.ndarray:
+def lime_weights(original: Original, subject: Subject, *, samples: int, batch: int, setting: str) -> np.ndarray:
+    """Returns lime's weight of every segment, `[S]`."""
     from lime.lime_image import LimeImageExplainer
 
+    fill = subject.fill(setting)
     explanation = LimeImageExplainer().explain_instance(
         subject.pixels,
         original.probabilities,
         labels=(subject.target,),
         top_labels=None,
-        hide_color=np.round(255 * subject.blurred).astype(np.uint8) if blurs else None,
+        hide_color=None if fill is None else np.round(255 * fill).astype(np.uint8),
         num_samples=samples,
         batch_size=batch,
         segmentation_fn=lambda _: subject.segments,
     )
     weights = dict(explanation.local_exp[subject.target])
-    return np.array([weights[segment] for segment in range(len(weights))])[subject.segments]
+    return np.array([weights[segment] for segment in range(len(weights))])
+
+
+def _lime(original: Original, subject: Subject, *, samples: int, batch: int, setting: str) -> np.ndarray:
+    return lime_weights(original, subject, samples=samples, batch=batch, setting=setting)[subject.segments]
 
 
 class Partition:
@@ -124,7 +147,9 @@ class Partition:
         import shap
 
         if self._explainer is None:
-            masker = shap.maskers.Image(self._mask_value, subject.pixels.shape)
+            is_black = self._mask_value == "black"
+            mask_value = np.zeros(subject.pixels.shape, np.float32) if is_black else self._mask_value
+            masker = shap.maskers.Image(mask_value, subject.pixels.shape)
             self._explainer = shap.PartitionExplainer(self._answer, masker)
         batch = subject.pixels[None].astype(np.float32)
         found = self._explainer(
@@ -136,11 +161,12 @@ class Partition:
         return self._original.probabilities(np.asarray(images, np.float32) / 255)
 
 
-def _baselines(original: Original, subject: Subject, blurs: bool) -> Any:
-    return original.tensor(subject.blurred[None]) if blurs else None
+def _baselines(original: Original, subject: Subject, setting: str) -> Any:
+    fill = subject.fill(setting)
+    return None if fill is None else original.tensor(fill[None])
 
 
-def _captum(name: str, original: Original, subject: Subject, *, samples: int, batch: int, blurs: bool) -> np.ndarray:
+def _captum(name: str, original: Original, subject: Subject, *, samples: int, batch: int, setting: str) -> np.ndarray:
     import captum.attr
     import torch
 
@@ -150,7 +176,7 @@ def _captum(name: str, original: Original, subject: Subject, *, samples: int, ba
         inputs,
         target=subject.target,
         feature_mask=segments,
-        baselines=_baselines(original, subject, blurs),
+        baselines=_baselines(original, subject, setting),
         n_samples=samples,
         perturbations_per_eval=batch,
     )
@@ -158,7 +184,7 @@ def _captum(name: str, original: Original, subject: Subject, *, samples: int, ba
 
 
 def _occlusion(
-    original: Original, subject: Subject, *, window: int, stride: int, batch: int, blurs: bool
+    original: Original, subject: Subject, *, window: int, stride: int, batch: int, setting: str
 ) -> np.ndarray:
     import captum.attr
 
@@ -167,7 +193,7 @@ def _occlusion(
         sliding_window_shapes=(3, window, window),
         strides=(3, stride, stride),
         target=subject.target,
-        baselines=_baselines(original, subject, blurs),
+        baselines=_baselines(original, subject, setting),
         perturbations_per_eval=batch,
     )
     return found[0].mean(dim=0).detach().cpu().numpy()

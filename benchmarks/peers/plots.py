@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.figures import METRICS, Figures
+from benchmarks.peers.figures import MEAN, METRICS, Figures
 from benchmarks.peers.own import ELIME
 
 DRAWN = ("insertion", "deletion", "area")
 
 
-def draw(figures: Figures, fill: str, path: Path) -> None:
+def draw(figures: Figures, path: Path) -> None:
     """Draws a panel a metric, above against passes and below against seconds: ELIME's budgets as a line."""
     import matplotlib.pyplot as plt
 
@@ -17,7 +17,7 @@ def draw(figures: Figures, fill: str, path: Path) -> None:
     costs = {"passes an image": figures.passes, "seconds an image": figures.seconds}
     for row, (label, cost) in zip(axes, costs.items(), strict=True):
         for axis, metric in zip(row, DRAWN, strict=True):
-            _panel(axis, figures, metric, fill, cost)
+            _panel(axis, figures, metric, cost)
             axis.set(xscale="log", xlabel=label, title=METRICS[metric][0])
             axis.get_xaxis().set_major_formatter("{x:g}")
             axis.get_xaxis().set_minor_formatter(plt.NullFormatter())
@@ -28,10 +28,10 @@ def draw(figures: Figures, fill: str, path: Path) -> None:
     plt.close(sheet)
 
 
-def _panel(axis: Any, figures: Figures, metric: str, fill: str, cost: Any) -> None:
+def _panel(axis: Any, figures: Figures, metric: str, cost: Any) -> None:
     for method in dict.fromkeys(method for method, _ in figures.lines):
         lines = [line for line in figures.lines if line[0] == method]
-        means = [figures.entry(line, (fill,))[fill][metric] for line in lines]
+        means = [figures.entry(line)[MEAN][metric] for line in lines]
         style = {"color": "black", "linewidth": 2, "zorder": 3} if method == ELIME else {"alpha": 0.8}
         axis.errorbar(
             [cost(line) for line in lines],

@@ -53,9 +53,10 @@ class Protocol:
         response, seconds = timed(contestant.explain, subject)
         judged = judge(self._classifier, subject, response, steps=self._options.steps, fills=self._options.judged_by)
         told: Row = {"side": contestant.side, "settings": contestant.settings, "by_gradient": contestant.by_gradient}
+        told["fill"] = contestant.fill
         told |= {"seconds": round(seconds, 4), "passes": response.passes, "probability": round(subject.probability, 6)}
-        if response.mask and np.isfinite(response.mask).all():
-            told |= {"mask_area": round(response.mask[0], 6), "mask_probability": round(response.mask[1], 6)}
+        if response.probability is not None:
+            told["mask_probability"] = round(response.probability, 6)
         return told | judged
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.record import RESULTS, machine, write_record
-from benchmarks.peers.figures import METRICS, Figures
+from benchmarks.peers.figures import MEAN, METRICS, Figures
 from benchmarks.peers.plots import draw
 
 INTRODUCTION = """\
@@ -21,55 +21,53 @@ to photograph; the first call of a method, which compiles, is not in its seconds
 NO_OBJECT = "-"
 
 
-def write_report(stem: str, figures: Figures, found: dict[str, Any], fills: tuple[str, ...]) -> None:
+def write_report(stem: str, figures: Figures, found: dict[str, Any]) -> None:
     """Writes `STEM_PLATFORM.json`, `STEM.md` and `STEM.png`.
 
     Args:
         stem: of the names.
         figures: of the methods.
         found: what else was found, by the names that `_sections` has.
-        fills: that maps were judged by.
     """
     record = found | {
-        "figures": [figures.entry(line, fills) for line in figures.lines],
-        "equal passes": list(comparisons(figures, fills[0], by="passes")),
-        "equal quality": list(comparisons(figures, fills[0], by="quality")),
+        "figures": [figures.entry(line) for line in figures.lines],
+        "equal passes": list(comparisons(figures, by="passes")),
+        "equal quality": list(comparisons(figures, by="quality")),
         "paired": [
             figures.compare(line, budget, fill) | {"fill": fill}
-            for fill in fills
+            for fill in (MEAN, *figures.fills)
             for line in figures.lines
             if figures.is_peer(line)
             for budget in figures.budgets
         ],
     }
     write_record(stem, record)
-    text = "\n\n".join(_sections(stem, figures, record, fills)) + "\n"
+    text = "\n\n".join(_sections(stem, figures, record)) + "\n"
     (RESULTS / f"{stem}.md").write_text(text)
-    draw(figures, fills[0], RESULTS / f"{stem}.png")
+    draw(figures, RESULTS / f"{stem}.png")
     print(text)
 
 
-def comparisons(figures: Figures, fill: str, *, by: str) -> Iterable[dict[str, Any]]:
+def comparisons(figures: Figures, *, by: str) -> Iterable[dict[str, Any]]:
     """Yields each peer against ELIME at the budget of equal passes, or of equal quality; without one it says so."""
     for line in figures.lines:
         if figures.is_peer(line):
-            budget = figures.equal_passes(line) if by == "passes" else figures.equal_quality(line, fill)
+            budget = figures.equal_passes(line) if by == "passes" else figures.equal_quality(line, MEAN)
             absent = {"method": line[0], "setting": line[1], "budget": None, "passes": [figures.passes(line)]}
-            yield figures.compare(line, budget, fill) if budget else absent
+            yield figures.compare(line, budget, MEAN) if budget else absent
 
 
-def _sections(stem: str, figures: Figures, record: dict[str, Any], fills: tuple[str, ...]) -> Iterable[str]:
+def _sections(stem: str, figures: Figures, record: dict[str, Any]) -> Iterable[str]:
     where = machine()
-    first = fills[0]
     yield f"# xaijax beside the field: {record['settings']['model']}\n\n{INTRODUCTION.rstrip()}"
     yield _table(("", ""), [(name, _plain(value)) for name, value in _setup(where, record).items()])
     yield "## The goals"
     header = ("goal", "xaijax", "the peer", "difference or ratio", "met")
     yield _table(header, [_goal(goal) for goal in record["goals"]])
-    for fill in fills:
-        yield f"## The methods, judged with the {fill} fill\n\n" + (
-            f"![quality against passes and seconds]({stem}.png)" if fill == first else ""
-        )
+    yield f"## The methods, {MEAN}\n\n![quality against passes and seconds]({stem}.png)"
+    yield _methods(record, MEAN)
+    for fill in figures.fills:
+        yield f"## The methods, judged with the {fill} fill"
         yield _methods(record, fill)
     yield "## Equal passes: ELIME at the largest budget that is no larger than the peer's passes"
     yield _compared(record["equal passes"], "the peer has fewer passes than any budget")
@@ -88,8 +86,7 @@ def _sections(stem: str, figures: Figures, record: dict[str, Any], fills: tuple[
         [tuple(_plain(value) for value in row) for row in record["costs"]],
     )
     yield record["together"]
-    yield "## The papers' claims"
-    yield from _claims(record["claims"])
+    yield from _cp_scores(record["cp scores"])
 
 
 def _setup(where: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
@@ -119,6 +116,7 @@ def _methods(record: dict[str, Any], fill: str) -> str:
         "seconds",
         "peak MB",
         *(words for words, _ in METRICS.values()),
+        "transfer (more)",
     )
     peaks = {(row[0], row[1]): row[3] for row in record["costs"]}
     lines = [
@@ -127,6 +125,7 @@ def _methods(record: dict[str, Any], fill: str) -> str:
             _interval(entry["seconds"]),
             _plain(peaks.get((entry["method"], entry["setting"]))),
             *(_interval(entry[fill][metric]) for metric in METRICS),
+            _interval(entry.get("transfer")),
         )
         for entry in record["figures"]
     ]
@@ -145,42 +144,37 @@ def _compared(rows: list[dict[str, Any]], absent: str) -> str:
         quality = [f"{_interval(row[metric]['ours less theirs'])}: {row[metric]['verdict']}" for metric in METRICS]
         lines.append((name, *passes, *seconds, _interval(row["times faster"]), *quality))
     return (
-        "ELIME's less the peer's; it wins or loses where the interval excludes 0, of 5 photographs or more.\n\n"
-        + _table(header, lines)
+        "ELIME's less the peer's, means of all fills, paired by photograph; where the interval holds 0, no difference "
+        "is seen.\n\n" + _table(header, lines)
     )
 
 
 def _told(rows: list[dict[str, Any]]) -> str:
     """Returns where xaijax wins and where it loses, in words."""
     lines = []
-    for word in ("wins", "loses"):
+    for word in ("better", "worse"):
         places = [
             f"{metric} against {row['method']}"
             for row in rows
             for metric in METRICS
             if row["budget"] and row[metric]["verdict"] == word
         ]
-        lines.append(f"xaijax {word}: {', '.join(places) or 'nowhere'}.")
+        lines.append(f"ELIME is {word} in: {', '.join(places) or 'nothing'}.")
     return "\n".join(lines)
 
 
-def _claims(claims: dict[str, Any]) -> Iterable[str]:
-    if claims["times"]:
-        yield _table(("claim", "our figure"), [(claim, _plain(figure)) for claim, figure in claims["times"]])
-    if runs := claims["runs"]:
-        lines = [(name, _interval(value) if isinstance(value, list) else str(value)) for name, value in runs.items()]
-        yield "E-LIME's analysis of many runs of one image, published objective:\n\n" + _table(("", ""), lines)
-    if claims["cp scores"]:
+def _cp_scores(rows: list[dict[str, Any]]) -> Iterable[str]:
+    if rows:
         header = ("method", "images", "at the area of BinaryMasks", "less that of its own masks", "smallest with 0.9")
         keys = ("at the area of BinaryMasks", "less that of BinaryMasks' own masks", "at the smallest area with 0.9")
         lines = [
             (f"{row['method']} {row['setting']}", str(row["images"]), *(_interval(row.get(key)) for key in keys))
-            for row in claims["cp scores"]
+            for row in rows
         ]
         yield (
-            "CP score (probability / area), which Evolving Binary Masks says is above that of LIME, SHAP and Grad-CAM; "
-            "here at equal areas, and at the smallest area that keeps 0.9 of the probability, which the steps of the "
-            "curve bound:\n\n" + _table(header, lines)
+            "## The CP score\n\nProbability / area, which Evolving Binary Masks says is above that of LIME, SHAP and "
+            "Grad-CAM; here at equal areas, and at the smallest area that keeps 0.9 of the probability, which the "
+            "steps of the curve bound, with the fill of the default search:\n\n" + _table(header, lines)
         )
 
 

@@ -5,7 +5,8 @@
     python -m benchmarks.quality.binary_masks --model scenes-resnet
 
 An `.npz` holds uint8 `images`; without any images scenes are generated. The smallest area with 0.9 of the probability
-is that of the pixels of highest score, in 64 steps; each mean over images comes with its bootstrap interval.
+is that of the pixels of highest score, in 64 steps; maps and masks are judged under every judging fill beside that of
+the search. Each mean over images comes with its bootstrap interval; differences are paired by image.
 """
 
 import dataclasses
@@ -20,11 +21,19 @@ import tyro
 import xaijax
 from benchmarks.common.photographs import PhotographOptions, choose_photographs, read_photographs
 from benchmarks.common.record import machine, plain_options, read_record, told, write_record
-from xaijax import ELIME, LIME, BinaryMasks, GradCAM
+from xaijax import ELIME, LIME, BinaryMasks, GradCAM, KernelSHAP
 from xaijax.classifier import to_unit_range
 from xaijax.genetic import search
 from xaijax.masks.fills import make_plain_fills
-from xaijax.metrics import insertion_curve, mask_responses, smallest_area
+from xaijax.metrics import (
+    JUDGING_FILLS,
+    insertion_curve,
+    judge,
+    judging_fills,
+    mask_responses,
+    smallest_area,
+    transfer,
+)
 from xaijax.scenes.generator import generate
 
 
@@ -48,7 +57,8 @@ class Options(PhotographOptions):
     half: bool = False
     evaluations: int = 1200
     methods: tuple[str, ...] = (
-        *("binary-masks", "binary-masks, no reinforcement", "random squares", "elime", "lime", "grad-cam"),
+        *("binary-masks", "binary-masks, no reinforcement", "random squares"),
+        *("elime", "lime", "kernel-shap", "grad-cam"),
     )
 
 
@@ -83,15 +93,17 @@ def methods(options: Options) -> dict[str, Any]:
         "random squares": RandomSquares(**same),
         "elime": ELIME(**on_segments),
         "lime": LIME(**on_segments),
+        "kernel-shap": KernelSHAP(**on_segments),
         "grad-cam": GradCAM(fill=options.fill),
     }
 
 
 def measure(classifier: xaijax.Classifier, images: np.ndarray, method: Any, options: Options) -> dict[str, np.ndarray]:
-    """Returns the figures of every image, `[B]` each."""
+    """Returns the figures of every image, `[B]` each; "elsewhere" shows the image that follows."""
     parts = []
+    following = np.roll(images, -1, axis=0)
     for start in range(0, len(images), options.batch):
-        batch = images[start : start + options.batch]
+        batch, others = images[start : start + options.batch], following[start : start + options.batch]
         began = time.perf_counter()
         found = jax.device_get(xaijax.explain(jax.random.key(options.seed), classifier, batch, method=method))
         seconds = time.perf_counter() - began
@@ -109,8 +121,23 @@ def measure(classifier: xaijax.Classifier, images: np.ndarray, method: Any, opti
                 "evaluations": found.evaluations,
                 "batch seconds": np.full(len(batch), seconds),
             }
+            | judged(classifier, batch, others, found, options)
         )
     return {name: np.concatenate([part[name] for part in parts]).astype(float) for name in parts[0]}
+
+
+def judged(
+    classifier: xaijax.Classifier, batch: np.ndarray, others: np.ndarray, found: Any, options: Options
+) -> dict[str, np.ndarray]:
+    """Returns the figures of a batch under every judging fill, and how far its masks transfer; `[B]` each."""
+    figures, holds = {}, {}
+    for name in JUDGING_FILLS:
+        fills = judging_fills(name, batch, mean=classifier.mean, elsewhere=others)
+        own = judge(classifier, batch, found.score, found.mask, found.target, fills=fills, steps=16)
+        holds[name] = own.keeps()
+        figures |= {f"{name}: insertion": own.insertion, f"{name}: deletion": own.deletion}
+        figures |= {f"{name}: area at 0.9": own.smallest_area, f"{name}: cp score": own.masked / found.area}
+    return figures | {"transfer": transfer(holds, options.fill)}
 
 
 def main(options: Options) -> None:

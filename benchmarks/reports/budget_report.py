@@ -1,86 +1,161 @@
-"""What `budget_curve` found, as JSON, as a table and as a plot."""
+"""What `budget_curve` found, as JSON, as tables and as a plot."""
 
-from pathlib import Path
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
+from benchmarks.common.compare import less, mean_of, verdict
 from benchmarks.common.record import RESULTS, write_record
-from xaijax.metrics import summarise
+from benchmarks.reports.budget_plot import draw
+from xaijax.metrics.judging import SHARE
 
-METRICS = {
-    "insertion": "insertion AUC (more is better)",
-    "deletion": "deletion AUC (less)",
+Row = dict[str, Any]
+
+METRICS = {"insertion": 1, "deletion": -1, "area": -1}
+"""What is judged under every fill, and 1 where more is better."""
+
+WORDS = {
+    "insertion": "insertion (more is better)",
+    "deletion": "deletion (less)",
     "area": "area at 0.9 (less)",
+    "transfer": "transfer (more)",
 }
 REFERENCE = "elime"
+DIFFERENCE, VERDICT = f"less {REFERENCE}'s", f"than {REFERENCE}'s"
+ALL, OTHERS = "all", "others"
+"""The mean over all judging fills, and over those that the search did not use."""
 
 
-def values(rows: list[dict[str, Any]], method: str, budget: int, metric: str) -> dict[str, float]:
-    """Returns a metric of a method at a budget, by image."""
-    return {row["image"]: row[metric] for row in rows if row["method"] == method and row["budget"] == budget}
+def of_fill(fill: str) -> Callable[[Row, str], float]:
+    """Returns how to read a metric off a row: that of a judging fill, or the mean over `ALL` or `OTHERS`."""
+
+    def read(row: Row, metric: str) -> float:
+        if fill not in (ALL, OTHERS):
+            return row[fill][metric]
+        names = [name for name in judged_by(row) if fill == ALL or name != row["fill"]]
+        return statistics.fmean(row[name][metric] for name in names)
+
+    return read
 
 
-def figures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns, for each method and budget, the means with 95% intervals, and the paired differences from E-LIME."""
+def judged_by(row: Row) -> list[str]:
+    """Returns the judging fills of a row."""
+    return [name for name, value in row.items() if isinstance(value, dict)]
+
+
+def transfer_of(row: Row) -> float | None:
+    """Returns the share of the other fills under which the row's mask keeps 0.9; None where it has no mask."""
+    names = [name for name in judged_by(row) if name != row["fill"]]
+    if not names or "masked" not in row[names[0]]:
+        return None
+    return statistics.fmean(row[name]["masked"] >= SHARE * row["original"] for name in names)
+
+
+def figures(rows: Sequence[Row], fills: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns for each method, fill of the search and budget its means, and its differences from E-LIME's.
+
+    A method without budgets is compared with E-LIME at its least one. Means over `ALL` and `OTHERS` and differences
+    come with 95% intervals, the latter paired by image; under a single judging fill there are the means.
+    """
+    lines: dict[tuple[str, str, int], list[Row]] = {}
+    for row in rows:
+        lines.setdefault((row["method"], row["fill"], row["budget"]), []).append(row)
     found = []
-    for method in dict.fromkeys(row["method"] for row in rows):
-        for budget in sorted({row["budget"] for row in rows if row["method"] == method}):
-            own = [row for row in rows if row["method"] == method and row["budget"] == budget]
-            entry: dict[str, Any] = {
-                "method": method,
-                "budget": budget,
-                "images": len(own),
-                "evaluations": float(np.mean([row["evaluations"] for row in own])),
-            }
-            for metric in METRICS:
-                here, there = (values(rows, name, budget, metric) for name in (method, REFERENCE))
-                both = [image for image in here if image in there]
-                mean = summarise(list(here.values()))
-                difference = summarise([here[image] - there[image] for image in both])
-                entry[metric] = _rounded(mean.mean, mean.low, mean.high)
-                entry[f"{metric} less {REFERENCE}'s"] = _rounded(difference.mean, difference.low, difference.high)
-            found.append(entry)
+    for (method, fill, budget), own in sorted(lines.items(), key=lambda line: (line[0][1], line[0][0], line[0][2])):
+        budgets = [line[2] for line in lines if line[:2] == (REFERENCE, fill)]
+        theirs = lines.get((REFERENCE, fill, budget if budget in budgets else min(budgets, default=0)), [])
+        entry: dict[str, Any] = {"method": method, "fill": fill, "budget": budget, "images": len(own)}
+        entry["evaluations"] = round(statistics.fmean(row["evaluations"] for row in own), 1)
+        for name in (ALL, OTHERS):
+            others = None if method == REFERENCE else theirs
+            entry[name] = {metric: _compared(own, others, name, metric, sign) for metric, sign in METRICS.items()}
+        entry["by fill"] = {
+            name: {metric: round(statistics.fmean(row[name][metric] for row in own), 4) for metric in METRICS}
+            for name in fills
+        }
+        if all(transfer_of(row) is not None for row in own):
+            entry["transfer"] = mean_of({row["image"]: transfer_of(row) or 0.0 for row in own})
+            entry["mask area"] = mean_of({row["image"]: row["mask_area"] for row in own})
+        found.append(entry)
     return found
 
 
-def _rounded(*numbers: float) -> list[float | None]:
-    return [None if np.isnan(number) else round(number, 4) for number in numbers]
+def _compared(own: list[Row], theirs: list[Row] | None, fill: str, metric: str, sign: int) -> dict[str, Any]:
+    read = of_fill(fill)
+    here = {row["image"]: read(row, metric) for row in own}
+    if theirs is None:
+        return {"mean": mean_of(here)}
+    difference = less(here, {row["image"]: read(row, metric) for row in theirs})
+    told = mean_of(difference)
+    return {"mean": mean_of(here), DIFFERENCE: told, VERDICT: verdict(told, sign, len(difference))}
 
 
-def table(entries: list[dict[str, Any]]) -> str:
-    """Returns Markdown: a line a method and budget, the mean and its 95% interval for each metric."""
-    lines = ["| method | evaluations | " + " | ".join(METRICS.values()) + " |", "| --- " * (2 + len(METRICS)) + "|"]
+def table(entries: Iterable[dict[str, Any]], fill: str) -> str:
+    """Returns Markdown of what was searched with a fill: a line for each method and budget."""
+    header = ["method", "evaluations", "images"]
+    for metric in METRICS:
+        header += [f"{WORDS[metric]}: mean of all fills", f"under other fills, {DIFFERENCE}"]
+    lines = [[*header, WORDS["transfer"]], ["---"] * (len(header) + 1)]
     for entry in entries:
-        cells = ["{:.3f} ({:.3f} to {:.3f})".format(*entry[metric]) for metric in METRICS]
-        lines.append(f"| {entry['method']} | {entry['evaluations']:.0f} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        if entry["fill"] == fill:
+            cells = [entry["method"], f"{entry['evaluations']:.0f}", str(entry["images"])]
+            for metric in METRICS:
+                compared = entry[OTHERS][metric]
+                told = f"{interval(compared[DIFFERENCE])}: {compared[VERDICT]}" if VERDICT in compared else ""
+                cells += [interval(entry[ALL][metric]["mean"]), told]
+            lines.append([*cells, interval(entry.get("transfer"))])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def draw(entries: list[dict[str, Any]], path: Path) -> None:
-    """Draws a panel a metric: the mean of each method against its evaluations; needs matplotlib."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(METRICS), figsize=(15, 5), layout="constrained")
-    for axis, (metric, label) in zip(axes, METRICS.items(), strict=True):
-        for method in dict.fromkeys(entry["method"] for entry in entries):
-            own = [entry for entry in entries if entry["method"] == method]
-            budgets = [entry["evaluations"] for entry in own]
-            style = {"linewidth": 3, "color": "black", "zorder": 3} if method == REFERENCE else {"linewidth": 1.5}
-            axis.plot(budgets, [entry[metric][0] for entry in own], marker="o", label=method, **style)
-        axis.set(xscale="log", xlabel="evaluations an image", title=label)
-        axis.set_xticks(sorted({entry["budget"] for entry in entries}), minor=False)
-        axis.get_xaxis().set_major_formatter("{x:.0f}")
-        axis.get_xaxis().set_minor_locator(plt.NullLocator())
-        axis.grid(alpha=0.3)
-    axes[0].legend()
-    figure.savefig(path, dpi=110)
+def fills_table(entries: Iterable[dict[str, Any]], fill: str, fills: Sequence[str]) -> str:
+    """Returns Markdown of the means under every judging fill: insertion, deletion and area."""
+    lines = [["method", "evaluations", *(f"judged by {name}" for name in fills)], ["---"] * (2 + len(fills))]
+    for entry in entries:
+        if entry["fill"] == fill:
+            told = [", ".join(f"{entry['by fill'][name][metric]:.3f}" for metric in METRICS) for name in fills]
+            lines.append([entry["method"], f"{entry['evaluations']:.0f}", *told])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def write_report(stem: str, rows: list[dict[str, Any]], *, settings: dict[str, Any]) -> None:
+def readme_table(record: dict[str, Any], budgets: Sequence[int] = (60, 250, 1000)) -> str:
+    """Returns the README's table of quality: the means of all fills, for some budgets, of what a record holds."""
+    lines = [["method", "searched with", *(f"{budget:,}" for budget in budgets), WORDS["transfer"]]]
+    lines.append(["---"] * len(lines[0]))
+    entries = {(each["method"], each["fill"], each["budget"]): each for each in record["figures"]}
+    for method, fill in dict.fromkeys((method, fill) for method, fill, _ in entries):
+        own = [entries.get((method, fill, budget)) for budget in budgets]
+        told = [", ".join(f"{each[ALL][metric]['mean'][0]:.3f}" for metric in METRICS) if each else "" for each in own]
+        last = own[-1] or own[0] or {}
+        transfer = last.get("transfer")
+        lines.append([method, fill, *told, f"{transfer[0]:.2f}" if transfer else ""])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def interval(values: list[float] | None) -> str:
+    """Returns a mean and its interval as text; nothing where there is none."""
+    return "" if values is None else "{:.3f} ({:.3f} to {:.3f})".format(*values)
+
+
+def write_report(stem: str, rows: Sequence[Row], fills: Sequence[str], *, settings: dict[str, Any]) -> None:
     """Writes `STEM_PLATFORM.json`, `STEM.md` and `STEM.png` to `benchmarks/results`."""
-    entries = figures(rows)
-    write_record(stem, {"settings": settings, "figures": entries})
-    (RESULTS / f"{stem}.md").write_text(table(entries))
-    draw(entries, RESULTS / f"{stem}.png")
-    print(table(entries))
+    entries = figures(rows, fills)
+    record = {"settings": settings, "figures": entries}
+    write_record(stem, record, show=False)
+    parts = [f"# Quality against evaluations: {settings['model']}", INTRODUCTION]
+    for fill in dict.fromkeys(entry["fill"] for entry in entries):
+        parts += [f"## Searched with {fill}", table(entries, fill), fills_table(entries, fill, fills)]
+    parts.insert(2, f"![the means of all fills against evaluations]({stem}.png)")
+    text = "\n\n".join(part.rstrip() for part in parts) + "\n"
+    (RESULTS / f"{stem}.md").write_text(text)
+    draw(record).savefig(RESULTS / f"{stem}.png", dpi=110)
+    print(text)
+
+
+INTRODUCTION = f"""\
+All methods explain the same photographs with the same segments, where they take any, and the same fill; maps and masks
+are judged under every fill, that of the search among them. Each mean is followed by its 95% bootstrap interval.
+Differences are from E-LIME at the same fill and budget (its least for a method without budgets), paired by photograph,
+under the fills that the search did not use; where the interval holds zero they read "no difference seen". The area is
+that of the first pixels, in the order of the score, with {SHARE} of the probability. Transfer is the share of masks
+that keep {SHARE} of it under the fills that the search did not use, where a method returns a mask at that budget.
+"""

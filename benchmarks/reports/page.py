@@ -1,7 +1,7 @@
-"""One page of what `benchmarks/results` holds of the runtime: `python -m benchmarks.reports.page`; needs matplotlib.
+"""One page of what `benchmarks/results` holds: `python -m benchmarks.reports.page`; needs matplotlib.
 
-It reads the records of throughput, whole_run, scaling, start_up and gpu, and writes `benchmarks/results/index.html`,
-which needs no other file.
+It reads the records of budget_curve, throughput, whole_run, scaling, start_up and gpu, and writes
+`benchmarks/results/index.html`, which needs no other file.
 """
 
 import base64
@@ -38,7 +38,7 @@ def main() -> None:
     )
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / "index.html"
-    file.write_text(f"{page}<h1>xaijax: how fast it runs</h1>\n{body}\n</html>\n")
+    file.write_text(f"{page}<h1>xaijax: what was measured</h1>\n{body}\n</html>\n")
     print(f"{file.relative_to(RESULTS.parents[1])}: {len(sections)} records")
 
 

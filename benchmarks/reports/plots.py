@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from benchmarks.reports import budget_plot
 from benchmarks.speed.start_up import MOST_SECONDS, PARTS
 from benchmarks.speed.whole_run import LEAST_SHARE, MOST_GROWTH
 
@@ -167,11 +168,23 @@ def draw_gpu(record: Record) -> Drawn:
     return figure, said + notes
 
 
+def draw_budget_curve(record: Record) -> Drawn:
+    """Quality against evaluations, a row of panels for each fill of the searches."""
+    settings, entries = record["settings"], record["figures"]
+    images = max(entry["images"] for entry in entries)
+    return budget_plot.draw(record), [
+        f"{settings['model']}, {images} photographs: maps and masks of every method, judged under "
+        f"{', '.join(settings['judged_by'])} and averaged; transfer is the share of masks that keep 0.9 of the probability "
+        "under fills that the search did not use."
+    ]
+
+
 def _column(rows: list[Record], name: str) -> list[float]:
     return [row[name] for row in rows]
 
 
 DRAWERS: dict[str, tuple[str, Callable[[Record], Drawn]]] = {
+    "budget_curve": ("Quality against evaluations, under every fill", draw_budget_curve),
     "throughput": ("What the kernel's rate depends on", draw_throughput),
     "whole_run": ("The whole command against its kernel", draw_whole_run),
     "scaling": ("Devices and processes", draw_scaling),
