@@ -41,11 +41,15 @@ def judge(
 def _located(scores: np.ndarray, seen: np.ndarray | None) -> dict[str, float | None]:
     if seen is None or not seen.any():
         return {"pointing": None, "iou": None}
-    order = np.argsort(-scores[0].ravel(), kind="stable")
-    mask = np.zeros(seen.size, bool)
-    mask[order[: seen.sum()]] = True
-    iou = overlap(mask.reshape(1, *seen.shape), seen[None]).iou
+    iou = overlap(highest(scores[0], int(seen.sum()))[None], seen[None]).iou
     return {"pointing": _number(pointing_game(scores, seen[None])), "iou": _number(iou)}
+
+
+def highest(score: np.ndarray, count: int) -> np.ndarray:
+    """Returns the mask `[H, W]` of the `count` pixels of highest score, of equal ones the first in raster order."""
+    mask = np.zeros(score.size, bool)
+    mask[np.argsort(-score.ravel(), kind="stable")[:count]] = True
+    return mask.reshape(score.shape)
 
 
 def _number(values: np.ndarray) -> float:

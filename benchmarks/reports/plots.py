@@ -174,8 +174,8 @@ def draw_budget_curve(record: Record) -> Drawn:
     images = max(entry["images"] for entry in entries)
     return budget_plot.draw(record), [
         f"{settings['model']}, {images} photographs: maps and masks of every method, judged under "
-        f"{', '.join(settings['judged_by'])} and averaged; transfer is the share of masks that keep 0.9 of the probability "
-        "under fills that the search did not use."
+        f"{', '.join(settings['judged_by'])} and averaged; transfer is the share of masks that keep 0.9 of the "
+        "probability under fills that the search did not use."
     ]
 
 
