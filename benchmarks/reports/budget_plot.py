@@ -1,14 +1,15 @@
 """The budget curve as a figure: a row for each fill of the searches, a panel for each metric; needs matplotlib."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PANELS = {"insertion": "insertion (more is better)", "deletion": "deletion (less)", "area": "area at 0.9 (less)"}
 REFERENCE = "elime"
 
 
-def draw(record: dict[str, Any]) -> Figure:
+def draw(record: dict[str, Any]) -> "Figure":
     """Draws the means over all judging fills of every method against its evaluations, and the share that transfers."""
     import matplotlib.pyplot as plt
 

@@ -18,7 +18,7 @@ WORDS = {
     "insertion": "insertion (more is better)",
     "deletion": "deletion (less)",
     "area": "area at 0.9 (less)",
-    "transfer": "transfer (more)",
+    "transfer": "transfer (more), at the mean area of the masks",
 }
 REFERENCE = "elime"
 DIFFERENCE, VERDICT = f"less {REFERENCE}'s", f"than {REFERENCE}'s"
@@ -103,7 +103,7 @@ def table(entries: Iterable[dict[str, Any]], fill: str) -> str:
                 compared = entry[OTHERS][metric]
                 told = f"{interval(compared[DIFFERENCE])}: {compared[VERDICT]}" if VERDICT in compared else ""
                 cells += [interval(entry[ALL][metric]["mean"]), told]
-            lines.append([*cells, interval(entry.get("transfer"))])
+            lines.append([*cells, _transfer(entry, interval)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -119,16 +119,19 @@ def fills_table(entries: Iterable[dict[str, Any]], fill: str, fills: Sequence[st
 
 def readme_table(record: dict[str, Any], budgets: Sequence[int] = (60, 250, 1000)) -> str:
     """Returns the README's table of quality: the means of all fills, for some budgets, of what a record holds."""
-    lines = [["method", "searched with", *(f"{budget:,}" for budget in budgets), WORDS["transfer"]]]
+    lines = [["method", "searched with", "photographs", *(f"{budget:,}" for budget in budgets), WORDS["transfer"]]]
     lines.append(["---"] * len(lines[0]))
     entries = {(each["method"], each["fill"], each["budget"]): each for each in record["figures"]}
     for method, fill in dict.fromkeys((method, fill) for method, fill, _ in entries):
         own = [entries.get((method, fill, budget)) for budget in budgets]
         told = [", ".join(f"{each[ALL][metric]['mean'][0]:.3f}" for metric in METRICS) if each else "" for each in own]
         last = own[-1] or own[0] or {}
-        transfer = last.get("transfer")
-        lines.append([method, fill, *told, f"{transfer[0]:.2f}" if transfer else ""])
+        lines.append([method, fill, str(last.get("images", "")), *told, _transfer(last, lambda mean: f"{mean[0]:.2f}")])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _transfer(entry: dict[str, Any], text: Callable[[list[float]], str]) -> str:
+    return f"{text(entry['transfer'])} at {entry['mask area'][0]:.2f}" if "transfer" in entry else ""
 
 
 def interval(values: list[float] | None) -> str:
