@@ -11,8 +11,8 @@ from xaijax.methods.attribution.segment_ordering import OrderingState, SegmentOr
 class Greedy(SegmentOrdering):
     """Grows the kept set S by the segment a with the largest F(S + a), until the order is whole.
 
-    For n segments that takes n (n + 1) - 5 evaluations with both sides, and n (n + 1) / 2 with one; where `evaluations`
-    allow fewer, the rest follows by its last F. It has the options of `SegmentOrdering` too.
+    For n segments, at least 3, that takes n (n + 1) - 5 evaluations with both sides, and n (n + 1) / 2 with one; where
+    `evaluations` allow fewer, the rest follows by its last F. It also has the options of `SegmentOrdering`.
 
     Attributes:
         two_sided: whether F(S) is p(S) + 1 - p(all less S), that S suffices and is necessary; otherwise it is p(S).
