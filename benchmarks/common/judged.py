@@ -1,5 +1,6 @@
 """Masks under the judging fills: whether they keep the class's probability where their search did not look."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,15 +27,32 @@ def masked_probability(
     Returns:
         `[B, M]` float64 in [0, 1].
     """
-    probability = jax.jit(lambda classifier, pixels: jax.nn.softmax(classifier.apply(classifier.params, pixels)[0]))
     found = np.empty(masks.shape[:2])
     for row, (image, fill) in enumerate(zip(images.astype(np.float32) / 255, fills, strict=True)):
         masked = np.where(masks[row][..., None], image, fill).astype(np.float32)
         for start in range(0, len(masked), 8):
             part = masked[start : start + 8]
             full = np.concatenate([part, np.repeat(part[-1:], 8 - len(part), axis=0)])
-            found[row, start : start + 8] = np.asarray(probability(classifier, full))[: len(part), targets[row]]
+            found[row, start : start + 8] = np.asarray(_probability(classifier, full))[: len(part), targets[row]]
     return found
+
+
+@jax.jit
+def _probability(classifier: xaijax.Classifier, pixels: jax.Array) -> jax.Array:
+    return jax.nn.softmax(classifier.apply(classifier.params, pixels)[0])
+
+
+def transfer_of(row: Mapping[str, Any], fills: Sequence[str], original: float) -> float | None:
+    """Returns the transfer of the mask of a journal's row; None where it has none, or no other fill judged it.
+
+    Args:
+        row: with the `fill` of its search, and the probability on its mask as `masked` under the name of each fill.
+        fills: that judged it.
+        original: probability on the whole image.
+    """
+    holds = {name: [row[name]["masked"] >= SHARE * original] for name in fills if "masked" in row[name]}
+    found = metrics.transfer(holds, row["fill"])[0] if holds else np.nan
+    return None if np.isnan(found) else float(found)
 
 
 def masks_under_fills(

@@ -40,10 +40,7 @@ def write_record(name: str, figures: dict[str, Any], *, show: bool = True) -> No
     """Writes `results/NAME_PLATFORM.json` and prints it."""
     RESULTS.mkdir(exist_ok=True)
     record = {"machine": machine(), **figures}
-    # Short lists, such as a mean with its interval, stay on one line.
-    text = re.sub(
-        r"\[\s+([^\[\]{}]{1,60}?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", json.dumps(record, indent=2)
-    )
+    text = SHORT_LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", json.dumps(record, indent=2))
     (RESULTS / f"{name}_{jax.default_backend()}.json").write_text(text + "\n")
     if show:
         print(text)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.compare import Values, less, mean_of, verdict
+from benchmarks.common.judged import transfer_of
 from benchmarks.common.record import told
 from benchmarks.peers.journal import Row
 from benchmarks.peers.own import ELIME
-from xaijax.metrics.judging import SHARE
 
 METRICS = {
     "insertion": ("insertion AUC (more is better)", 1),
@@ -64,13 +64,8 @@ class Figures:
 
     def transfer(self, line: tuple[str, str]) -> Values:
         """Returns by image the share of the fills, that of the search left out, under which the mask keeps 0.9."""
-        found = {}
-        for row in self.rows(line):
-            names = [name for name in self.fills if name != row["fill"] and "masked" in row[name]]
-            if names:
-                kept = [row[name]["masked"] >= SHARE * row["probability"] for name in names]
-                found[row["image"]] = float(np.mean(kept))
-        return found
+        found = {row["image"]: transfer_of(row, self.fills, row["probability"]) for row in self.rows(line)}
+        return {image: value for image, value in found.items() if value is not None}
 
     def mean(self, line: tuple[str, str], metric: str, fill: str) -> float:
         """Returns the mean of a metric over the images of a line; NaN where it says nothing."""

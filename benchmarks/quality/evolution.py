@@ -101,14 +101,16 @@ def front(explain: Explain, method: Callable[..., ELIME], options: Options, phot
     }
 
 
+_decode = jax.jit(jax.vmap(superpixels.decode, in_axes=(None, 0)))
+
+
 def _judged_hypervolume(result: Explanation, fill: str, photographs: Photographs) -> np.ndarray:
     """Returns the hypervolume of the fronts, their masks filled in another way, `[B]`."""
     fills = judging_fills(fill, photographs.images, mean=photographs.classifier.mean, elsewhere=photographs.others)
-    decode = jax.jit(jax.vmap(superpixels.decode, in_axes=(None, 0)))
     volumes = []
     for row, (segments, genomes) in enumerate(zip(result.segments, result.front.genome, strict=True)):
         present = ~np.isnan(result.front.area[row])
-        masks = np.asarray(decode(segments, genomes))[present][None]
+        masks = np.asarray(_decode(segments, genomes))[present][None]
         own = slice(row, row + 1)
         found = masked_probability(
             photographs.classifier, photographs.images[own], masks, result.target[own], fills[own]

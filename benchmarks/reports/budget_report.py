@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.common.compare import less, mean_of, verdict
+from benchmarks.common.judged import transfer_of
 from benchmarks.common.record import RESULTS, write_record
 from benchmarks.reports.budget_plot import draw
 from xaijax.metrics.judging import SHARE
@@ -43,14 +44,6 @@ def judged_by(row: Row) -> list[str]:
     return [name for name, value in row.items() if isinstance(value, dict)]
 
 
-def transfer_of(row: Row) -> float | None:
-    """Returns the share of the other fills under which the row's mask keeps 0.9; None where it has no mask."""
-    names = [name for name in judged_by(row) if name != row["fill"]]
-    if not names or "masked" not in row[names[0]]:
-        return None
-    return statistics.fmean(row[name]["masked"] >= SHARE * row["original"] for name in names)
-
-
 def figures(rows: Sequence[Row], fills: Sequence[str]) -> list[dict[str, Any]]:
     """Returns for each method, fill of the search and budget its means, and its differences from E-LIME's.
 
@@ -73,8 +66,9 @@ def figures(rows: Sequence[Row], fills: Sequence[str]) -> list[dict[str, Any]]:
             name: {metric: round(statistics.fmean(row[name][metric] for row in own), 4) for metric in METRICS}
             for name in fills
         }
-        if all(transfer_of(row) is not None for row in own):
-            entry["transfer"] = mean_of({row["image"]: transfer_of(row) or 0.0 for row in own})
+        transfers = {row["image"]: transfer_of(row, judged_by(row), row["original"]) for row in own}
+        if None not in transfers.values():
+            entry["transfer"] = mean_of(transfers)
             entry["mask area"] = mean_of({row["image"]: row["mask_area"] for row in own})
         found.append(entry)
     return found

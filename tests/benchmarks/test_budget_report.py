@@ -2,7 +2,10 @@
 
 import pytest
 
-from benchmarks.reports.budget_report import ALL, DIFFERENCE, OTHERS, VERDICT, figures, readme_table, transfer_of
+from benchmarks.common.judged import transfer_of
+from benchmarks.reports.budget_report import ALL, DIFFERENCE, OTHERS, VERDICT, figures, readme_table
+
+FILLS = ("black", "blur")
 
 
 def row(method, image, insertion, *, fill="blur", masked=(0.9, 0.1)):
@@ -36,10 +39,10 @@ def test_differences_are_of_the_same_images_and_the_same_fill():
 
 
 def test_a_mask_transfers_where_it_keeps_0_9_under_the_other_fills():
-    assert transfer_of(row("elime", "a", 0.5, masked=(0.9, 0.1))) == 1
-    assert transfer_of(row("elime", "a", 0.5, masked=(0.89, 0.95))) == 0
-    assert transfer_of(row("elime", "a", 0.5, masked=(0.1, 0.95), fill="image-mean")) == 0.5
-    assert transfer_of(row("lime", "a", 0.5, masked=None)) is None
+    assert transfer_of(row("elime", "a", 0.5, masked=(0.9, 0.1)), FILLS, 1.0) == 1
+    assert transfer_of(row("elime", "a", 0.5, masked=(0.89, 0.95)), FILLS, 1.0) == 0
+    assert transfer_of(row("elime", "a", 0.5, masked=(0.1, 0.95), fill="image-mean"), FILLS, 1.0) == 0.5
+    assert transfer_of(row("lime", "a", 0.5, masked=None), FILLS, 1.0) is None
 
 
 def test_the_readme_has_a_line_for_each_method_and_fill():
