@@ -12,6 +12,7 @@ from tests.conftest import CLASSES, mean_logits
 from xaijax import ELIME, LIME, RISE, SLIC, Classifier, Grid, Status, explain, image_id
 from xaijax.batch import Batch
 from xaijax.execution.compiled import compiled_explain
+from xaijax.execution.placement import Placement
 from xaijax.execution.sharding import batch_size
 from xaijax.fitness import Targets
 
@@ -67,7 +68,7 @@ def test_slots_without_an_image_cost_nothing_and_change_nothing(toy_classifier, 
 
     def explained(active):
         batch = Batch(images=toy_images, targets=targets, active=active)
-        return compiled_explain(KEY, ids, toy_classifier, batch, METHOD, 16)
+        return compiled_explain(KEY, ids, toy_classifier, batch, METHOD, Placement(16))
 
     full, part = explained(np.ones(8, bool)), explained(np.arange(8) < 5)
     assert_same_rows(part, np.arange(5), full, np.arange(5))
@@ -130,7 +131,7 @@ def test_the_search_lowers_for_every_platform(toy_classifier, segmentation):
         active=jax.ShapeDtypeStruct((2,), jnp.bool_),
     )
     arguments = (KEY, jax.ShapeDtypeStruct((2, 2), jnp.uint32), classifier, batch)
-    program = jax.jit(lambda *args: compiled_explain(*args, method, 16))
+    program = jax.jit(lambda *args: compiled_explain(*args, method, Placement(16)))
     exported = jax.export.export(program, platforms=["cpu", "cuda", "tpu"])(*arguments)
     assert exported.platforms == ("cpu", "cuda", "tpu")
 

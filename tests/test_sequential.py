@@ -5,7 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xaijax.sequential import choose_rows, cut_groups, map_groups, map_rows, pad_rows
+from xaijax.sequential import (
+    anywhere,
+    choose_rows,
+    cut_groups,
+    default_platform,
+    is_parallel,
+    map_groups,
+    map_rows,
+    pad_rows,
+    rows_in_parallel,
+)
 
 ROWS = {"pixels": np.random.default_rng(0).integers(0, 256, (7, 48), np.uint8), "index": np.arange(7, dtype=np.int32)}
 ROWS["nothing"] = np.zeros((7, 0), np.uint32)
@@ -24,6 +34,39 @@ def test_rows_are_mapped_one_at_a_time_or_in_groups_alike(count):
         np.testing.assert_array_equal(found["index"], wanted["index"])
         assert found["nothing"].shape == (count, 0)
         np.testing.assert_allclose(found["mean"], wanted["mean"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_rows_in_parallel_are_those_of_a_loop_and_what_is_not_needed_is_zeros(size):
+    needed = np.arange(7) < 3
+
+    def mapped(parallel):
+        with rows_in_parallel(parallel):
+            found = map_rows(of_row, ROWS, needed) if size is None else map_groups(of_row, ROWS, size, needed)
+        return jax.tree.map(lambda leaf: leaf[needed] if size else leaf, found)
+
+    for one_by_one, at_once in zip(jax.tree.leaves(mapped(False)), jax.tree.leaves(mapped(True)), strict=True):
+        np.testing.assert_allclose(one_by_one, at_once, rtol=1e-6)
+
+
+def test_the_default_device_decides_where_nothing_is_said():
+    assert default_platform() == jax.default_backend()
+    assert is_parallel() == (jax.default_backend() != "cpu")
+    with jax.default_device("cpu"):
+        assert default_platform() == "cpu"
+    with rows_in_parallel(True):
+        assert is_parallel()
+        with rows_in_parallel(False):
+            assert not is_parallel()
+
+
+def test_a_loop_that_any_row_keeps_going_takes_the_same_turns_for_all():
+    def count_up(limit):
+        return jax.lax.while_loop(lambda turn: anywhere(turn < limit), lambda turn: turn + 1, jnp.int32(0))
+
+    limits = jnp.array([3, 9, 1], jnp.int32)
+    assert int(count_up(limits[0])) == 3
+    np.testing.assert_array_equal(jax.vmap(count_up)(limits), 9)
 
 
 @pytest.mark.parametrize("size", [None, 1, 3])

@@ -17,6 +17,7 @@ from xaijax.batch import make_batch
 from xaijax.classifier import Classifier
 from xaijax.execution.compiled import Method, explain_batch
 from xaijax.execution.host_loop import Report, search_in_steps
+from xaijax.execution.placement import Placement, platform_of
 from xaijax.execution.program_store import call_compiled
 from xaijax.execution.repeats import join_repeats
 from xaijax.execution.sharding import batch_size, count_devices, pad_images
@@ -88,7 +89,7 @@ def explain(
     if repeats < 1:
         raise ValueError(f"repeats is {repeats} but must be at least 1.")
     if micro_batch is None:
-        micro_batch = micro_batch_size(tuple(shape), jax.default_backend())
+        micro_batch = micro_batch_size(tuple(shape), platform_of(images))
     elif micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
     explained, others = resolve_targets(targets, against, classifier, images, micro_batch)
@@ -110,12 +111,11 @@ def explain(
     )
     devices = 1 if classifier.is_black_box else count_devices(count)
     padded, batch = pad_images(words, batch, batch_size(count, devices))
+    placement = Placement(micro_batch, devices, platform_of(batch.images) != "cpu")
     if report is not None or classifier.is_black_box:
-        result = search_in_steps(
-            key, padded, classifier, batch, method, micro_batch, report, devices=devices, rows=len(words)
-        )
+        result = search_in_steps(key, padded, classifier, batch, method, placement, report, rows=len(words))
     else:
-        result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, micro_batch, devices))
+        result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, placement))
     if repeats > 1 and devices > 1:
         # Of many operations in flight over several CPU devices, some may wait for each other for ever.
         result = jax.device_put(jax.device_get(result))

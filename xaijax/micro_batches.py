@@ -186,7 +186,8 @@ def evaluate(
 
     nothing = jax.tree.map(lambda value: jnp.zeros((entries,), value.dtype), readout.values)
     first = (jnp.int32(0), jnp.sum(new, dtype=jnp.int32), queue, nothing)
-    _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
+    with jax.named_scope("micro-batches"):
+        _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
     if readout.needs_inverse is None:
         return jax.tree.map(lambda response: response.reshape(rows, population), responses)
     mask, inverse = (

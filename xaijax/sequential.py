@@ -1,15 +1,49 @@
-"""Maps over the rows of a batch, one or a few at a time, so that the number of rows never changes a row's last bits.
+"""Maps over the rows of a batch: one by one where last bits are promised, which is on CPU, and in parallel elsewhere.
 
-XLA chooses its matrix kernels by size, so all rows computed at once would be rounded depending on their number.
+XLA chooses its matrix kernels by size, so rows computed at once would be rounded depending on their number. On a GPU or
+a TPU a loop over rows would launch every kernel once a row, and leave the device idle in between.
 """
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 T = TypeVar("T")
+
+GROUP = 64
+"""Least number of rows that `map_groups` takes at a time where rows are computed in parallel."""
+
+_parallel: contextvars.ContextVar[bool | None] = contextvars.ContextVar("parallel", default=None)
+
+
+@contextlib.contextmanager
+def rows_in_parallel(parallel: bool) -> Iterator[None]:
+    """Says for what is traced within whether rows are computed in parallel.
+
+    A function that is compiled enters it with a static argument of its own, so that both forms are compiled apart.
+    Outside of it the default device decides: in parallel, unless that is a CPU.
+    """
+    token = _parallel.set(parallel)
+    try:
+        yield
+    finally:
+        _parallel.reset(token)
+
+
+def is_parallel() -> bool:
+    """Returns whether what is being traced computes rows in parallel; see `rows_in_parallel`."""
+    parallel = _parallel.get()
+    return default_platform() != "cpu" if parallel is None else parallel
+
+
+def default_platform() -> str:
+    """Returns the platform that computes what no device was chosen for: "cpu", "gpu" or "tpu"."""
+    device = getattr(jax.config, "jax_default_device", None)
+    return jax.default_backend() if device is None else str(getattr(device, "platform", device))
 
 
 def pad_rows(rows: T, count: int) -> T:
@@ -43,66 +77,91 @@ def cut_groups(rows: T, size: int) -> T:
 
 
 def accompany(rows: T) -> T:
-    """Returns the rows of a pytree, with a row of zeros appended where there is only one.
+    """Returns the rows of a pytree; on CPU, with a row of zeros appended where there is only one.
 
     For a single row XLA hoists work out of the loop over rows, or unrolls the loop, and rounds the row differently than
     among others.
     """
-    return pad_rows(rows, 1) if len(jax.tree.leaves(rows)[0]) == 1 else rows
+    return pad_rows(rows, 1) if len(jax.tree.leaves(rows)[0]) == 1 and not is_parallel() else rows
 
 
 def map_rows(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None = None) -> Any:
-    """Maps `function` over the rows of a pytree, one at a time.
+    """Maps `function` over the rows of a pytree, one at a time or in parallel.
 
-    Where `needed` `[R]` bool is False, `function` does not run and the result is zeros; None runs it for every row.
+    Where `needed` `[R]` bool is False, the result is zeros, and `function` does not run if rows are taken one at a
+    time; None runs it for every row.
     """
-    count = len(jax.tree.leaves(rows)[0])
-    if needed is not None:
-        function, rows = _where_needed(function), (needed, rows)
-    return jax.tree.map(lambda leaf: leaf[:count], jax.lax.map(function, accompany(rows)))
+    if is_parallel():
+        found = jax.vmap(function)(rows)
+        return found if needed is None else choose_rows(needed, found, jax.tree.map(jnp.zeros_like, found))
+    return _loop(function, rows, needed)
 
 
 def map_groups(function: Callable[[Any], Any], rows: Any, size: int, needed: jax.Array | None = None) -> Any:
     """Maps `function` over the rows of a pytree, `size` rows at a time; the last group is padded with zeros.
 
-    A group of which no row is `needed` is skipped; see `map_rows`.
+    A group of which no row is `needed` is skipped; see `map_rows`. It is what bounds the memory of functions that hold
+    many activations, and so takes groups where rows are computed in parallel too, of at least `GROUP` rows.
     """
     count = len(jax.tree.leaves(rows)[0])
+    if is_parallel():
+        size = min(max(size, GROUP), count)
     if needed is not None:
         needed = jnp.any(cut_groups(needed, size), axis=1)
-    mapped = map_rows(jax.vmap(function), cut_groups(rows, size), needed)
+    mapped = _loop(jax.vmap(function), cut_groups(rows, size), needed)
     return jax.tree.map(lambda leaf: leaf.reshape(len(leaf) * size, *leaf.shape[2:])[:count], mapped)
 
 
-def sequential_vmap(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """Gives a function a vmap rule that loops over images.
-
-    XLA chooses its matrix kernels by size, and the last bits of what is fitted to an image must not depend on how many
-    others there are.
+def row_wise(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """Gives a function a vmap rule that maps it as `map_rows` does.
 
     Args:
         function: traceable, of one image.
 
     Returns:
-        `function(needed, *arguments)`; where `needed` `[]` bool is False, `function` does not run and the result is
-        zeros.
+        `function(needed, *arguments)`; where `needed` `[]` bool is False, the result is zeros. `function` does not run
+        then, or, where rows are computed in parallel, if it is needed for none of them.
     """
 
     @jax.custom_batching.custom_vmap
     def guarded(needed: jax.Array, *arguments: Any) -> jax.Array:
-        shape = jax.eval_shape(function, *arguments)
-        return jax.lax.cond(needed, function, lambda *_: jnp.zeros(shape.shape, shape.dtype), *arguments)
+        return _where_needed(lambda row: function(*row))((needed, arguments))
 
     @guarded.def_vmap
-    def loop_over_images(size: int, is_batched: Any, *arguments: Any) -> tuple[jax.Array, bool]:
+    def over_rows(size: int, is_batched: Any, *arguments: Any) -> tuple[jax.Array, bool]:
         def batched(leaf: jax.Array, is_batched: bool) -> jax.Array:
             return leaf if is_batched else jnp.broadcast_to(leaf[None], (size, *leaf.shape))
 
-        rows = jax.tree.map(batched, arguments, tuple(is_batched))
-        return map_rows(lambda row: guarded(*row), rows), True
+        needed, *rows = jax.tree.map(batched, arguments, tuple(is_batched))
+        if not is_parallel():
+            return map_rows(lambda row: guarded(*row), (needed, *rows)), True
+        all_rows = _where_needed(lambda rows: map_rows(lambda row: function(*row), rows, needed))
+        return all_rows((jnp.any(needed), tuple(rows))), True
 
-    sequential: Callable[..., jax.Array] = guarded
-    return sequential
+    wise: Callable[..., jax.Array] = guarded
+    return wise
+
+
+@jax.custom_batching.custom_vmap
+def anywhere(flag: jax.Array) -> jax.Array:
+    """Returns a flag `[]` bool; under `vmap`, one for all rows: whether it is set in any.
+
+    A loop or a branch that asks for it stays one under `vmap`, and ends or is skipped when no row needs it any more.
+    """
+    return flag
+
+
+@anywhere.def_vmap
+def _in_any_row(size: int, is_batched: Any, flag: jax.Array) -> tuple[jax.Array, bool]:
+    return jnp.any(flag), False
+
+
+def _loop(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None) -> Any:
+    """Maps `function` over the rows of a pytree, one at a time; see `map_rows`."""
+    count = len(jax.tree.leaves(rows)[0])
+    if needed is not None:
+        function, rows = _where_needed(function), (needed, rows)
+    return jax.tree.map(lambda leaf: leaf[:count], jax.lax.map(function, accompany(rows)))
 
 
 def _where_needed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

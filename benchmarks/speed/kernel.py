@@ -25,6 +25,7 @@ from xaijax.arguments import name_images
 from xaijax.batch import make_batch
 from xaijax.classifier import Dtype
 from xaijax.execution.compiled import Method, compiled_explain
+from xaijax.execution.placement import Placement
 from xaijax.execution.sharding import count_devices
 from xaijax.fitness import Targets
 from xaijax.micro_batches import micro_batch_size
@@ -117,7 +118,9 @@ def compile_kernel(
     """Compiles the search of a batch of so many images, as a run does."""
     shape = (*classifier.input_size, classifier.channels)
     devices = count_devices(batch) if devices is None else devices
-    micro_batch = micro_batch or micro_batch_size(shape, jax.default_backend())
+    platform = jax.default_backend()
+    micro_batch = micro_batch or micro_batch_size(shape, platform)
+    placement = Placement(micro_batch, devices, platform != "cpu")
     size = -(-batch // devices) * devices
 
     def arguments(images: np.ndarray) -> Arguments:
@@ -132,7 +135,7 @@ def compile_kernel(
 
     first = arguments(np.zeros((1, *shape), np.uint8))
     start = time.perf_counter()
-    program = compiled_explain.lower(*first, method, micro_batch, devices).compile()
+    program = compiled_explain.lower(*first, method, placement).compile()
     return Kernel(program, arguments, batch, micro_batch, devices, time.perf_counter() - start)
 
 

@@ -2,12 +2,20 @@
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaijax.genetic.pareto import crowded_preference, crowding_distance, front_hypervolume, front_ranks
+from xaijax.sequential import rows_in_parallel
 
-ranked = jax.jit(front_ranks)
+
+def at_once(objectives):
+    with rows_in_parallel(True):
+        return front_ranks(objectives)
+
+
+ranked, ranked_at_once = jax.jit(front_ranks), jax.jit(at_once)
 crowded = jax.jit(crowding_distance)
 preferred = jax.jit(crowded_preference)
 covered = jax.jit(front_hypervolume, static_argnums=1)
@@ -36,6 +44,14 @@ def fronts_by_peeling(objectives):
 def test_fronts_are_what_peeling_gives(points):
     objectives = np.array(points, np.float32)
     np.testing.assert_array_equal(ranked(objectives), fronts_by_peeling(objectives))
+    np.testing.assert_array_equal(ranked_at_once(objectives), fronts_by_peeling(objectives))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9])
+def test_a_chain_of_individuals_has_as_many_fronts(count):
+    objectives = np.repeat(np.arange(count, dtype=np.float32)[:, None], 2, axis=1)
+    for rank in (jax.jit(front_ranks), jax.jit(at_once)):
+        np.testing.assert_array_equal(rank(objectives), np.arange(count)[::-1])
 
 
 @settings(deadline=None, max_examples=60)

@@ -6,9 +6,11 @@ import jax
 
 from xaijax.batch import Batch, image_keys
 from xaijax.classifier import Classifier
+from xaijax.execution.placement import Placement
 from xaijax.execution.sharding import over_devices
 from xaijax.explanation import Explanation
 from xaijax.methods.searching import SearchingMethod
+from xaijax.sequential import rows_in_parallel
 
 
 class Method(Protocol):
@@ -38,8 +40,7 @@ def explain_batch(
     classifier: Classifier,
     batch: Batch,
     method: Method,
-    micro_batch: int,
-    devices: int = 1,
+    placement: Placement,
 ) -> Explanation:
     """Explains a batch; traceable.
 
@@ -49,15 +50,15 @@ def explain_batch(
         classifier: any that can be compiled.
         batch: to explain.
         method: of the explanation.
-        micro_batch: masked images per forward pass.
-        devices: that the images are spread over; they divide the batch.
+        placement: of the work.
     """
 
     def explain_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Explanation:
-        return method.explain(image_keys(key, words), classifier, batch, micro_batch=micro_batch)
+        return method.explain(image_keys(key, words), classifier, batch, micro_batch=placement.micro_batch)
 
-    return over_devices(explain_part, devices, shared=(0, 2))(key, words, classifier, batch)
+    with rows_in_parallel(placement.parallel):
+        return over_devices(explain_part, placement.devices, shared=(0, 2))(key, words, classifier, batch)
 
 
-compiled_explain = jax.jit(explain_batch, static_argnums=(4, 5, 6))
+compiled_explain = jax.jit(explain_batch, static_argnums=(4, 5))
 """The program of a batch, for callers who keep the compiled one themselves; `explain` bounds how many it keeps."""

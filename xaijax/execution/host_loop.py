@@ -12,6 +12,7 @@ from xaijax.batch import Batch
 from xaijax.classifier import Classifier
 from xaijax.execution import slots
 from xaijax.execution.compiled import searches_in_generations
+from xaijax.execution.placement import Placement
 from xaijax.execution.program_store import call_compiled
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
@@ -46,10 +47,9 @@ def search_in_steps(
     classifier: Classifier,
     batch: Batch,
     method: object,
-    micro_batch: int,
+    placement: Placement,
     report: Report | None = None,
     *,
-    devices: int = 1,
     rows: int | None = None,
 ) -> Explanation:
     """Explains a batch as `method.explain` does, with the loop over generations on the host.
@@ -57,12 +57,11 @@ def search_in_steps(
     Args:
         key: of the run.
         words: `[R, N]` uint32, see `image_keys`.
-        classifier: any; a black box is called from the host, with at most `micro_batch` masked images.
+        classifier: any; a black box is called from the host, with at most a micro-batch of masked images.
         batch: what to explain.
         method: a `SearchingMethod`.
-        micro_batch: masked images per forward pass.
+        placement: of the work; on one device for a black box.
         report: called after each generation.
-        devices: that the images are spread over; they divide the batch. 1 for a black box.
         rows: how many of the first rows to report; None for all. The others hold no image.
 
     Raises:
@@ -73,21 +72,21 @@ def search_in_steps(
             f"{type(method).__name__} does not search in generations, so it can neither report them nor ask a black "
             "box; choose ELIME or BinaryMasks."
         )
-    searched = call_compiled(slots.begin, (key, words, classifier, batch), (method, devices))
+    searched = call_compiled(slots.begin, (key, words, classifier, batch), (method, placement))
     while searched.searches.is_running:
         if classifier.is_black_box:
-            searched, genomes = call_compiled(slots.ask, (searched,), (method,))
-            values = _evaluate_on_host(classifier, method, searched.searches, genomes, batch, micro_batch)
-            searched = call_compiled(slots.tell, (searched, values), (method,))
+            searched, genomes = call_compiled(slots.ask, (searched,), (method, placement))
+            values = _evaluate_on_host(classifier, method, searched.searches, genomes, batch, placement.micro_batch)
+            searched = call_compiled(slots.tell, (searched, values), (method, placement))
         else:
-            searched, _ = call_compiled(slots.advance, (searched, classifier), (method, micro_batch, devices, 1))
+            searched, _ = call_compiled(slots.advance, (searched, classifier), (method, placement, 1))
         if report is not None:
             states = searched.searches.states
             fetched = jax.device_get((states.stop_reason, states.generation, states.spent, states.best))
             stop_reason, generations, spent, best = (leaf[:rows] for leaf in fetched)
             running = int(np.sum(stop_reason == search.RUNNING))
             report(Progress(running, np.maximum(generations - 1, 0), spent, best))
-    finished: Explanation = call_compiled(slots.finish, (searched,), (method, devices))
+    finished: Explanation = call_compiled(slots.finish, (searched,), (method, placement))
     return finished
 
 

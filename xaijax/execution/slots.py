@@ -13,11 +13,12 @@ import jax.numpy as jnp
 
 from xaijax.batch import Batch, image_keys
 from xaijax.classifier import Classifier
+from xaijax.execution.placement import Placement
 from xaijax.execution.sharding import over_devices
 from xaijax.explanation import Explanation
 from xaijax.genetic import search
 from xaijax.methods.searching import Searches, SearchingMethod
-from xaijax.sequential import choose_rows
+from xaijax.sequential import choose_rows, rows_in_parallel
 
 
 @chex.dataclass(frozen=True)
@@ -29,7 +30,12 @@ class Slots:
 
 
 def begin(
-    key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch, method: SearchingMethod, devices: int
+    key: jax.Array,
+    words: jax.Array,
+    classifier: Classifier,
+    batch: Batch,
+    method: SearchingMethod,
+    placement: Placement,
 ) -> Slots:
     """Begins the searches of a batch; traceable, as all here.
 
@@ -39,18 +45,19 @@ def begin(
         classifier: any that can be compiled.
         batch: some of whose rows may be inactive.
         method: of the search.
-        devices: that the images are spread over; they divide the slots.
+        placement: of the work; its devices divide the slots.
     """
 
     def begin_part(key: jax.Array, words: jax.Array, classifier: Classifier, batch: Batch) -> Searches:
         return method.begin(image_keys(key, words), classifier, batch)
 
-    begun = over_devices(begin_part, devices, shared=(0, 2))(key, words, classifier, batch)
+    with rows_in_parallel(placement.parallel):
+        begun = over_devices(begin_part, placement.devices, shared=(0, 2))(key, words, classifier, batch)
     return Slots(batch=batch, searches=begun)
 
 
 def advance(
-    slots: Slots, classifier: Classifier, method: SearchingMethod, micro_batch: int, devices: int, generations: int
+    slots: Slots, classifier: Classifier, method: SearchingMethod, placement: Placement, generations: int
 ) -> tuple[Slots, jax.Array]:
     """Searches on for some generations.
 
@@ -59,24 +66,28 @@ def advance(
     """
 
     def advance_part(classifier: Classifier, batch: Batch, searches: Searches) -> tuple[Searches, jax.Array]:
+        micro_batch = placement.micro_batch
         after = method.advance(searches, classifier, batch, micro_batch=micro_batch, generations=generations)
         running = (after.states.stop_reason == search.RUNNING).reshape(len(batch.images), -1)
         return after, ~jnp.any(running, axis=1)
 
-    several = over_devices(advance_part, devices, shared=(0,))
-    searches, ended = several(classifier, slots.batch, slots.searches)
+    with rows_in_parallel(placement.parallel):
+        several = over_devices(advance_part, placement.devices, shared=(0,))
+        searches, ended = several(classifier, slots.batch, slots.searches)
     return dataclasses.replace(slots, searches=searches), ended
 
 
-def ask(slots: Slots, method: SearchingMethod) -> tuple[Slots, jax.Array]:
+def ask(slots: Slots, method: SearchingMethod, placement: Placement) -> tuple[Slots, jax.Array]:
     """Proposes genomes for a classifier that is called from the host; see `SearchingMethod.ask`."""
-    searches, genomes = method.ask(slots.searches)
+    with rows_in_parallel(placement.parallel):
+        searches, genomes = method.ask(slots.searches)
     return dataclasses.replace(slots, searches=searches), genomes
 
 
-def tell(slots: Slots, values: Any, method: SearchingMethod) -> Slots:
+def tell(slots: Slots, values: Any, method: SearchingMethod, placement: Placement) -> Slots:
     """Takes in what was read of the proposed genomes; see `SearchingMethod.tell`."""
-    return dataclasses.replace(slots, searches=method.tell(slots.searches, values))
+    with rows_in_parallel(placement.parallel):
+        return dataclasses.replace(slots, searches=method.tell(slots.searches, values))
 
 
 def replace(slots: Slots, begun: Slots, taken: jax.Array) -> Slots:
@@ -98,10 +109,11 @@ def replace(slots: Slots, begun: Slots, taken: jax.Array) -> Slots:
     return Slots(batch=batch, searches=searches)
 
 
-def finish(slots: Slots, method: SearchingMethod, devices: int) -> Explanation:
+def finish(slots: Slots, method: SearchingMethod, placement: Placement) -> Explanation:
     """Makes the results of all slots; those whose search goes on mean nothing."""
 
     def finish_part(batch: Batch, searches: Searches) -> Explanation:
         return method.finish(searches, batch)
 
-    return over_devices(finish_part, devices, shared=())(slots.batch, slots.searches)
+    with rows_in_parallel(placement.parallel):
+        return over_devices(finish_part, placement.devices, shared=())(slots.batch, slots.searches)

@@ -9,6 +9,9 @@ import numpy as np
 
 from xaijax.pairwise import running_count
 
+HASHED = 4
+"""Words of the longest genome that is looked up by its own words."""
+
 
 @chex.dataclass(frozen=True)
 class Archive:
@@ -36,7 +39,7 @@ def empty(capacity: int, words: int, values: Any) -> Archive:
 
 def is_known(archive: Archive) -> jax.Array:
     """Returns which rows of one image's archive hold a genome, `[E]` bool."""
-    return jnp.arange(len(archive.genomes)) < archive.count
+    return jnp.asarray(np.arange(len(archive.genomes), dtype=np.int32) < archive.count)
 
 
 @jax.named_scope("archive")
@@ -52,10 +55,10 @@ def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     chex.assert_rank(genomes, 2)
     chex.assert_equal_shape_suffix([genomes, archive.genomes], 1)
-    queries, stored = _comparison_words(genomes), _comparison_words(archive.genomes)
-    same = jnp.all(queries[:, None] == stored[None], axis=2)
-    same &= is_known(archive)[None]
+    same = _are_equal(_comparison_words(genomes), _comparison_words(archive.genomes)) & is_known(archive)[None]
     index = jnp.argmax(same, axis=1).astype(jnp.int32)
+    if not _is_hashed(genomes):
+        return jnp.any(same, axis=1), index
     # Compare in full: the index is 0 where nothing matched, and two genomes may share a hash.
     matches = jnp.all(genomes == archive.genomes[index], axis=1)
     return matches & (index < archive.count), jnp.where(matches, index, 0)
@@ -63,9 +66,14 @@ def find(archive: Archive, genomes: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def is_repeat(archive: Archive, genomes: jax.Array) -> jax.Array:
     """Returns which of the genomes `[P, W]` are in the archive or equal an earlier one of them, `[P]` bool."""
-    same = jnp.all(genomes[:, None] == genomes[None], axis=2)
-    is_duplicate = jnp.any(jnp.tril(same, -1), axis=1)
-    return find(archive, genomes)[0] | is_duplicate
+    return find(archive, genomes)[0] | is_duplicate(genomes)
+
+
+def is_duplicate(genomes: jax.Array) -> jax.Array:
+    """Returns which of the genomes `[P, W]` equal an earlier one of them, `[P]` bool."""
+    index = jnp.arange(len(genomes), dtype=jnp.int32)
+    is_earlier = index[None] < index[:, None]
+    return jnp.any(_are_equal(genomes, genomes) & is_earlier, axis=1)
 
 
 @jax.named_scope("archive")
@@ -88,15 +96,33 @@ def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) ->
     )
 
 
+def _are_equal(first: jax.Array, second: jax.Array) -> jax.Array:
+    """Returns which of the words `[N, V]` equal which of `[M, V]`, `[N, M]` bool.
+
+    Few words are compared one by one, so that XLA fuses this with what reduces it and never holds all pairs.
+    """
+    if _is_hashed(first):
+        return jnp.all(first[:, None] == second[None], axis=2)
+    same = first[:, None, 0] == second[None, :, 0]
+    for word in range(1, first.shape[1]):
+        same &= first[:, None, word] == second[None, :, word]
+    return same
+
+
+def _is_hashed(genomes: jax.Array) -> bool:
+    """Returns whether genomes `[N, W]` are so long that they are looked up by a hash."""
+    return genomes.shape[1] > HASHED
+
+
 def _comparison_words(genomes: jax.Array) -> jax.Array:
     """Returns the words `[N, V]` by which genomes `[N, W]` are compared: their own, or a two-word hash of long genomes.
 
     Of two long genomes with the same hash a lookup finds only the one inserted first, and the other is evaluated again.
     With a million genomes this happens in one search of 10^7.
     """
-    words = genomes.shape[1]
-    if words <= 4:
+    if not _is_hashed(genomes):
         return genomes
+    words = genomes.shape[1]
     # Universal hashing: fixed random odd multipliers, and the high bits mixed into the low ones.
     factors = jnp.asarray(np.random.default_rng(0).integers(0, 2**32, (2, words), np.uint32) | np.uint32(1))
     mixed = genomes ^ jnp.right_shift(genomes, jnp.full_like(genomes, 15))

@@ -12,6 +12,10 @@ from xaijax import threefry
 
 GENES_PER_WORD = 32
 
+SHIFTS = np.arange(GENES_PER_WORD, dtype=np.uint32)
+"""How far a word is shifted for each of its genes. A constant, as the others here: an accelerator would compute an
+`iota` in a kernel of its own."""
+
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -25,20 +29,18 @@ def pack(bits: jax.Array) -> jax.Array:
     genes = bits.shape[-1]
     padded = jnp.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, -genes % GENES_PER_WORD)])
     grouped = padded.reshape(*bits.shape[:-1], -1, GENES_PER_WORD).astype(jnp.uint32)
-    shifts = jnp.arange(GENES_PER_WORD, dtype=jnp.uint32)
-    return jnp.sum(jnp.left_shift(grouped, _like(shifts, grouped)), axis=-1, dtype=jnp.uint32)
+    return jnp.sum(jnp.left_shift(grouped, _like(SHIFTS, grouped)), axis=-1, dtype=jnp.uint32)
 
 
 def unpack(words: jax.Array, genes: int) -> jax.Array:
     """Unpacks `[..., W]` uint32 into `[..., genes]` bool."""
-    shifts = jnp.arange(GENES_PER_WORD, dtype=jnp.uint32)
-    bits = jnp.right_shift(words[..., None], _like(shifts, words[..., None])) & jnp.uint32(1)
+    bits = jnp.right_shift(words[..., None], _like(SHIFTS, words[..., None])) & jnp.uint32(1)
     return bits.reshape(*words.shape[:-1], -1)[..., :genes].astype(jnp.bool_)
 
 
 def whole(length: jax.Array, words: int) -> jax.Array:
     """Returns the genome `[W]` whose first `length` genes are set: the mask that keeps everything."""
-    return pack(jnp.arange(words * GENES_PER_WORD) < length)
+    return pack(jnp.asarray(np.arange(words * GENES_PER_WORD, dtype=np.int32) < length))
 
 
 def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
@@ -96,10 +98,10 @@ def repair(key: jax.Array, genomes: jax.Array, length: jax.Array) -> jax.Array:
     """Sets one random gene of every empty genome and clears one of every whole genome; `[P, W]`."""
     count, words = genomes.shape
     gene = jnp.floor(threefry.uniform(key, count) * length.astype(jnp.float32)).astype(jnp.int32)
-    flip = pack(jnp.arange(words * GENES_PER_WORD)[None] == gene[:, None])
+    flip = pack(np.arange(words * GENES_PER_WORD, dtype=np.int32)[None] == gene[:, None])
     degenerate = jnp.all(genomes == 0, axis=1) | jnp.all(genomes == whole(length, words)[None], axis=1)
     return jnp.where(degenerate[:, None], genomes ^ flip, genomes)
 
 
-def _like(shifts: jax.Array, words: jax.Array) -> jax.Array:
+def _like(shifts: np.ndarray, words: jax.Array) -> np.ndarray:
     return shifts.reshape((1,) * (words.ndim - 1) + (-1,))

@@ -13,6 +13,7 @@ from xaijax import threefry
 from xaijax.genetic import archive as archives
 from xaijax.genetic.bit_genome import with_complements
 from xaijax.genetic.state import RUNNING, SearchState, Settings
+from xaijax.sequential import anywhere
 
 
 def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.Array, jax.Array]:
@@ -32,31 +33,48 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     check_result("crossover", children, jnp.uint32, mothers.shape)
     needed = (state.stop_reason == RUNNING) & (state.generation > settings.designed)
 
+    # All at once, ahead of the loop over attempts.
+    attempts = jnp.arange(settings.retries + 2)
+    keys = jax.vmap(lambda attempt: threefry.split(threefry.fold_in(mutation_key, attempt)))(attempts)
+
     def mutate(attempt: jax.Array | int, children: jax.Array) -> jax.Array:
-        flip_key, repair_key = threefry.split(threefry.fold_in(mutation_key, attempt))
+        flip_key, repair_key = keys[attempt]
         mutated = settings.mutation(flip_key, children, state.space)
         check_result("mutation", mutated, jnp.uint32, children.shape)
         return settings.encoding.repair(repair_key, mutated, state.space)
 
-    is_bred = jnp.ones((count,), jnp.bool_)
-    if settings.preselection is not None:
-        children = mutate(settings.retries + 1, children)
-        expected = settings.preselection(state.archive, children, needed, state.context)
-        expected = jnp.where(archives.is_repeat(state.archive, children), -jnp.inf, expected)
-        index = jnp.argmax(expected.reshape(brood, count), axis=0) * count + jnp.arange(count)
-        children, parents = children[index], parents.reshape(2, -1)[:, index].reshape(-1)
-        is_bred = archives.is_repeat(state.archive, children)
+    guided = jnp.zeros((0, settings.words), jnp.uint32)
     if settings.guide is not None:
         guided = settings.guide(guide_key, state.archive, state.space, needed, state.context)[:count]
-        children = jnp.concatenate([guided, children[len(guided) :]])
-        is_bred &= jnp.arange(count) >= len(guided)
+    place: Any = slice(len(guided), count)  # of the children that no guide makes
+    is_again = jnp.ones((count - len(guided),), jnp.bool_)
+    if settings.preselection is not None:
+        children = mutate(settings.retries + 1, children)
 
-    def mutate_chosen(attempt: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        children, chosen = carry
+        def of_bred(leaf: jax.Array) -> jax.Array:
+            return leaf.reshape(brood, count, *leaf.shape[1:])[:, place].reshape(-1, *leaf.shape[1:])
+
+        screened = of_bred(children)
+        expected = settings.preselection(state.archive, screened, needed, state.context)
+        is_repeat = archives.find(state.archive, screened)[0] | of_bred(archives.is_duplicate(children))
+        best = jnp.argmax(jnp.where(is_repeat, -jnp.inf, expected).reshape(brood, -1), axis=0)
+        place = best * count + jnp.arange(count)[place]
+        is_again = archives.is_repeat(state.archive, children[place])
+    children, parents = jnp.concatenate([guided, children[place]]), parents.reshape(2, -1)[:, place].reshape(-1)
+    is_bred = jnp.concatenate([jnp.zeros((len(guided),), jnp.bool_), is_again])
+
+    def is_left(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        attempt, _, chosen = carry
+        # What the guide made is looked up by the first attempt.
+        return (attempt <= settings.retries) & ((attempt == 0) | anywhere(jnp.any(chosen)))
+
+    def mutate_chosen(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        attempt, children, chosen = carry
         children = jnp.where(chosen[:, None], mutate(attempt, children), children)
-        return children, archives.is_repeat(state.archive, children)
+        return attempt + 1, children, archives.is_repeat(state.archive, children)
 
-    children = jax.lax.fori_loop(0, settings.retries + 1, mutate_chosen, (children, is_bred))[0]
+    with jax.named_scope("retries"):
+        _, children, _ = jax.lax.while_loop(is_left, mutate_chosen, (jnp.int32(0), children, is_bred))
     if settings.foldover:
         children = with_complements(children, state.space)[: settings.population]
     return children, jnp.zeros((settings.population,), jnp.bool_).at[parents].set(True)

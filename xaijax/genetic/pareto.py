@@ -6,13 +6,19 @@ Objectives are `[N, M]` float32, higher is better in each; -inf marks an individ
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from xaijax.sequential import is_parallel
 
 
 def dominates(objectives: jax.Array) -> jax.Array:
     """Returns `[N, N]` bool: whether i is nowhere worse than j, and somewhere better."""
     chex.assert_rank(objectives, 2)
-    first, second = objectives[:, None], objectives[None]
-    return jnp.all(first >= second, axis=2) & jnp.any(first > second, axis=2)
+    nowhere_worse, better = jnp.bool_(True), jnp.bool_(False)
+    for value in objectives.T:  # one by one, so that XLA fuses this with what reduces it and never holds all pairs
+        nowhere_worse &= value[:, None] >= value[None]
+        better |= value[:, None] > value[None]
+    return nowhere_worse & better
 
 
 def front_ranks(objectives: jax.Array) -> jax.Array:
@@ -28,6 +34,8 @@ def front_ranks(objectives: jax.Array) -> jax.Array:
         Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
     """
     above = dominates(objectives)
+    if is_parallel():
+        return _longest_chains(above)
 
     # An individual's rank is the length of the longest chain of individuals, each dominating the next, that ends in it.
     def deepen(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -37,6 +45,22 @@ def front_ranks(objectives: jax.Array) -> jax.Array:
 
     start = (jnp.zeros((len(objectives),), jnp.int32), jnp.bool_(True))
     return jax.lax.while_loop(lambda carry: carry[1], deepen, start)[0]
+
+
+def _longest_chains(above: jax.Array) -> jax.Array:
+    """Returns the length of the longest chain that ends in each individual, `[N]` int32, in log2(N) rounds.
+
+    A round joins the longest chains between any two individuals at a third one, so that their length doubles. It takes
+    N^3 steps where a loop takes N^2 for each front, but no loop's end waits for the image of most fronts.
+
+    Args:
+        above: `[N, N]` bool, whether i dominates j.
+    """
+    longest = jnp.where(above, 1, -len(above))  # from i to j; below 0 if there is none
+    for _ in range(max(len(above) - 1, 1).bit_length()):
+        joined = jnp.max(longest[:, :, None] + longest[None], axis=1)
+        longest = jnp.maximum(longest, joined)
+    return jnp.maximum(jnp.max(longest, axis=0), 0)
 
 
 def crowding_distance(objectives: jax.Array, ranks: jax.Array) -> jax.Array:
@@ -53,11 +77,11 @@ def crowding_distance(objectives: jax.Array, ranks: jax.Array) -> jax.Array:
         Deb, Pratap, Agarwal and Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II (2002).
     """
     same = (ranks[:, None] == ranks[None])[..., None]
-    index = jnp.arange(len(objectives), dtype=jnp.int32)
+    index = np.arange(len(objectives))
     own, other = objectives[:, None], objectives[None]
     later = (index[None] > index[:, None])[..., None]
     is_above = same & ((other > own) | ((other == own) & later))
-    is_below = same & ((other < own) | ((other == own) & jnp.swapaxes(later, 0, 1)))
+    is_below = same & ((other < own) | ((other == own) & np.swapaxes(later, 0, 1)))
     above = jnp.min(jnp.where(is_above, other, jnp.inf), axis=1)
     below = jnp.max(jnp.where(is_below, other, -jnp.inf), axis=1)
     highest = jnp.max(jnp.where(same, other, -jnp.inf), axis=1)
@@ -98,7 +122,7 @@ def front_hypervolume(objectives: jax.Array, reference: tuple[float, float]) -> 
     chex.assert_shape(objectives, (None, 2))
     first = jnp.maximum(objectives[:, 0] - reference[0], 0)
     second = jnp.maximum(objectives[:, 1] - reference[1], 0)
-    order = jnp.argsort(first, descending=True)
-    first, second = first[order], second[order]
+    falling, second = jax.lax.sort((-first, second), num_keys=1)
+    first = -falling
     widths = first - jnp.concatenate([first[1:], jnp.zeros((1,), first.dtype)])
     return jnp.sum(widths * jax.lax.cummax(second))

@@ -235,10 +235,11 @@ def run(
         with jax.named_scope("tell"):
             return jax.vmap(learn)(states, values)
 
-    if generations is None:
-        return jax.lax.while_loop(lambda states: jnp.any(states.stop_reason == RUNNING), body, states)
-    # A search that has ended keeps its state and costs no evaluation.
-    return jax.lax.fori_loop(0, generations, lambda _, states: body(states), states)
+    with jax.named_scope("generations"):
+        if generations is None:
+            return jax.lax.while_loop(lambda states: jnp.any(states.stop_reason == RUNNING), body, states)
+        # A search that has ended keeps its state and costs no evaluation.
+        return jax.lax.fori_loop(0, generations, lambda _, states: body(states), states)
 
 
 def _where_finite(fitness: jax.Array, known: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.pairwise import running_count
+from xaijax.sequential import anywhere
 
 GENES_PER_WORD = 32  # genes in a word of a packed genome
 
@@ -94,11 +95,39 @@ def limit_segments(labels: jax.Array, *, max_segments: int, bound: int) -> tuple
     if bound <= max_segments:
         number = running_count(present) - 1
         return number[labels], segment_count, jnp.bool_(False)
+    is_merged = segment_count > max_segments
+    plain = jnp.cumsum(present, dtype=jnp.int32) - 1
+
+    def merge() -> jax.Array:
+        return jnp.where(is_merged, _merged_numbers(labels, counts, max_segments=max_segments), plain)
+
+    number = jax.lax.cond(anywhere(is_merged), merge, lambda: plain)
+    return number[labels], jnp.minimum(segment_count, max_segments), is_merged
+
+
+def _merged_numbers(labels: jax.Array, counts: jax.Array, *, max_segments: int) -> jax.Array:
+    """Numbers the largest segments, and every other one as the kept segment with the nearest centre.
+
+    Args:
+        labels: `[H, W]` int32 in [0, L), more than `max_segments` of them.
+        counts: `[L]` float32, the pixels of each.
+        max_segments: K.
+
+    Returns:
+        `[L]` int32 in [0, K).
+    """
     largest = jnp.sort(jax.lax.top_k(counts, max_segments)[1])  # of equals, top_k takes the lower index
-    largest = jnp.sort(jnp.where(counts[largest] > 0, largest, bound))
-    centres = segment_centres(labels, max_segments=bound)
-    difference = centres[:, None] - centres.at[largest].get(mode="fill", fill_value=jnp.inf)[None]
-    nearest = jnp.argmin(jnp.sum(difference**2, axis=2), axis=1).astype(jnp.int32)
-    kept = jnp.zeros((bound,), jnp.bool_).at[largest].set(True, mode="drop")
-    number = jnp.where(kept, jnp.cumsum(kept, dtype=jnp.int32) - 1, nearest)
-    return number[labels], jnp.minimum(segment_count, max_segments), segment_count > max_segments
+    row, column = segment_centres(labels, max_segments=len(counts)).T
+
+    def nearer(index: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        distance, nearest = carry
+        other = largest[index]
+        apart = (row - row[other]) ** 2 + (column - column[other]) ** 2
+        is_nearer = apart < distance
+        return jnp.where(is_nearer, apart, distance), jnp.where(is_nearer, index, nearest)
+
+    # One by one: the distances of all pairs would take 128 times the memory of an image.
+    start = (jnp.full(counts.shape, jnp.inf, jnp.float32), jnp.zeros(counts.shape, jnp.int32))
+    nearest = jax.lax.fori_loop(0, max_segments, nearer, start)[1]
+    kept = jnp.zeros(counts.shape, jnp.bool_).at[largest].set(True)
+    return jnp.where(kept, jnp.cumsum(kept, dtype=jnp.int32) - 1, nearest)

@@ -26,7 +26,7 @@ def make_front(genomes: jax.Array, responses: Response, allowed: jax.Array, *, s
     """
     objectives = jnp.where(allowed[:, None], jnp.stack([responses.probability, -responses.area], axis=1), -jnp.inf)
     # Of equal masks only the first is on the front.
-    same = jnp.all(objectives[:, None] == objectives[None], axis=2)
+    same = (objectives[:, None, 0] == objectives[None, :, 0]) & (objectives[:, None, 1] == objectives[None, :, 1])
     index = jnp.arange(len(allowed), dtype=jnp.int32)
     is_beaten = jnp.any(dominates(objectives) | (same & (index[:, None] < index[None])), axis=0)
     on_front = allowed & ~is_beaten

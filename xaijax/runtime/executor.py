@@ -61,14 +61,15 @@ class _Arguments:
     """
 
     def __init__(self, job: Job) -> None:
-        self.devices = count_devices(job.batch_size)
-        self.size = -(-job.batch_size // self.devices) * self.devices
+        devices = count_devices(job.batch_size)
+        self.placement = job.placement(devices)
+        self.size = -(-job.batch_size // devices) * devices
         self._job = job
         self._shape = (*job.classifier.input_size, job.classifier.channels)
         self.key = jax.random.key(job.seed)
         self.classifier = job.classifier
-        if self.devices > 1:
-            self.key, self.classifier = on_all_devices((self.key, self.classifier), self.devices)
+        if devices > 1:
+            self.key, self.classifier = on_all_devices((self.key, self.classifier), devices)
 
     def __call__(self, requests: Sequence[Request], chosen: Sequence[int]) -> tuple[Any, ...]:
         """Returns key, words, classifier and batch, with `requests` in the slots `chosen`."""
@@ -92,7 +93,7 @@ def _batches_program(job: Job) -> Program[Any]:
     """Compiles a program that explains batch after batch."""
     arguments = _Arguments(job)
     empty = arguments([], [])
-    traced = traced_once(explain_batch, empty, (job.method, job.micro_batch, arguments.devices), origin=job.origin)
+    traced = traced_once(explain_batch, empty, (job.method, arguments.placement), origin=job.origin)
     program = traced.lower(*empty).compile()
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
@@ -109,11 +110,11 @@ def _slots_program(job: Job, method: SearchingMethod) -> Program[Any]:
     """Compiles a program with continuous batching: an image whose search has ended leaves its slot to the next one."""
     arguments = _Arguments(job)
     empty = arguments([], [])
-    settings = (method, arguments.devices)
+    settings = (method, arguments.placement)
     begin = traced_once(slots.begin, empty, settings, origin=job.origin)
     idle = begin(*empty)
     searched = (idle, arguments.classifier)
-    searching = (method, job.micro_batch, arguments.devices, STRIDE)
+    searching = (*settings, STRIDE)
     advance = traced_once(slots.advance, searched, searching, origin=job.origin)
     idle, _ = advance(*searched)
     finish = traced_once(slots.finish, (idle,), settings, origin=job.origin)

@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from xaijax.classifier import Classifier
 from xaijax.execution.compiled import Method
+from xaijax.execution.placement import Placement
 from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.layout import Save
+from xaijax.sequential import default_platform
 from xaijax.target_words import parse_top
 
 
@@ -52,7 +53,11 @@ class Job:
     def micro_batch(self) -> int:
         """Masked images per forward pass."""
         shape = (*self.classifier.input_size, self.classifier.channels)
-        return micro_batch_size(shape, self.platform or jax.default_backend())
+        return micro_batch_size(shape, self.platform or default_platform())
+
+    def placement(self, devices: int) -> Placement:
+        """Returns how the work is laid out on so many of this process's devices."""
+        return Placement(self.micro_batch, devices, (self.platform or default_platform()) != "cpu")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from tests.test_explain import assert_same_rows
 from xaijax import BinaryMasks, Classifier, Stage, Status, explain
 from xaijax.batch import Batch
 from xaijax.execution.compiled import compiled_explain
+from xaijax.execution.placement import Placement
 from xaijax.fitness import Targets
 from xaijax.genetic.square_genome import unpack_squares
 from xaijax.methods.binary_masks.constraints import normalised_confidence
@@ -206,7 +207,7 @@ def test_the_search_lowers_for_every_platform():
         targets=Targets(explained=classes, against=classes),
         active=jax.ShapeDtypeStruct((2,), jnp.bool_),
     )
-    program = jax.jit(lambda *args: compiled_explain(*args, BinaryMasks(), 16))
+    program = jax.jit(lambda *args: compiled_explain(*args, BinaryMasks(), Placement(16)))
     arguments = (KEY, jax.ShapeDtypeStruct((2, 2), jnp.uint32), classifier, batch)
     exported = jax.export.export(program, platforms=["cpu", "cuda", "tpu"])(*arguments)
     assert exported.platforms == ("cpu", "cuda", "tpu")

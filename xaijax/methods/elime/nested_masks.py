@@ -9,7 +9,7 @@ from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.bit_genome import complement, pack
 from xaijax.methods.surrogate import SegmentPrior, contributions
 from xaijax.pairwise import falling_ranks
-from xaijax.sequential import sequential_vmap
+from xaijax.sequential import row_wise
 
 NEARLY = 0.9
 """Share of the highest probability from which a probability counts as nearly the highest."""
@@ -59,7 +59,7 @@ def nested_masks(
         genomes = pack(rank[None] <= last[:, None])
         return jnp.pad(genomes, ((0, 0), (0, archive.genomes.shape[1] - genomes.shape[1])))
 
-    masks = sequential_vmap(ranked_masks)(needed, key, archive, length, layout)
+    masks = row_wise(ranked_masks)(needed, key, archive, length, layout)
     return complement(masks, length) if removed else masks
 
 

@@ -7,7 +7,7 @@ from xaijax.fitness import Game, in_game
 from xaijax.genetic.archive import Archive, is_known
 from xaijax.genetic.bit_genome import unpack
 from xaijax.methods.surrogate import SegmentPrior, predicted_log_odds
-from xaijax.sequential import sequential_vmap
+from xaijax.sequential import row_wise
 
 LENGTH_SCALE = 2.0
 """Decay in log-odds: a mask this far below the front has weight 1/e in the fit."""
@@ -47,7 +47,7 @@ def expected_quality(
             predicted, area = -predicted, 1 - area
         return predicted - _best_within(seen.area, seen.log_odds, finite, area)
 
-    return sequential_vmap(above_front)(needed, archive, genomes, layout.sizes)
+    return row_wise(above_front)(needed, archive, genomes, layout.sizes)
 
 
 def _best_within(areas: jax.Array, log_odds: jax.Array, finite: jax.Array, bounds: jax.Array) -> jax.Array:
