@@ -8,7 +8,8 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id"}
 """Operations that run nothing."""
@@ -19,26 +20,38 @@ COMPOSITE = {"call", "async-start"}
 PREFETCHES = {"copy-start", "slice-start"}
 """Copies that a TPU makes into its on-chip memory while it computes; no kernel waits in line for them."""
 
+SCALAR_OF_A_TPU = re.compile(r"[a-z0-9]+\[\]\{[^}]*T\(")
+"""The shape of a scalar with the tiled layout of a TPU, whose scalar unit computes it beside the kernels."""
+
 COLLECTIVES = {"all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute", "collective-broadcast"}
 """Operations by which devices exchange data, without the suffixes of asynchronous ones."""
 
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%(?P<name>\S+) = (?P<rest>.*)$")
 _OPERATION = re.compile(r"(?P<operation>[a-z][a-z0-9-]*)\((?P<operands>[^)]*)\)(?P<attributes>.*)$")
 _COMPUTATION = re.compile(r"^(ENTRY )?%(?P<name>\S+) \(.*-> .* \{$")
+_INNERMOST = re.compile(r"^.*?([^()]*)\)*$")
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """An instruction: its name, whether it is its computation's result, its operation, operands and attributes."""
+    """An instruction: its name, whether it is its computation's result, shape, operation, operands and attributes."""
 
     name: str
     is_root: bool
+    shape: str
     operation: str
     operands: tuple[str, ...]
     text: str  # of the operands
     attributes: str
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether the device runs it on its own."""
+        if self.operation in FREE | PREFETCHES or self.operation.endswith("-done"):
+            return False
+        return not SCALAR_OF_A_TPU.match(self.shape)
 
     @property
     def op_name(self) -> str:
@@ -76,7 +89,11 @@ class Loop:
     trips: int | None
     kernels: int
     within: "Loop | None"
-    inner: tuple["Loop", ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """How many loops it stands in."""
+        return 0 if self.within is None else 1 + self.within.depth
 
 
 class Program:
@@ -113,39 +130,39 @@ class Program:
             if instruction.operation.removesuffix("-start").removesuffix("-done") in COLLECTIVES
         ]
 
-    def kernels(self, computation: str | None = None, *, without: str | None = None) -> int:
+    def kernels(self, computation: str | None = None, *, turns: Mapping[str, int] = MappingProxyType({})) -> int:
         """Counts the kernels that a computation launches: a loop's times its trips, those of the larger branch.
 
         Args:
             computation: None is the whole program.
-            without: loops whose path ends in this name are left out.
+            turns: how often to count the loops that stand in a named scope; others of unknown trips count once.
         """
         total = 0
         for instruction in self.computations[computation or self.entry]:
             if instruction.operation == "while":
-                if without is None or not is_named(instruction.op_name, without):
-                    total += (self._trips(instruction) or 1) * self._of_body(instruction, without)
+                trips = turns.get(scope(instruction.op_name), self._trips(instruction) or 1)
+                total += trips * self._of_body(instruction, turns)
             elif instruction.operation == "conditional":
-                total += max((self.kernels(branch, without=without) for branch in instruction.branches), default=0)
+                total += max((self.kernels(branch, turns=turns) for branch in instruction.branches), default=0)
             elif instruction.operation in COMPOSITE:
                 called = instruction.called("to_apply") or instruction.called("calls")
-                total += self.kernels(called, without=without) if called else 1
-            elif instruction.operation not in FREE | PREFETCHES and not instruction.operation.endswith("-done"):
+                total += self.kernels(called, turns=turns) if called else 1
+            elif instruction.is_kernel:
                 total += 1
         return total
 
-    def body(self, name: str) -> list[str]:
-        """Returns the bodies of the loops whose path ends in a name."""
+    def bodies(self, name: str) -> list[str]:
+        """Returns the bodies of the loops that stand directly in a named scope."""
         return [
             instruction.called("body") or ""
             for instructions in self.computations.values()
             for instruction in instructions
-            if instruction.operation == "while" and is_named(instruction.op_name, name)
+            if instruction.operation == "while" and scope(instruction.op_name) == name
         ]
 
-    def _of_body(self, loop: Instruction, without: str | None = None) -> int:
+    def _of_body(self, loop: Instruction, turns: Mapping[str, int] = MappingProxyType({})) -> int:
         parts = (loop.called("body"), loop.called("condition"))
-        return sum(self.kernels(part, without=without) for part in parts if part)
+        return sum(self.kernels(part, turns=turns) for part in parts if part)
 
     def _loops(self, computation: str, within: Loop | None) -> Iterator[Loop]:
         for instruction in self.computations[computation]:
@@ -176,9 +193,9 @@ class Program:
         return int(bound.text)
 
 
-def is_named(op_name: str, name: str) -> bool:
-    """Returns whether a loop with this path stands directly in the named scope `name`."""
-    return op_name.endswith(f"/{name}/while")
+def scope(op_name: str) -> str:
+    """Returns the named scope in which a loop with this path stands directly; `vmap(NAME)` stands for the scope."""
+    return _INNERMOST.sub(r"\1", op_name.removesuffix("/while").split("/")[-1])
 
 
 def _instruction(name: str, is_root: bool, rest: str) -> Instruction:
@@ -189,4 +206,4 @@ def _instruction(name: str, is_root: bool, rest: str) -> Instruction:
     if found is None:
         raise ValueError(f"no operation in the instruction {name} = {rest[:200]}")
     operands = tuple(re.findall(r"%([\w.\-]+)", found["operands"]))
-    return Instruction(name, is_root, found["operation"], operands, found["operands"], found["attributes"])
+    return Instruction(name, is_root, rest[:end], found["operation"], operands, found["operands"], found["attributes"])

@@ -90,7 +90,7 @@ def over_devices(function: Callable[..., T], devices: int, *, shared: tuple[int,
             PartitionSpec() if position in shared else PartitionSpec(AXIS) for position in range(len(arguments))
         )
         part = jax.shard_map(
-            of_part, mesh=_mesh(devices), in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False
+            of_part, mesh=device_mesh(devices), in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False
         )
         found: T = part(*arguments)
         return found
@@ -100,10 +100,11 @@ def over_devices(function: Callable[..., T], devices: int, *, shared: tuple[int,
 
 def on_all_devices(tree: T, devices: int) -> T:
     """Returns a pytree that each device holds whole, so that no call has to send it again."""
-    return jax.device_put(tree, NamedSharding(_mesh(devices), PartitionSpec()))
+    return jax.device_put(tree, NamedSharding(device_mesh(devices), PartitionSpec()))
 
 
-def _mesh(devices: int) -> Mesh:
+def device_mesh(devices: int) -> Mesh:
+    """Returns the mesh over the process's first devices."""
     return jax.make_mesh((devices,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:devices])
 
 

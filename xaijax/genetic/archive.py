@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xaijax.pairwise import running_count
+from xaijax.pairwise import SHORT, running_count
 
 HASHED = 4
 """Words of the longest genome that is looked up by its own words."""
@@ -71,9 +71,10 @@ def is_repeat(archive: Archive, genomes: jax.Array) -> jax.Array:
 
 def is_duplicate(genomes: jax.Array) -> jax.Array:
     """Returns which of the genomes `[P, W]` equal an earlier one of them, `[P]` bool."""
-    index = jnp.arange(len(genomes), dtype=jnp.int32)
-    is_earlier = index[None] < index[:, None]
-    return jnp.any(_are_equal(genomes, genomes) & is_earlier, axis=1)
+    index = np.arange(len(genomes))
+    if len(genomes) > SHORT:  # as a constant, its square would swell the program
+        index = jnp.asarray(index)
+    return jnp.any(_are_equal(genomes, genomes) & (index[None] < index[:, None]), axis=1)
 
 
 @jax.named_scope("archive")

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from xaijax import threefry
 from xaijax.genetic import archive as archives
@@ -34,11 +35,11 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
     needed = (state.stop_reason == RUNNING) & (state.generation > settings.designed)
 
     # All at once, ahead of the loop over attempts.
-    attempts = jnp.arange(settings.retries + 2)
+    attempts = np.arange(settings.retries + 2)
     keys = jax.vmap(lambda attempt: threefry.split(threefry.fold_in(mutation_key, attempt)))(attempts)
 
     def mutate(attempt: jax.Array | int, children: jax.Array) -> jax.Array:
-        flip_key, repair_key = keys[attempt]
+        flip_key, repair_key = jax.lax.dynamic_index_in_dim(keys, attempt, keepdims=False)
         mutated = settings.mutation(flip_key, children, state.space)
         check_result("mutation", mutated, jnp.uint32, children.shape)
         return settings.encoding.repair(repair_key, mutated, state.space)

@@ -56,11 +56,11 @@ def _longest_chains(above: jax.Array) -> jax.Array:
     Args:
         above: `[N, N]` bool, whether i dominates j.
     """
-    longest = jnp.where(above, 1, -len(above))  # from i to j; below 0 if there is none
+    alone = np.where(np.eye(len(above), dtype=bool), 0, -len(above)).astype(np.int32)
+    longest = jnp.where(above, 1, alone)  # from i to j; below 0 if there is none
     for _ in range(max(len(above) - 1, 1).bit_length()):
-        joined = jnp.max(longest[:, :, None] + longest[None], axis=1)
-        longest = jnp.maximum(longest, joined)
-    return jnp.maximum(jnp.max(longest, axis=0), 0)
+        longest = jnp.max(longest[:, :, None] + longest[None], axis=1)
+    return jnp.max(longest, axis=0)
 
 
 def crowding_distance(objectives: jax.Array, ranks: jax.Array) -> jax.Array:
