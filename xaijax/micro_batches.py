@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, Targets, respond
-from xaijax.sequential import accompany, choose_rows
+from xaijax.sequential import accompany
 
 Decode = Callable[[Any, jax.Array], jax.Array]
 """`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
@@ -40,17 +40,6 @@ class Scenario:
             contexts=pick(self.contexts, rows),
             references=pick(self.references, images),
             baselines=pick(self.baselines, rows),
-        )
-
-    def select(self, is_image: jax.Array, is_row: jax.Array, other: "Scenario") -> "Scenario":
-        """Returns this scenario where `is_image` `[B]` and `is_row` `[R]` bool hold, and `other` elsewhere."""
-        return Scenario(
-            images=choose_rows(is_image, self.images, other.images),
-            fills=choose_rows(is_image, self.fills, other.fills),
-            contexts=choose_rows(is_row, self.contexts, other.contexts),
-            references=choose_rows(is_image, self.references, other.references),
-            baselines=choose_rows(is_row, self.baselines, other.baselines),
-            source=self.source,
         )
 
     def accompanied(self) -> "Scenario":

@@ -1,5 +1,7 @@
 """Kernels and loops read off the text of compiled programs, whose counts are known."""
 
+# ruff: noqa: E501
+
 import pytest
 
 from benchmarks.common.hlo import Program, scope
@@ -54,7 +56,7 @@ ENTRY %main (a: f32[8]) -> f32[8] {
 
 def test_kernels_are_counted_as_often_as_their_loop_turns():
     program = Program(GPU)
-    # Three turns of a body of two kernels and a condition of one; a search of unknown turns, one of them with five turns
+    # Three turns of a body of two kernels and a condition of one; a search of unknown turns, in each of them five turns
     # of a loop whose condition compares; and the larger branch.
     assert program.kernels() == 3 * (2 + 1) + (5 * (2 + 1) + 1 + 1) + 1
     (generation,) = program.bodies("generations")

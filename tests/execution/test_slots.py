@@ -6,6 +6,8 @@ import pytest
 
 from xaijax import ELIME, BinaryMasks, Grid, Stage, explain
 from xaijax.explanation import Status
+from xaijax.runtime import executor
+from xaijax.runtime.device.exported_programs import traced_once
 from xaijax.runtime.executor import compile_job
 from xaijax.runtime.job import Job, Request
 
@@ -57,3 +59,42 @@ def test_an_image_that_cannot_be_searched_costs_its_slot_nothing(toy_classifier,
     found, _ = explain_in_slots(toy_classifier, [flat, *toy_images[:2]], method, slots=1)
     assert Status.ONE_SEGMENT in Status(int(found.status[0]))
     assert not any(Status(int(status)).is_failure for status in found.status[1:])
+
+
+def test_the_host_asks_who_has_ended_only_once_the_next_generations_are_under_way(
+    monkeypatch, toy_classifier, toy_images
+):
+    told = []
+
+    def watched(function, dynamic, static=(), **options):
+        traced = traced_once(function, dynamic, static, **options)
+
+        def call(*arguments):
+            told.append(function.__name__)
+            return traced(*arguments)
+
+        return call
+
+    def read(ended):
+        told.append("read")
+        return jax.device_get(ended)
+
+    monkeypatch.setattr(executor, "traced_once", watched)
+    monkeypatch.setattr(executor, "_read", read)
+    # One objective, as XLA's CPU runtime waits for ever in the fronts of many images at once.
+    method = ELIME(evaluations=60, objective="probability", segmentation=Grid(4, 4), fill="image-mean")
+    settings = {"method": method, "target": -1, "seed": 4, "batch_size": 4, "save": (), "settings": {}}
+    job = Job(classifier=toy_classifier, platform="gpu", **settings)
+    program = compile_job(job)
+    told.clear()
+    requests = [(index, Request(image)) for index, image in enumerate(toy_images)]
+    found = [item for items, _ in program(requests) for item in items]
+    assert sorted(found) == list(range(len(toy_images)))
+    searching = [event for event in told if event in ("advance", "read")]
+    for place, event in enumerate(searching):
+        if event == "read":
+            assert searching[place - 1] == "advance"
+            assert searching[:place].count("advance") > searching[: place + 1].count("read")
+    # Every image is begun once, in groups of a slot each, and concluded once.
+    assert told.count("begin") == len(toy_images) + 1  # and the empty slots at the start
+    assert told.count("conclude") == len(toy_images)

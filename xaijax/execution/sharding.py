@@ -85,12 +85,26 @@ def over_devices(function: Callable[..., T], devices: int, *, shared: tuple[int,
             return dataclasses.replace(found, image_index=(found.image_index + first).astype(jnp.int32))
         return found
 
+    return split(of_part, devices, shared=shared)
+
+
+def split(function: Callable[..., T], devices: int, *, shared: tuple[int, ...] = ()) -> Callable[..., T]:
+    """Returns `function` so that each device calls it with an equal part of the arguments, along their leading axes.
+
+    Args:
+        function: traceable.
+        devices: of the process, to use; they divide the leading axes.
+        shared: the arguments that all devices get whole.
+    """
+    if devices == 1:
+        return function
+
     def over_all(*arguments: Any) -> T:
         specs = tuple(
             PartitionSpec() if position in shared else PartitionSpec(AXIS) for position in range(len(arguments))
         )
         part = jax.shard_map(
-            of_part, mesh=device_mesh(devices), in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False
+            function, mesh=device_mesh(devices), in_specs=specs, out_specs=PartitionSpec(AXIS), check_vma=False
         )
         found: T = part(*arguments)
         return found

@@ -71,7 +71,7 @@ def is_repeat(archive: Archive, genomes: jax.Array) -> jax.Array:
 
 def is_duplicate(genomes: jax.Array) -> jax.Array:
     """Returns which of the genomes `[P, W]` equal an earlier one of them, `[P]` bool."""
-    index = np.arange(len(genomes))
+    index: Any = np.arange(len(genomes))
     if len(genomes) > SHORT:  # as a constant, its square would swell the program
         index = jnp.asarray(index)
     return jnp.any(_are_equal(genomes, genomes) & (index[None] < index[:, None]), axis=1)

@@ -1,6 +1,7 @@
 """The compiled programs of a job, and how images are fed to them."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,9 @@ from xaijax.arguments import image_id, resolve_targets, split_id
 from xaijax.batch import make_batch
 from xaijax.execution import slots
 from xaijax.execution.compiled import explain_batch, searches_in_generations
+from xaijax.execution.placement import Placement
 from xaijax.execution.sharding import count_devices, on_all_devices
+from xaijax.execution.slot_groups import Groups
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.methods.searching import SearchingMethod
@@ -24,7 +27,8 @@ STRIDE = 4
 """Generations between two checks for searches that have ended."""
 
 REFILL_FRACTION = 0.25
-"""Fraction of the slots that must be free before the next images are started, which has a cost of its own."""
+"""Fraction of the slots that must be free before the next images are started, and the size of the groups in which they
+are."""
 
 T = TypeVar("T")
 
@@ -54,91 +58,128 @@ def compile_job(job: Job) -> Program[Any]:
 
 
 class _Arguments:
-    """Makes the arguments of a job's compiled programs for images in given slots.
+    """Makes the arguments of a job's compiled programs for images in given places of a batch.
 
     Args:
         job: whose programs they are.
+        placement: of their work.
+        size: of the batch.
     """
 
-    def __init__(self, job: Job) -> None:
-        devices = count_devices(job.batch_size)
-        self.placement = job.placement(devices)
-        self.size = -(-job.batch_size // devices) * devices
+    def __init__(self, job: Job, placement: Placement, size: int) -> None:
         self._job = job
-        self._shape = (*job.classifier.input_size, job.classifier.channels)
+        self._shape = (size, *job.classifier.input_size, job.classifier.channels)
         self.key = jax.random.key(job.seed)
         self.classifier = job.classifier
-        if devices > 1:
-            self.key, self.classifier = on_all_devices((self.key, self.classifier), devices)
+        if placement.devices > 1:
+            self.key, self.classifier = on_all_devices((self.key, self.classifier), placement.devices)
 
-    def __call__(self, requests: Sequence[Request], chosen: Sequence[int]) -> tuple[Any, ...]:
-        """Returns key, words, classifier and batch, with `requests` in the slots `chosen`."""
-        job = self._job
-        images: Any = np.zeros((self.size, *self._shape), np.uint8)
-        words = np.zeros((self.size, 2), np.uint32)
-        target: Any = job.target if isinstance(job.target, str) else np.full((self.size,), job.target, np.int32)
-        for slot, request in zip(chosen, requests, strict=True):
-            images[slot] = request.pixels
-            words[slot] = split_id(image_id(request.pixels) if request.id is None else request.id)
+    def __call__(self, requests: Sequence[Request], places: Sequence[int]) -> tuple[Any, ...]:
+        """Returns key, words, classifier and batch, with `requests` in their `places`."""
+        job, size = self._job, self._shape[0]
+        images: Any = np.zeros(self._shape, np.uint8)
+        words = np.zeros((size, 2), np.uint32)
+        target: Any = job.target if isinstance(job.target, str) else np.full((size,), job.target, np.int32)
+        for place, request in zip(places, requests, strict=True):
+            images[place] = request.pixels
+            words[place] = split_id(image_id(request.pixels) if request.id is None else request.id)
             if request.target is not None:
-                target[slot] = request.target
+                target[place] = request.target
         explained, others = resolve_targets(target, job.against, job.classifier, images, job.micro_batch)
         is_valid = (explained != others) | (others < 0)
-        active = np.isin(np.repeat(np.arange(self.size), job.rows_per_image), chosen) & is_valid
+        active = np.isin(np.repeat(np.arange(size), job.rows_per_image), places) & is_valid
         words, batch = make_batch(words, images, Targets(explained=explained, against=others), active=active)
         return self.key, words, self.classifier, batch
 
 
 def _batches_program(job: Job) -> Program[Any]:
     """Compiles a program that explains batch after batch."""
-    arguments = _Arguments(job)
+    devices = count_devices(job.batch_size)
+    placement = job.placement(devices)
+    arguments = _Arguments(job, placement, -(-job.batch_size // devices) * devices)
     empty = arguments([], [])
-    traced = traced_once(explain_batch, empty, (job.method, arguments.placement), origin=job.origin)
+    traced = traced_once(explain_batch, empty, (job.method, placement), origin=job.origin)
     program = traced.lower(*empty).compile()
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
         left = iter(items)
         while taken := list(itertools.islice(left, job.batch_size)):
-            chosen = range(len(taken))
-            result = program(*arguments([request for _, request in taken], chosen))
-            yield [item for item, _ in taken], ExplainedBatch(chosen, result)
+            places = range(len(taken))
+            result = program(*arguments([request for _, request in taken], places))
+            yield [item for item, _ in taken], ExplainedBatch(places, result)
 
     return explain_all
 
 
 def _slots_program(job: Job, method: SearchingMethod) -> Program[Any]:
-    """Compiles a program with continuous batching: an image whose search has ended leaves its slot to the next one."""
-    arguments = _Arguments(job)
+    """Compiles a program with continuous batching: an image whose search has ended leaves its slot to the next one.
+
+    Images begin and end in groups, so that only what is new is segmented, and only what has ended is concluded.
+    """
+    devices = count_devices(job.batch_size)
+    placement = job.placement(devices)
+    groups = Groups(job.batch_size, devices, REFILL_FRACTION)
+    arguments = _Arguments(job, placement, groups.size)
     empty = arguments([], [])
-    settings = (method, arguments.placement)
-    begin = traced_once(slots.begin, empty, settings, origin=job.origin)
-    idle = begin(*empty)
-    searched = (idle, arguments.classifier)
-    searching = (*settings, STRIDE)
-    advance = traced_once(slots.advance, searched, searching, origin=job.origin)
-    idle, _ = advance(*searched)
-    finish = traced_once(slots.finish, (idle,), settings, origin=job.origin)
-    replace = jax.jit(slots.replace)
-    jax.block_until_ready(finish(replace(idle, idle, np.zeros(arguments.size, bool))))
+    begin = traced_once(slots.begin, empty, (method, placement), origin=job.origin)
+    whole_batch = _Arguments(job, placement, groups.slots)([], [])[-1]
+    nowhere = np.zeros(groups.slots, np.int32)
+    spread = jax.jit(lambda begun, batch: dataclasses.replace(slots.take(begun, nowhere, placement), batch=batch))
+
+    def idle() -> slots.Slots:
+        return spread(begin(*empty), whole_batch)
+
+    searched = (idle(), arguments.classifier)
+    settings = (method, placement)
+    advance = traced_once(slots.advance, searched, (*settings, STRIDE), origin=job.origin, donated=(0,))
+    state, _ = advance(*searched)
+    put = jax.jit(functools.partial(slots.put, placement=placement), donate_argnums=0)
+    state = put(state, begin(*empty), groups.nowhere)
+    conclude = traced_once(slots.conclude, (state, groups.nowhere), settings, origin=job.origin)
+    jax.block_until_ready(conclude(state, groups.nowhere))
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
-        left, state = iter(items), idle
+        left, state = iter(items), idle()
         taken: dict[int, T] = {}
         while True:
-            free = [slot for slot in range(job.batch_size) if slot not in taken]
-            fresh = list(itertools.islice(left, len(free)))
-            if fresh:
-                chosen = free[: len(fresh)]
-                begun = begin(*arguments([request for _, request in fresh], chosen))
-                state = replace(state, begun, np.isin(np.arange(arguments.size), chosen))
-                taken |= {slot: item for slot, (item, _) in zip(chosen, fresh, strict=True)}
+            free = [slot for slot in groups.in_turn if slot not in taken]
+            fresh = dict(zip(free[: job.batch_size - len(taken)], left, strict=False))
+            for group in groups.cut(fresh):
+                requests = [fresh[slot][1] for slot in group.slots]
+                state = put(state, begin(*arguments(requests, group.positions)), group.places)
+            taken |= {slot: item for slot, (item, _) in fresh.items()}
             if not taken:
                 return
-            done: list[int] = []
-            while len(done) < min(len(taken), math.ceil(REFILL_FRACTION * job.batch_size)):
-                state, ended = advance(state, arguments.classifier)
-                has_ended = jax.device_get(ended)
-                done = [slot for slot in taken if has_ended[slot]]
-            yield [taken.pop(slot) for slot in done], ExplainedBatch(done, finish(state))
+            enough = min(len(taken), math.ceil(REFILL_FRACTION * job.batch_size))
+            state, done = _until_some_end(advance, state, arguments.classifier, taken, enough, ahead=placement.parallel)
+            for group in groups.cut(done):
+                yield (
+                    [taken.pop(slot) for slot in group.slots],
+                    ExplainedBatch(group.positions, conclude(state, group.places)),
+                )
 
     return explain_all
+
+
+def _until_some_end(
+    advance: Any, state: slots.Slots, classifier: Any, taken: Iterable[int], enough: int, *, ahead: bool
+) -> tuple[slots.Slots, list[int]]:
+    """Searches on until enough of the slots that are taken have ended; returns the state, and these slots.
+
+    Where the device computes `ahead`, the next generations are dispatched before the host asks which searches have
+    ended, so that the device never waits for the answer. A search that has ended keeps its state.
+    """
+    state, ended = advance(state, classifier)
+    while True:
+        following = advance(state, classifier) if ahead else None
+        has_ended = _read(ended)
+        done = [slot for slot in taken if has_ended[slot]]
+        state = state if following is None else following[0]
+        if len(done) >= enough:
+            return state, done
+        state, ended = advance(state, classifier) if following is None else following
+
+
+def _read(ended: jax.Array) -> np.ndarray:
+    """Waits for the device, and returns in which slots the searches have ended."""
+    return np.asarray(jax.device_get(ended))

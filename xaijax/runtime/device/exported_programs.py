@@ -31,7 +31,12 @@ DIGEST = 32
 
 
 def traced_once(
-    function: Callable[..., Any], dynamic: tuple[Any, ...], static: tuple[Any, ...] = (), *, origin: str | None
+    function: Callable[..., Any],
+    dynamic: tuple[Any, ...],
+    static: tuple[Any, ...] = (),
+    *,
+    origin: str | None,
+    donated: tuple[int, ...] = (),
 ) -> Any:
     """Returns a jitted function with its static arguments bound, traced now or loaded from the cache.
 
@@ -42,6 +47,8 @@ def traced_once(
         origin: identifies whatever else determines the code in `dynamic`, such as the network that its arrays belong
             to. With None, or if JAX's persistent cache is off, nothing is cached and the function is traced when it is
             called.
+        donated: positions of the arguments whose memory a call may use for its results; the caller has no further use
+            for them.
 
     Returns:
         A jitted function of the arguments `dynamic`.
@@ -51,24 +58,27 @@ def traced_once(
     is_identified = origin is not None and " at 0x" not in description
     folder = _folder() if is_identified else None
     if folder is None:
-        return _with_static(function, static)
+        return _with_static(function, static, donated)
     path = folder / f"{function.__name__}-{hashlib.blake2b(description.encode(), digest_size=16).hexdigest()}"
     cached = _read(path)
     if cached is None:
         try:
             program, structure = _trace(function, dynamic, static)
         except (NotImplementedError, ValueError):  # JAX cannot serialise some custom calls
-            return _with_static(function, static)
+            return _with_static(function, static, donated)
         with contextlib.suppress(OSError):
             _write(path, program, structure)
         cached = program, jax.tree.structure(_structured(structure))
     exported, output_tree = export.deserialize(bytearray(cached[0])), cached[1]
-    return jax.jit(lambda *arguments: jax.tree.unflatten(output_tree, exported.call(*jax.tree.leaves(arguments))))
+    return jax.jit(
+        lambda *arguments: jax.tree.unflatten(output_tree, exported.call(*jax.tree.leaves(arguments))),
+        donate_argnums=donated,
+    )
 
 
 @functools.cache  # the same object again, so that JAX finds what it compiled in this process
-def _with_static(function: Callable[..., Any], static: tuple[Any, ...]) -> Any:
-    return jax.jit(lambda *arguments: function(*arguments, *static))
+def _with_static(function: Callable[..., Any], static: tuple[Any, ...], donated: tuple[int, ...]) -> Any:
+    return jax.jit(lambda *arguments: function(*arguments, *static), donate_argnums=donated)
 
 
 def _folder() -> Path | None:
