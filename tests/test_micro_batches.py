@@ -171,6 +171,17 @@ def test_the_micro_batch_follows_from_shape_and_platform_alone(shape, platform, 
     assert micro_batch_size(shape, platform) == size
 
 
+def test_few_pairs_get_a_smaller_micro_batch_on_an_accelerator_of_which_at_most_half_is_empty():
+    photograph = (224, 224, 3)
+    assert [micro_batch_size(photograph, "cpu", pairs) for pairs in (1, 24, 10_000)] == [8, 8, 8]
+    assert {micro_batch_size(photograph, "gpu", pairs) for pairs in range(1, 2000)} == {16, 64, 256}
+    for pairs in range(8, 2000):
+        size = micro_batch_size(photograph, "tpu", pairs)
+        assert -(-pairs // size) * size <= 2 * pairs
+    assert [micro_batch_size(photograph, "gpu", pairs) for pairs in (24, 48, 61 * 24)] == [16, 64, 256]
+    assert micro_batch_size((4000, 4000, 3), "gpu", 1) == 4
+
+
 @pytest.mark.parametrize("wrong", ["genomes", "new", "targets", "images", "contexts"])
 def test_arrays_that_do_not_belong_together_are_refused(toy_classifier, scenario, wrong):
     arrays = {"genomes": GENOMES, "new": ALL, "targets": TARGETS, "images": scenario.images}

@@ -17,7 +17,7 @@ from xaijax.batch import make_batch
 from xaijax.classifier import Classifier
 from xaijax.execution.compiled import Method, explain_batch
 from xaijax.execution.host_loop import Report, search_in_steps
-from xaijax.execution.placement import Placement, platform_of
+from xaijax.execution.placement import Placement, pairs_at_a_time, platform_of
 from xaijax.execution.program_store import call_compiled
 from xaijax.execution.repeats import join_repeats
 from xaijax.execution.sharding import batch_size, count_devices, pad_images
@@ -88,11 +88,12 @@ def explain(
     count, *shape = images.shape
     if repeats < 1:
         raise ValueError(f"repeats is {repeats} but must be at least 1.")
-    if micro_batch is None:
-        micro_batch = micro_batch_size(tuple(shape), platform_of(images))
-    elif micro_batch < 1:
+    if micro_batch is not None and micro_batch < 1:
         raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
-    explained, others = resolve_targets(targets, against, classifier, images, micro_batch)
+    devices = 1 if classifier.is_black_box else count_devices(count)
+    platform = platform_of(images)
+    passes = micro_batch or micro_batch_size(tuple(shape), platform, -(-count // devices))
+    explained, others = resolve_targets(targets, against, classifier, images, passes)
     check_contrast(explained, others)
     if start is not None and not getattr(method, "takes_start", False):
         raise ValueError(
@@ -109,7 +110,9 @@ def explain(
         background=None if background is None else check_background(background, images.shape),
         start=None if start is None else check_start(start, count, *shape[:2]),
     )
-    devices = 1 if classifier.is_black_box else count_devices(count)
+    if micro_batch is None:
+        pairs = pairs_at_a_time(method, len(explained) * repeats, devices)
+        micro_batch = micro_batch_size(tuple(shape), platform, pairs)
     padded, batch = pad_images(words, batch, batch_size(count, devices))
     placement = Placement(micro_batch, devices, platform_of(batch.images) != "cpu")
     if report is not None or classifier.is_black_box:

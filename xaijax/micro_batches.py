@@ -90,21 +90,32 @@ class BothSides:
     is_inverted: jax.Array  # [] bool, whether it was
 
 
-def micro_batch_size(image_shape: tuple[int, ...], platform: str) -> int:
+LADDER = (1, 4, 16)
+"""Parts of the largest micro-batch among which an accelerator's is chosen."""
+
+
+def micro_batch_size(image_shape: tuple[int, ...], platform: str, pairs: int | None = None) -> int:
     """Returns how many masked images one forward pass takes.
 
-    A rule on the image's shape and the platform: never a timing, so that the same command gives the same size, and
-    never the number of images, as XLA chooses its matrix kernels by size and an image's last bits would depend on its
-    neighbours. On CPU as many as hold the pixels of 8 images of 224x224, at most 32, so that a search of one image
-    fills them; elsewhere of 256 images, at most 1,024. A power of two, at least 4.
+    A rule on shapes, counts and the platform, never a timing, so that the same command gives the same size. On CPU as
+    many as hold the pixels of 8 images of 224x224, at most 32, so that a search of one image fills them; elsewhere of
+    256 images, at most 1,024. A power of two, at least 4.
+
+    On CPU the number of images does not count, as XLA chooses its matrix kernels by size and an image's last bits would
+    depend on its neighbours. Elsewhere it is the largest step of a `LADDER` of which no more than half is empty.
 
     Args:
         image_shape: `(H, W, C)`.
         platform: "cpu", "gpu" or "tpu".
+        pairs: masked images that a device evaluates at a time; None for many.
     """
     images, most = (8, 32) if platform == "cpu" else (256, 1024)
     limit = images * 224 * 224 / (image_shape[0] * image_shape[1])
-    return 1 << (int(max(4, min(limit, most))).bit_length() - 1)
+    largest = 1 << (int(max(4, min(limit, most))).bit_length() - 1)
+    if pairs is None or platform == "cpu":
+        return largest
+    steps = [max(4, largest // part) for part in LADDER]
+    return next((step for step in steps if 2 * pairs >= -(-pairs // step) * step), steps[-1])
 
 
 def evaluate(

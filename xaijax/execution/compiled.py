@@ -22,6 +22,9 @@ class Method(Protocol):
     - `takes_start`: whether its search can begin from a start that the user gives; False unless stated.
     - `searches_in_generations`: whether it has the steps of a `SearchingMethod`, so that the host can drive it
       generation by generation; False unless stated.
+
+    and in an attribute `masks_at_a_time` how many masks of an image it evaluates together, so that an accelerator's
+    micro-batches fit few images.
     """
 
     def explain(self, keys: jax.Array, classifier: Classifier, batch: Batch, *, micro_batch: int) -> Explanation:

@@ -24,6 +24,18 @@ class Placement:
     parallel: bool = False
 
 
+def pairs_at_a_time(method: Any, rows: int, devices: int) -> int | None:
+    """Returns how many masked images a device evaluates at a time, at most; None where the method does not say.
+
+    Args:
+        method: of the explanation.
+        rows: of the batch.
+        devices: that the rows are spread over.
+    """
+    masks = getattr(method, "masks_at_a_time", None)
+    return None if masks is None else -(-rows // devices) * int(masks)
+
+
 def platform_of(images: Any) -> str:
     """Returns the platform, "cpu", "gpu" or "tpu", of the device that programs on these images run on."""
     if isinstance(images, jax.Array) and images.committed:

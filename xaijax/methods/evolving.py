@@ -67,6 +67,11 @@ class EvolvingMethod(SearchingMethod):
         population = self.population or min(self.evaluations - 1, 2 * max(2, round(0.75 * math.sqrt(self.evaluations))))
         return population, self.generations or 2 * math.ceil((self.evaluations - 1) / population)
 
+    @property
+    def masks_at_a_time(self) -> int:
+        """A generation; see `SearchingMethod.masks_at_a_time`."""
+        return self.sizes[0]
+
     def describe(self, **own: Any) -> search.Settings:
         """Returns the settings of the search that these options describe; `own` are the settings that a method adds."""
         population, generations = self.sizes

@@ -62,6 +62,11 @@ class SearchingMethod(Options):
 
     evaluations: int = option(240, at_least=4)
 
+    @property
+    def masks_at_a_time(self) -> int:
+        """Masks of an image that are evaluated together, at most."""
+        return self.evaluations
+
     def decode(self, context: Any, genome: Any) -> jax.Array:
         """See `xaijax.micro_batches.Decode`."""
         raise NotImplementedError

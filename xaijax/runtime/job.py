@@ -8,7 +8,8 @@ import numpy as np
 
 from xaijax.classifier import Classifier
 from xaijax.execution.compiled import Method
-from xaijax.execution.placement import Placement
+from xaijax.execution.placement import Placement, pairs_at_a_time
+from xaijax.execution.sharding import count_devices
 from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.layout import Save
 from xaijax.sequential import default_platform
@@ -53,7 +54,9 @@ class Job:
     def micro_batch(self) -> int:
         """Masked images per forward pass."""
         shape = (*self.classifier.input_size, self.classifier.channels)
-        return micro_batch_size(shape, self.platform or default_platform())
+        rows = self.batch_size * self.rows_per_image
+        pairs = pairs_at_a_time(self.method, rows, count_devices(self.batch_size))
+        return micro_batch_size(shape, self.platform or default_platform(), pairs)
 
     def placement(self, devices: int) -> Placement:
         """Returns how the work is laid out on so many of this process's devices."""

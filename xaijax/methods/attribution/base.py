@@ -51,6 +51,11 @@ class AttributionMethod(Planned):
 
     evaluations: int = option(1000, at_least=8)
 
+    @property
+    def masks_at_a_time(self) -> int:
+        """The samples of an image, all of which are evaluated together."""
+        return self.evaluations
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FixedArea(AttributionMethod):
