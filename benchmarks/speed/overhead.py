@@ -4,8 +4,9 @@
     python -m benchmarks.speed.overhead --weights mobilenet_v2.safetensors --methods lime rise --count 16 IMAGES...
 
 The bare passes run in one compiled loop, as the method's do: called one by one from Python they are slower still.
-Segmentation is part of it, the default one unless `--segmentation grid` leaves it out; compilation is not. The order is A B B A, several times over. Each ratio
-is told of the time on the clock and of the processor's own time, which other work on the machine disturbs less.
+Segmentation is part of it, the default one unless `--segmentation grid` leaves it out; compilation is not. The order is
+A B B A, several times over. Each ratio is told of the time on the clock and of the processor's own time, which other
+work on the machine disturbs less.
 """
 
 import dataclasses
