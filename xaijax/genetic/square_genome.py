@@ -88,7 +88,10 @@ def redraw(key: jax.Array, genomes: jax.Array, space: SquareSpace, *, squares: i
     index_key, draw_key = threefry.split(key)
     fresh = draw(draw_key, space, count=count, words=words)
     chosen = 1 + _to_index(threefry.uniform(index_key, count * squares).reshape(count, squares), space.count)
-    is_chosen = jnp.any(jnp.arange(words, dtype=jnp.int32)[None, None] == chosen[..., None], axis=1)
+    place = jnp.arange(words, dtype=jnp.int32)[None]
+    is_chosen = jnp.zeros(genomes.shape, jnp.bool_)
+    for square in range(squares):  # as one reduction over all of them, JAX 0.12 takes minutes to compile it for a CPU
+        is_chosen |= place == chosen[:, square, None]
     return jnp.where(is_chosen, fresh, genomes)
 
 
