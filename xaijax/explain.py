@@ -111,7 +111,7 @@ def explain(
         start=None if start is None else check_start(start, count, *shape[:2]),
     )
     if micro_batch is None:
-        pairs = pairs_at_a_time(method, len(explained) * repeats, devices)
+        pairs = pairs_at_a_time(method, -(-len(explained) * repeats // devices))
         micro_batch = micro_batch_size(tuple(shape), platform, pairs)
     padded, batch = pad_images(words, batch, batch_size(count, devices))
     placement = Placement(micro_batch, devices, platform_of(batch.images) != "cpu")

@@ -24,16 +24,10 @@ class Placement:
     parallel: bool = False
 
 
-def pairs_at_a_time(method: Any, rows: int, devices: int) -> int | None:
-    """Returns how many masked images a device evaluates at a time, at most; None where the method does not say.
-
-    Args:
-        method: of the explanation.
-        rows: of the batch.
-        devices: that the rows are spread over.
-    """
+def pairs_at_a_time(method: Any, rows: int) -> int | None:
+    """Returns how many masked images of so many rows are evaluated at a time, at most; None if the method doesn't say."""
     masks = getattr(method, "masks_at_a_time", None)
-    return None if masks is None else -(-rows // devices) * int(masks)
+    return None if masks is None else rows * int(masks)
 
 
 def platform_of(images: Any) -> str:

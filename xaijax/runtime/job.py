@@ -9,7 +9,6 @@ import numpy as np
 from xaijax.classifier import Classifier
 from xaijax.execution.compiled import Method
 from xaijax.execution.placement import Placement, pairs_at_a_time
-from xaijax.execution.sharding import count_devices
 from xaijax.micro_batches import micro_batch_size
 from xaijax.runtime.layout import Save
 from xaijax.sequential import default_platform
@@ -52,10 +51,9 @@ class Job:
 
     @property
     def micro_batch(self) -> int:
-        """Masked images per forward pass."""
+        """Masked images per forward pass; the same whoever asks, a driver or a worker with other devices."""
         shape = (*self.classifier.input_size, self.classifier.channels)
-        rows = self.batch_size * self.rows_per_image
-        pairs = pairs_at_a_time(self.method, rows, count_devices(self.batch_size))
+        pairs = pairs_at_a_time(self.method, self.batch_size * self.rows_per_image)
         return micro_batch_size(shape, self.platform or default_platform(), pairs)
 
     def placement(self, devices: int) -> Placement:

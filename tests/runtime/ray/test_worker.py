@@ -134,6 +134,7 @@ def test_the_driver_records_the_micro_batch_of_the_workers(monkeypatch, tmp_path
     monkeypatch.setitem(sys.modules, "ray", cluster)
     engine = RayEngine(make_job=lambda: None, out=tmp_path, partition=Partition())
     assert engine.platform == platform
-    job = make_job(RunOptions(model="scenes-resnet"), METHOD, platform=engine.platform)
+    many = RunOptions(model="scenes-resnet", batch_size=500)
+    job = make_job(many, METHOD, platform=engine.platform)
     assert job.settings["micro_batch"] == job.micro_batch == micro_batch
     assert make_job(RunOptions(model="scenes-resnet"), METHOD).micro_batch == 32  # of this process
