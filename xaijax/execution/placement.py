@@ -25,7 +25,7 @@ class Placement:
 
 
 def pairs_at_a_time(method: Any, rows: int) -> int | None:
-    """Returns how many masked images of so many rows are evaluated at a time, at most; None if the method doesn't say."""
+    """Returns how many masked images of so many rows are evaluated at a time, at most; None if the method is silent."""
     masks = getattr(method, "masks_at_a_time", None)
     return None if masks is None else rows * int(masks)
 
