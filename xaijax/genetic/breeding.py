@@ -49,7 +49,7 @@ def breed(settings: Settings, key: jax.Array, state: SearchState) -> tuple[jax.A
         guided = settings.guide(guide_key, state.archive, state.space, needed, state.context)[:count]
     place: Any = slice(len(guided), count)  # of the children that no guide makes
     is_again = jnp.ones((count - len(guided),), jnp.bool_)
-    if settings.preselection is not None:
+    if settings.preselection is not None and len(guided) < count:
         children = mutate(settings.retries + 1, children)
 
         def of_bred(leaf: jax.Array) -> jax.Array:
