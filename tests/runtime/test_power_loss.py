@@ -46,7 +46,9 @@ class Disk:
         self._sync(descriptor)
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
         if path.is_dir():
-            self._names[path.stat().st_ino] = {name.name: name.lstat().st_ino for name in path.iterdir()}
+            self._names[path.stat().st_ino] = {
+                name.name: (name.lstat().st_ino, name.is_dir()) for name in path.iterdir()
+            }
         else:
             self._content[os.fstat(descriptor).st_ino] = path.read_bytes()
         self.moments += 1
@@ -55,8 +57,8 @@ class Disk:
 
     def _restore(self, folder, image):
         image.mkdir()
-        for name, node in self._names.get(folder, {}).items():
-            if node in self._names:
+        for name, (node, is_folder) in self._names.get(folder, {}).items():
+            if is_folder:  # empty where it was never synced itself
                 self._restore(node, image / name)
             else:
                 (image / name).write_bytes(self._content.get(node, b""))  # a name without content
