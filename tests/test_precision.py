@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.jaxprs import equations
 from xaijax import Classifier
 from xaijax.batch import make_batch
 from xaijax.execution.compiled import explain_batch
@@ -20,15 +21,6 @@ FULL = (jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST)
 def without_products(params, images):
     """A classifier whose own computation holds no matrix product."""
     return jnp.stack([params * images.mean(axis=(1, 2, 3)), images[:, :8].max(axis=(1, 2, 3))], axis=1)
-
-
-def equations(jaxpr):
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)
 
 
 @pytest.mark.parametrize("parallel", [False, True])

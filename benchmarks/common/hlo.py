@@ -73,6 +73,12 @@ class Instruction:
         both = (self.called("true_computation"), self.called("false_computation"))
         return tuple(name for name in both if name)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The computation that a call runs, of several kernels; none for other operations."""
+        called = self.called("to_apply") or self.called("calls")
+        return (called,) if called and self.operation in COMPOSITE else ()
+
 
 @dataclasses.dataclass(frozen=True)
 class Loop:
@@ -145,8 +151,7 @@ class Program:
             elif instruction.operation == "conditional":
                 total += max((self.kernels(branch, turns=turns) for branch in instruction.branches), default=0)
             elif instruction.operation in COMPOSITE:
-                called = instruction.called("to_apply") or instruction.called("calls")
-                total += self.kernels(called, turns=turns) if called else 1
+                total += sum(self.kernels(part, turns=turns) for part in instruction.parts) if instruction.parts else 1
             elif instruction.is_kernel:
                 total += 1
         return total
@@ -170,14 +175,8 @@ class Program:
                 loop = Loop(instruction.op_name, self._trips(instruction), self._of_body(instruction), within)
                 yield loop
                 yield from self._loops(instruction.called("body") or "", loop)
-            for part in (*instruction.branches, *self._called(instruction)):
+            for part in (*instruction.branches, *instruction.parts):
                 yield from self._loops(part, within)
-
-    def _called(self, instruction: Instruction) -> tuple[str, ...]:
-        if instruction.operation not in COMPOSITE:
-            return ()
-        called = instruction.called("to_apply") or instruction.called("calls")
-        return (called,) if called else ()
 
     def _trips(self, loop: Instruction) -> int | None:
         """Returns how often a loop runs: as XLA says, or read off a condition that counts up to a constant."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import xaijax
+from tests.jaxprs import equations
 from xaijax.batch import make_batch
 from xaijax.execution.compiled import explain_batch
 from xaijax.execution.placement import Placement, platform_of
@@ -62,20 +63,12 @@ def test_no_loop_takes_as_many_turns_as_there_are_images(name):
     def turns(count, *, parallel):
         images = np.zeros((count, *classifier.input_size, 3), np.uint8)
         traced = jax.make_jaxpr(lambda batch: explained(classifier, batch, method, parallel))(images)
-        return collections.Counter(lengths_of_scans(traced.jaxpr))
+        return collections.Counter(
+            equation.params["length"] for equation in equations(traced.jaxpr) if equation.primitive.name == "scan"
+        )
 
     assert turns(5, parallel=True) == turns(7, parallel=True)
     assert turns(5, parallel=False) != turns(7, parallel=False)
-
-
-def lengths_of_scans(jaxpr):
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "scan":
-            yield equation.params["length"]
-        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                yield from lengths_of_scans(inner)
 
 
 def test_the_platform_is_that_of_the_images_device():

@@ -68,16 +68,19 @@ class _Arguments:
 
     def __init__(self, job: Job, placement: Placement, size: int) -> None:
         self._job = job
-        self._shape = (size, *job.classifier.input_size, job.classifier.channels)
+        self._size = size
+        self._shape = (*job.classifier.input_size, job.classifier.channels)
         self.key = jax.random.key(job.seed)
         self.classifier = job.classifier
         if placement.devices > 1:
             self.key, self.classifier = on_all_devices((self.key, self.classifier), placement.devices)
 
-    def __call__(self, requests: Sequence[Request], places: Sequence[int]) -> tuple[Any, ...]:
-        """Returns key, words, classifier and batch, with `requests` in their `places`."""
-        job, size = self._job, self._shape[0]
-        images: Any = np.zeros(self._shape, np.uint8)
+    def __call__(
+        self, requests: Sequence[Request], places: Sequence[int], *, size: int | None = None
+    ) -> tuple[Any, ...]:
+        """Returns key, words, classifier and batch, with `requests` in their `places`; of another `size` if given."""
+        job, size = self._job, self._size if size is None else size
+        images: Any = np.zeros((size, *self._shape), np.uint8)
         words = np.zeros((size, 2), np.uint32)
         target: Any = job.target if isinstance(job.target, str) else np.full((size,), job.target, np.int32)
         for place, request in zip(places, requests, strict=True):
@@ -122,7 +125,7 @@ def _slots_program(job: Job, method: SearchingMethod) -> Program[Any]:
     arguments = _Arguments(job, placement, groups.size)
     empty = arguments([], [])
     begin = traced_once(slots.begin, empty, (method, placement), origin=job.origin)
-    whole_batch = _Arguments(job, placement, groups.slots)([], [])[-1]
+    whole_batch = arguments([], [], size=groups.slots)[-1]
     nowhere = np.zeros(groups.slots, np.int32)
     spread = jax.jit(lambda begun, batch: dataclasses.replace(slots.take(begun, nowhere, placement), batch=batch))
 
