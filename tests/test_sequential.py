@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.jaxprs import equations
 from xaijax.sequential import (
     anywhere,
     choose_rows,
@@ -15,6 +16,7 @@ from xaijax.sequential import (
     map_rows,
     pad_rows,
     rows_in_parallel,
+    take_rows,
 )
 
 ROWS = {"pixels": np.random.default_rng(0).integers(0, 256, (7, 48), np.uint8), "index": np.arange(7, dtype=np.int32)}
@@ -47,6 +49,28 @@ def test_rows_in_parallel_are_those_of_a_loop_and_what_is_not_needed_is_zeros(si
 
     for one_by_one, at_once in zip(jax.tree.leaves(mapped(False)), jax.tree.leaves(mapped(True)), strict=True):
         np.testing.assert_allclose(one_by_one, at_once, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("count", "groups"), [(127, []), (128, [2]), (200, [3])])
+def test_many_rows_in_parallel_are_taken_in_groups(count, groups):
+    rows, needed = {"index": np.arange(count, dtype=np.int32)}, np.arange(count) % 3 == 0
+
+    def mapped(rows):
+        return map_rows(lambda row: row["index"] + 1, rows, needed)
+
+    with rows_in_parallel(True):
+        np.testing.assert_array_equal(mapped(rows), np.where(needed, rows["index"] + 1, 0))
+        traced = jax.make_jaxpr(mapped)(rows)
+    loops = [equation.params["length"] for equation in equations(traced.jaxpr) if equation.primitive.name == "scan"]
+    assert loops == groups
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 4, 3, 2)])
+def test_rows_are_taken_by_index(shape, parallel):
+    rows, index = np.random.default_rng(0).random(shape, np.float32), np.array([4, 0, 4], np.int32)
+    with rows_in_parallel(parallel):
+        np.testing.assert_array_equal(take_rows(jnp.asarray(rows), index), rows[index])
 
 
 def test_the_default_device_decides_where_nothing_is_said():

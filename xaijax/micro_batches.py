@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, Targets, respond
-from xaijax.sequential import accompany
+from xaijax.sequential import accompany, take_rows
 
 Decode = Callable[[Any, jax.Array], jax.Array]
 """`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
@@ -32,11 +32,11 @@ class Scenario:
         images = rows if self.source is None else self.source[rows]
 
         def pick(tree: Any, index: jax.Array) -> Any:
-            return jax.tree.map(lambda leaf: leaf[index], tree)
+            return jax.tree.map(lambda leaf: take_rows(leaf, index), tree)
 
         return Scenario(
-            images=self.images[images],
-            fills=self.fills[images],
+            images=take_rows(self.images, images),
+            fills=take_rows(self.fills, images),
             contexts=pick(self.contexts, rows),
             references=pick(self.references, images),
             baselines=pick(self.baselines, rows),

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 T = TypeVar("T")
 
 GROUP = 64
-"""Least number of rows that `map_groups` takes at a time where rows are computed in parallel."""
+"""Least number of rows that are computed at a time where rows are computed in parallel; the most is under twice it."""
 
 _parallel: contextvars.ContextVar[bool | None] = contextvars.ContextVar("parallel", default=None)
 
@@ -66,6 +66,17 @@ def choose_rows(which: jax.Array, rows: T, others: T) -> T:
     return jax.tree.map(choose, rows, others)
 
 
+def take_rows(rows: jax.Array, index: jax.Array) -> jax.Array:
+    """Returns rows `[N, ...]` of an array `[R, ...]`, given their index `[N]` int32.
+
+    Where rows are computed in parallel they are taken as vectors: for rows of more axes a TPU would lay out the whole
+    array with its last axis, such as that of the channels, padded to 128.
+    """
+    if not is_parallel() or rows.ndim < 3:
+        return rows[index]
+    return rows.reshape(len(rows), -1)[index].reshape(len(index), *rows.shape[1:])
+
+
 def cut_groups(rows: T, size: int) -> T:
     """Cuts the rows of a pytree into groups `[G, size, ...]`, the last one padded with zeros."""
     padding = -len(jax.tree.leaves(rows)[0]) % size
@@ -86,15 +97,17 @@ def accompany(rows: T) -> T:
 
 
 def map_rows(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None = None) -> Any:
-    """Maps `function` over the rows of a pytree, one at a time or in parallel.
+    """Maps `function` over the rows of a pytree, one at a time or, where rows are computed in parallel, many.
 
     Where `needed` `[R]` bool is False, the result is zeros, and `function` does not run if rows are taken one at a
-    time; None runs it for every row.
+    time; None runs it for every row. Many are at least `GROUP`, and not all of a large batch, to bound the memory.
     """
-    if is_parallel():
-        found = jax.vmap(function)(rows)
-        return found if needed is None else choose_rows(needed, found, jax.tree.map(jnp.zeros_like, found))
-    return _loop(function, rows, needed)
+    if not is_parallel():
+        return _loop(function, rows, needed)
+    count = len(jax.tree.leaves(rows)[0])
+    if count < 2 * GROUP:
+        return _at_once(function, rows, needed)
+    return _zeros_unless(needed, map_groups(function, rows, -(-count // (count // GROUP)), needed))
 
 
 def map_groups(function: Callable[[Any], Any], rows: Any, size: int, needed: jax.Array | None = None) -> Any:
@@ -135,7 +148,7 @@ def row_wise(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         needed, *rows = jax.tree.map(batched, arguments, tuple(is_batched))
         if not is_parallel():
             return map_rows(lambda row: guarded(*row), (needed, *rows)), True
-        all_rows = _where_needed(lambda rows: map_rows(lambda row: function(*row), rows, needed))
+        all_rows = _where_needed(lambda rows: _at_once(lambda row: function(*row), rows, needed))
         return all_rows((jnp.any(needed), tuple(rows))), True
 
     wise: Callable[..., jax.Array] = guarded
@@ -162,6 +175,15 @@ def _loop(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None) -
     if needed is not None:
         function, rows = _where_needed(function), (needed, rows)
     return jax.tree.map(lambda leaf: leaf[:count], jax.lax.map(function, accompany(rows)))
+
+
+def _at_once(function: Callable[[Any], Any], rows: Any, needed: jax.Array | None) -> Any:
+    """Maps `function` over the rows of a pytree, all in parallel; see `map_rows`."""
+    return _zeros_unless(needed, jax.vmap(function)(rows))
+
+
+def _zeros_unless(needed: jax.Array | None, rows: Any) -> Any:
+    return rows if needed is None else choose_rows(needed, rows, jax.tree.map(jnp.zeros_like, rows))
 
 
 def _where_needed(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -3,14 +3,17 @@
     python -m benchmarks.speed.compile_check --topology v5e:2x2 --models resnet50 mobilenet_v2
     python -m benchmarks.speed.compile_check --topology h100 --methods elime --images 61 251
 
-For each method, network and batch: the memory of temporaries, the kernels of a generation outside the loop over
-micro-batches (the loops within it times their trips), those of a micro-batch, and every loop with its trips, or the
-reason why they are unknown. A TPU needs the extra `tpu`; an H100 needs `cuda-check` and a Python to which JAX 0.12 or
-later comes. With `--at-most` the command fails where a search launches more kernels a generation, where a loop takes
-as many turns as there are images, or where devices that share the images exchange data.
+For each method, network and batch: the memory of temporaries, and how much of it a search carries from generation to
+generation; the kernels of a generation outside the loop over micro-batches (the loops within it times their trips) and
+those of a micro-batch; and every loop with its trips, or the reason why they are unknown. A TPU needs the extra `tpu`;
+an H100 needs `cuda-check` and a Python to which JAX 0.12 or later comes; `--topology cpu` needs neither, and tells of
+the memory alone. With `--at-most` the command fails where a search launches more kernels a generation, where a loop
+takes as many turns as there are images, or where devices that share the images exchange data.
 """
 
 import dataclasses
+import functools
+import math
 import os
 import sys
 import time
@@ -33,8 +36,8 @@ from benchmarks.common.hlo import Loop, Program, scope
 from benchmarks.common.record import write_record
 from xaijax.batch import make_batch
 from xaijax.classifier import Dtype
-from xaijax.execution import sharding
-from xaijax.execution.compiled import explain_batch
+from xaijax.execution import sharding, slots
+from xaijax.execution.compiled import explain_batch, searches_in_generations
 from xaijax.execution.placement import Placement
 from xaijax.fitness import Targets
 from xaijax.methods.registry import METHODS
@@ -81,7 +84,7 @@ class Options:
     """What to compile, and for what.
 
     Attributes:
-        topology: "h100", or a TPU's, such as "v5e:2x2".
+        topology: "h100", a TPU's, such as "v5e:2x2", or "cpu".
         models: names of the zoo; their weights do not matter.
         methods: names as on the command line, elime-probability and elime-deletion.
         images: of the batches.
@@ -109,12 +112,14 @@ class Options:
     @property
     def platform(self) -> str:
         """As JAX names it for a computation's devices."""
-        return "gpu" if self.topology == "h100" else "tpu"
+        return {"h100": "gpu", "cpu": "cpu"}.get(self.topology, "tpu")
 
 
 def topology_devices(options: Options) -> list[Any]:
     """Returns descriptions of the devices to compile for, or ends with a sentence where a wheel is missing."""
     try:
+        if options.platform == "cpu":
+            return jax.local_devices()
         if options.platform == "tpu":
             return list(topologies.get_topology_desc(options.topology, platform="tpu").devices)
         described = topologies.get_topology_desc("", "cuda", target_config=H100, topology="1x1x1")
@@ -136,10 +141,20 @@ def shapes_only(name: str, dtype: Dtype) -> xaijax.Classifier:
     return xaijax.Classifier.from_nnx(module, dtype=dtype, name=name, **facts)
 
 
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A compiled program, what it consists of, and the bytes of the state that its search carries through the loop."""
+
+    stage: Any
+    program: Program
+    state_bytes: int | None
+    seconds: float
+
+
 def compile_for(
     devices: list[Any], classifier: xaijax.Classifier, name: str, images: int, options: Options
-) -> tuple[Any, Program, float]:
-    """Compiles the program of a batch; returns it, what it consists of, and the seconds that this took."""
+) -> Compiled:
+    """Compiles the program of a batch."""
     kind, own = VARIANTS.get(name, (name, {}))
     fields = {field.name for field in dataclasses.fields(METHODS[kind])}
     evaluations = {"evaluations": options.evaluations} if "evaluations" in fields else {}
@@ -161,31 +176,42 @@ def compile_for(
         described(classifier),
         described(batch, sharding.AXIS),
     )
+    placement = Placement(micro_batch, options.devices, parallel=options.platform != "cpu")
     start = time.perf_counter()
     with mock.patch.object(sharding, "device_mesh", return_value=mesh):
-        traced = jax.jit(explain_batch, static_argnums=(4, 5)).trace(
-            *arguments, method, Placement(micro_batch, options.devices, parallel=True)
-        )
-        lowered = traced.lower(lowering_platforms=("tpu" if options.platform == "tpu" else "cuda",))
-        compiled = lowered.compile()
-    return compiled, Program(compiled.as_text()), time.perf_counter() - start
+        traced = jax.jit(explain_batch, static_argnums=(4, 5)).trace(*arguments, method, placement)
+        lowered = traced.lower(lowering_platforms=("cuda" if options.platform == "gpu" else options.platform,))
+        stage = lowered.compile()
+        state = None
+        if searches_in_generations(method):
+            begun = jax.eval_shape(functools.partial(slots.begin, method=method, placement=placement), *arguments)
+            leaves = jax.tree.leaves(dataclasses.replace(begun, batch=None))
+            state = sum(math.prod(leaf.shape) * _item_size(leaf.dtype) for leaf in leaves)
+    return Compiled(stage, Program(stage.as_text()), state, time.perf_counter() - start)
 
 
-def look_at(compiled: Any, program: Program, name: str, model: str, images: int, seconds: float) -> dict[str, Any]:
+def look_at(compiled: Compiled, name: str, model: str, images: int) -> dict[str, Any]:
     """Returns what a compiled program consists of, as a row of the record."""
+    program, state = compiled.program, compiled.state_bytes
     turns = {"micro-batches": 0, "retries": RETRIES}
     generation = [program.kernels(body, turns=turns) for body in program.bodies("generations")]
     return {
         "method": name,
         "model": model,
         "images": images,
-        "compile_s": round(seconds, 1),
-        "temporary_mb": round(compiled.memory_analysis().temp_size_in_bytes / 1e6, 1),
+        "compile_s": round(compiled.seconds, 1),
+        "temporary_mb": round(compiled.stage.memory_analysis().temp_size_in_bytes / 1e6, 1),
+        "state_mb": None if state is None else round(state / 1e6, 1),
         "kernels_a_generation": generation[0] if generation else None,
         "kernels_a_micro_batch": max((program.kernels(body) for body in program.bodies("micro-batches")), default=None),
         "collectives": len(program.collectives),
         "loops": [loop_row(loop) for loop in program.loops],
     }
+
+
+def _item_size(dtype: Any) -> int:
+    """Returns the bytes of an entry; those of a random key are its two words."""
+    return 8 if jnp.issubdtype(dtype, jax.dtypes.prng_key) else jnp.dtype(dtype).itemsize
 
 
 def loop_row(loop: Loop) -> dict[str, Any]:
@@ -220,11 +246,11 @@ def main() -> None:
         classifier = shapes_only(model, options.dtype) if architecture(model).layouts() else xaijax.models.load(model)
         for name in options.methods:
             for images in options.images:
-                compiled, program, seconds = compile_for(devices, classifier, name, images, options)
-                row = look_at(compiled, program, name, model, images, seconds)
+                row = look_at(compile_for(devices, classifier, name, images, options), name, model, images)
                 rows.append(row)
                 print(
-                    f"{model} {name}, {images} images: {row['temporary_mb']} MB of temporaries, kernels: "
+                    f"{model} {name}, {images} images: {row['temporary_mb']} MB of temporaries, "
+                    f"{row['state_mb']} MB of them state; kernels: "
                     f"{row['kernels_a_generation']} a generation, {row['kernels_a_micro_batch']} a micro-batch; "
                     f"compiled in {row['compile_s']} s",
                     flush=True,

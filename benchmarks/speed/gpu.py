@@ -32,6 +32,7 @@ def made_small(options: Options) -> Options:
         evaluations=(12, 24),
         micro_batches=(4,),
         models=options.models[:1],
+        others=(),
         segmentation="grid",
         name=f"{options.name}_small",
     )

@@ -20,6 +20,7 @@ class Options(PhotographOptions):
     """Measures one GPU.
 
     Attributes:
+        others: networks that are searched too, with random weights.
         dtype: of the forward pass of the search.
         evaluations: an image; each count has a search of its own, and the first also serves other parts.
         micro_batches: beside the library's rule, that the first search is tried at.
@@ -35,8 +36,9 @@ class Options(PhotographOptions):
     """
 
     model: str = "resnet50"
-    count: int = 32
-    batch: int = 32
+    count: int = 64
+    batch: int = 64
+    others: tuple[str, ...] = ("mobilenet_v2",)
     dtype: Dtype = "bfloat16"
     evaluations: tuple[int, ...] = (240, 1000)
     micro_batches: tuple[int, ...] = (64, 128, 512)

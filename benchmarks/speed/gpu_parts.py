@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.util
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ import numpy as np
 from flax import nnx
 
 import xaijax
+from benchmarks.common.hlo import Program
 from benchmarks.common.photographs import choose_photographs, command_line, read_photographs
+from benchmarks.peers.contest import OWN_FILL, Subject
 from benchmarks.quality import genomes
 from benchmarks.speed import forward, overhead
 from benchmarks.speed.gpu_lab import Lab
 from benchmarks.speed.idle import idle_figures
-from benchmarks.speed.kernel import arithmetic, peak_bytes, time_kernel
+from benchmarks.speed.kernel import Kernel, arithmetic, peak_bytes, time_kernel
 from benchmarks.speed.processes import run_module
 from xaijax.classifier import Dtype, to_unit_range
 from xaijax.masks.segmentation import SEGMENTATIONS
@@ -34,29 +37,87 @@ def matrix_products(lab: Lab) -> dict[str, Any]:
 
 
 def searches(lab: Lab) -> dict[str, Any]:
-    """The rate of the search, over bare passes and matrix products, and how long the device waits in it."""
+    """The rates of the searches, over bare passes and matrix products, and how long the device waits in them."""
     rows: list[dict[str, Any]] = []
-    for evaluations in lab.options.evaluations:
-        if rows and lab.left <= 0:
-            break
-        kernel = lab.search(lab.classifier, evaluations) if rows else lab.kernel
-        rates = time_kernel(kernel, lab.classifier, lab.images, rounds=1)
-        batches = kernel.batches(lab.images)
-        rows.append(
-            {
-                "evaluations": evaluations,
-                "batch": kernel.batch,
-                "micro_batch": kernel.micro_batch,
-                "compile_s": kernel.compile_s,
-                "images_per_minute": 60 * rates["images_per_s"],
-                **rates,
-                **arithmetic(lab.classifier, kernel, lab.options.dtype, rates["evaluations_per_s"]),
-                "temporary_bytes": kernel.temporary_bytes,
-                **peak_bytes(),
-                "idle": idle_figures(functools.partial(kernel.run, batches)),
-            }
-        )
-    return {"model": lab.options.model, "dtype": lab.options.dtype, "images": len(lab.images), "rows": rows}
+    for model in (lab.options.model, *lab.options.others):
+        # The rate does not depend on the weights.
+        classifier = lab.classifier if model == lab.options.model else random_classifier(model, lab.options.dtype)
+        for evaluations in lab.options.evaluations:
+            if rows and lab.left <= 0:
+                break
+            kernel = lab.search(classifier, evaluations) if rows else lab.kernel
+            rows.append({"model": model, **_search(lab, classifier, kernel, evaluations)})
+    return {"dtype": lab.options.dtype, "images": len(lab.images), "rows": rows}
+
+
+def _search(lab: Lab, classifier: xaijax.Classifier, kernel: Kernel, evaluations: int) -> dict[str, Any]:
+    rates = time_kernel(kernel, classifier, lab.images, rounds=1)
+    batches = kernel.batches(lab.images)
+    idle = idle_figures(functools.partial(kernel.run, batches))
+    return {
+        "evaluations": evaluations,
+        "batch": kernel.batch,
+        "micro_batch": kernel.micro_batch,
+        "compile_s": kernel.compile_s,
+        "images_per_minute": 60 * rates["images_per_s"],
+        **rates,
+        **arithmetic(classifier, kernel, lab.options.dtype, rates["evaluations_per_s"]),
+        "temporary_bytes": kernel.temporary_bytes,
+        **peak_bytes(),
+        "idle": idle,
+        "launches": {"profiled": idle.get("kernels"), **expected_launches(kernel, batches)},
+    }
+
+
+def expected_launches(kernel: Kernel, batches: list[Any]) -> dict[str, int]:
+    """Returns the fewest and the most kernels that calls on these batches launch, as the compiled program tells.
+
+    The fewest fill every micro-batch, and have no child that repeats a known mask; the most leave one micro-batch a
+    generation partly empty, and try again as often as they may.
+    """
+    program = Program(kernel.program.as_text())  # type: ignore[attr-defined]
+    attempts = xaijax.ELIME().settings.retries + 1
+    fewest, most = 0, 0
+    for batch in batches:
+        found = kernel.program(*batch)
+        generations = int(np.max(found.generations)) + 1
+        filled = -(-int(np.sum(found.evaluations)) // kernel.micro_batch)
+        in_turn = {"generations": 0}
+        once = program.kernels(turns=in_turn)
+        (body,) = program.bodies("generations")
+        micro_batch = sum(program.kernels(each) for each in program.bodies("micro-batches"))
+        ends = [program.kernels(body, turns={"micro-batches": 0, "retries": turns}) for turns in (1, attempts)]
+        fewest += once + generations * ends[0] + filled * micro_batch
+        most += once + generations * ends[1] + (filled + generations) * micro_batch
+    return {"fewest": fewest, "most": most}
+
+
+def against_lime(lab: Lab) -> dict[str, Any]:
+    """How many photographs a minute the package `lime` explains with PyTorch on the same device."""
+    missing = [name for name in ("torch", "torchvision", "lime") if not importlib.util.find_spec(name)]
+    if missing or lab.options.weights is None:
+        return {"note": f"left out: {', '.join(missing)} not installed" if missing else "left out: no weights"}
+    from benchmarks.peers.original import Original, Source
+    from benchmarks.peers.packages import lime_weights
+
+    classifier = lab.classifier
+    on_gpu = jax.default_backend() == "gpu"
+    source = Source(
+        lab.options.model, Path(lab.options.weights), classifier.mean, classifier.std, "cuda" if on_gpu else "cpu"
+    )
+    original = Original(source, channels_last=True, batch=lab.kernel.micro_batch)
+    segment = jax.jit(lambda image: SEGMENTATIONS[lab.options.segmentation](to_unit_range(image)))
+    samples = 20 if lab.options.small else 1000
+    spent = []
+    for pixels in lab.images[: 1 + min(4, len(lab.images) - 1)]:  # the first one warms up
+        target = int(np.argmax(original.logits(pixels[None])))
+        segments = np.asarray(segment(pixels))
+        subject = Subject("", pixels, target, 1.0, segments, pixels / np.float32(255), pixels, None)
+        start = time.perf_counter()
+        lime_weights(original, subject, samples=samples, batch=original.batch, setting=OWN_FILL)
+        spent.append(time.perf_counter() - start)
+    images_per_minute = 60 / float(np.median(spent[1:]))
+    return {"samples": samples, "batch": original.batch, "seconds": spent[1:], "images_per_minute": images_per_minute}
 
 
 def agreement(lab: Lab) -> dict[str, Any]:
@@ -176,6 +237,7 @@ PARTS: dict[str, Callable[[Lab], Any]] = {
     "forward": forward_passes,
     "larger batch": larger_batch,
     "micro-batches": micro_batches,
+    "against lime": against_lime,
     "against torch": against_torch,
 }
 """In the order of their worth."""
