@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.reports import budget_plot
@@ -28,12 +29,13 @@ AXES = {
 
 
 def draw_throughput(record: Record) -> Drawn:
-    """Evaluations a second along each axis, and the share of the bare rate on each bar."""
+    """Evaluations a second along each axis with the share of the bare rate on each bar, and where the time goes."""
     rows = [row for row in record["rows"] if "error" not in row]
     base = next(row for row in rows if row["axis"] == "base")
     moved = [axis for axis in AXES if any(row["axis"] == axis for row in rows)] or ["batch"]
-    size = (3.2 * len(moved) + 1, 3.4)
-    figure, panels = plt.subplots(1, len(moved), figsize=size, layout="constrained", sharey=True, squeeze=False)
+    figure = plt.figure(figsize=(2.6 * len(moved) + 1, 5.0), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(3, 1.4))
+    panels = above.subplots(1, len(moved), sharey=True, squeeze=False)
     for panel, axis in zip(panels[0], moved, strict=True):
         name = "images" if axis == "count" else axis
         own = [base, *(row for row in rows if row["axis"] == axis)]
@@ -44,7 +46,8 @@ def draw_throughput(record: Record) -> Drawn:
         panel.bar_label(bars, [f"{row['share_of_bare']:.2f}" for row in own], fontsize=8)
         panel.set_xticks(places, [str(row[name]) for row in own], fontsize=8)
         panel.set_xlabel(AXES[axis])
-    figure.supylabel("evaluations a second")
+    above.supylabel("evaluations a second")
+    _draw_time(below.subplots(), record["time"])
     said = [
         "On the bars stands the share of the bare forward rate; where the others are measured is orange: "
         f"{base['model']}, {base['dtype']}, batches of {base['batch']}, devices {base['devices']}, "
@@ -56,8 +59,22 @@ def draw_throughput(record: Record) -> Drawn:
             f"That is {base['flops_per_s'] / 1e9:.1f} GFLOP/s, {base['share_of_matrix_product']:.0%} of the "
             f"{base['matrix_product_flops_per_s'] / 1e9:.1f} GFLOP/s that the devices do of matrix products."
         )
+    time = record["time"]
+    parts = ", ".join(f"{part} {seconds / time['command_s']:.1%}" for part, seconds in time["parts"].items())
+    said.append(f"There `xaijax explain` takes {1e3 * time['command_s']:.0f} ms an image: {parts}.")
     failed = [f"{AXES[row['axis']]}: {row['error']}" for row in record["rows"] if "error" in row]
     return figure, said + failed
+
+
+def _draw_time(panel: Axes, time: Record) -> None:
+    """Draws where the seconds of an image go, one behind the other."""
+    left = 0.0
+    for (part, seconds), colour in zip(time["parts"].items(), (BLUE, "#2f855a", ORANGE, GREY, "#718096"), strict=True):
+        width = max(0.0, 1e3 * seconds)
+        panel.barh([""], [width], left=left, color=colour, label=part)
+        left += width
+    panel.set_xlabel("milliseconds an image")
+    panel.legend(ncols=5, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
 
 
 def draw_whole_run(record: Record) -> Drawn:

@@ -3,7 +3,8 @@
     python -m benchmarks.speed.throughput IMAGES... --weights FILE
     python -m benchmarks.speed.throughput IMAGES... --models mobilenet_v2 resnet50 --weights FILE FILE --devices 2 1
 
-The first value of each axis is where the others are measured. Every setting has a process of its own, as the devices of
+The first value of each axis is where the others are measured, and where `benchmarks.speed.breakdown` tells where the
+time goes. Every setting has a process of its own, as the devices of
 a CPU are fixed before JAX starts; `benchmarks.speed.kernel` is what it runs.
 """
 
@@ -97,7 +98,9 @@ def main(options: Options) -> None:
         rows.append(asked | found)
         shown = ("images_per_s", "evaluations_per_s", "share_of_bare", "share_of_matrix_product", "error")
         print(axis, {name: rows[-1][name] for name in shown if name in rows[-1]}, flush=True)
-    write_record(options.name, {"options": plain_options(options), "rows": rows})
+    base = next(setting for _, setting in settings(options))
+    parts = json.loads(run_module("benchmarks.speed.breakdown", command_line(base)).splitlines()[-1])
+    write_record(options.name, {"options": plain_options(options), "rows": rows, "time": parts})
 
 
 if __name__ == "__main__":

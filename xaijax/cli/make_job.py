@@ -14,6 +14,7 @@ from xaijax.models.hub import fetch
 from xaijax.models.zoo import load
 from xaijax.runtime.job import Job
 from xaijax.runtime.targets import find_against, find_target
+from xaijax.sequential import GROUP, default_platform
 
 CLASSIFIER_SETTINGS = ("model", "weights_sha256", "num_classes", "mean", "std", "padding", "dtype", "labels_sha256")
 """Settings that a classifier follows from."""
@@ -48,7 +49,7 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
     if target == against:
         raise ValueError(f"against {options.against!r} is the target itself; name another class, or runner-up.")
     if options.batch_size == "auto":
-        full = max(8, 4 * len(jax.local_devices()))
+        full = auto_batch_size(platform or default_platform(), len(jax.local_devices()))
         batch_size = full if images is None else min(images, full)
     else:
         batch_size = options.batch_size
@@ -69,6 +70,18 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
     return dataclasses.replace(
         job, settings=settings, origin=repr([(name, settings[name]) for name in CLASSIFIER_SETTINGS])
     )
+
+
+def auto_batch_size(platform: str, devices: int) -> int:
+    """Returns how many images are searched at a time where nobody says.
+
+    On CPU a few keep a core busy. Elsewhere a generation of all images should fill several micro-batches.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        devices: of the process.
+    """
+    return max(8, 4 * devices) if platform == "cpu" else GROUP * devices
 
 
 def _settings(options: RunOptions, job: Job) -> dict[str, Any]:

@@ -43,7 +43,8 @@ class RunOptions:
         padding: symmetric as in PyTorch, same as in TensorFlow.
         dtype: of the forward pass; bfloat16 for GPU and TPU, its logits are float32.
         seed: the same seed gives the same explanation.
-        batch_size: images searched at a time, on all devices together.
+        batch_size: images searched at a time, on all devices together; auto takes 8, or 4 a core if these are more, and
+            64 a device elsewhere.
     """
 
     model: str = "mobilenet_v2"
