@@ -15,8 +15,8 @@ from xaijax.sequential import (
     map_groups,
     map_rows,
     pad_rows,
+    row_taker,
     rows_in_parallel,
-    take_rows,
 )
 
 ROWS = {"pixels": np.random.default_rng(0).integers(0, 256, (7, 48), np.uint8), "index": np.arange(7, dtype=np.int32)}
@@ -66,11 +66,12 @@ def test_many_rows_in_parallel_are_taken_in_groups(count, groups):
 
 
 @pytest.mark.parametrize("parallel", [False, True])
-@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 4, 3, 2)])
+@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 4, 3, 2), (5, 3, 128)])
 def test_rows_are_taken_by_index(shape, parallel):
     rows, index = np.random.default_rng(0).random(shape, np.float32), np.array([4, 0, 4], np.int32)
     with rows_in_parallel(parallel):
-        np.testing.assert_array_equal(take_rows(jnp.asarray(rows), index), rows[index])
+        taken = row_taker({"rows": jnp.asarray(rows)})(index)
+    np.testing.assert_array_equal(taken["rows"], rows[index])
 
 
 def test_the_default_device_decides_where_nothing_is_said():

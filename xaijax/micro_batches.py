@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, Targets, respond
-from xaijax.sequential import accompany, take_rows
+from xaijax.sequential import accompany, row_taker
 
 Decode = Callable[[Any, jax.Array], jax.Array]
 """`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
@@ -29,18 +29,19 @@ class Scenario:
 
     def of_rows(self, rows: jax.Array) -> "Scenario":
         """Gathers what belongs to rows `[N]` int32; the result has one image per row."""
-        images = rows if self.source is None else self.source[rows]
+        return self.taker()(rows)
 
-        def pick(tree: Any, index: jax.Array) -> Any:
-            return jax.tree.map(lambda leaf: take_rows(leaf, index), tree)
+    def taker(self) -> Callable[[jax.Array], "Scenario"]:
+        """Returns a function that does what `of_rows` does, for many calls."""
+        of_images, of_rows = (self.images, self.fills, self.references), (self.contexts, self.baselines)
+        take_images, take_rows = row_taker(of_images), row_taker(of_rows)
 
-        return Scenario(
-            images=take_rows(self.images, images),
-            fills=take_rows(self.fills, images),
-            contexts=pick(self.contexts, rows),
-            references=pick(self.references, images),
-            baselines=pick(self.baselines, rows),
-        )
+        def taken(rows: jax.Array) -> Scenario:
+            images, fills, references = take_images(rows if self.source is None else self.source[rows])
+            contexts, baselines = take_rows(rows)
+            return Scenario(images=images, fills=fills, contexts=contexts, references=references, baselines=baselines)
+
+        return taken
 
     def accompanied(self) -> "Scenario":
         """Returns the scenario with a second image and row of zeros where there is only one; see `accompany`."""
@@ -157,7 +158,7 @@ def evaluate(
     chex.assert_equal_shape_prefix([scenario.images, scenario.fills], 1)
     chex.assert_tree_shape_prefix((images, targets, scenario.contexts, scenario.baselines), (rows,))
     chex.assert_tree_shape_prefix(genomes, (rows, population))
-    scenario = scenario.accompanied()
+    take = scenario.accompanied().taker()
     pairs = rows * population
     sides = 1 if readout.needs_inverse is None else 2
     entries = sides * pairs  # of what is read: of the masks, then of the inverses
@@ -174,7 +175,7 @@ def evaluate(
         row = pair // population
         of_pair = jax.tree.map(lambda leaf: leaf[pair], flat)
         requested = jax.tree.map(lambda leaf: leaf[row], targets)
-        response = _respond(classifier, decode, readout, of_pair, scenario.of_rows(row), requested, is_inverse)
+        response = _respond(classifier, decode, readout, of_pair, take(row), requested, is_inverse)
         responses = jax.tree.map(lambda old, value: old.at[entry].set(value, mode="drop"), responses, response)
         start = jnp.minimum(start + micro_batch, count)
         if readout.needs_inverse is not None:

@@ -17,6 +17,9 @@ T = TypeVar("T")
 GROUP = 64
 """Least number of rows that are computed at a time where rows are computed in parallel; the most is under twice it."""
 
+LANES = 128
+"""Entries of the last axis that a TPU computes together; it pads shorter axes."""
+
 _parallel: contextvars.ContextVar[bool | None] = contextvars.ContextVar("parallel", default=None)
 
 
@@ -66,15 +69,20 @@ def choose_rows(which: jax.Array, rows: T, others: T) -> T:
     return jax.tree.map(choose, rows, others)
 
 
-def take_rows(rows: jax.Array, index: jax.Array) -> jax.Array:
-    """Returns rows `[N, ...]` of an array `[R, ...]`, given their index `[N]` int32.
+def row_taker(rows: T) -> Callable[[jax.Array], T]:
+    """Returns a function that takes rows `[N]` int32 of the arrays `[R, ...]` of a pytree.
 
-    Where rows are computed in parallel they are taken as vectors: for rows of more axes a TPU would lay out the whole
-    array with its last axis, such as that of the channels, padded to 128.
+    Where rows are computed in parallel, images with few channels are laid out as vectors for it: a TPU would pad their
+    last axis to `LANES`, throughout the array.
     """
-    if not is_parallel() or rows.ndim < 3:
-        return rows[index]
-    return rows.reshape(len(rows), -1)[index].reshape(len(index), *rows.shape[1:])
+
+    def laid_out(leaf: jax.Array) -> jax.Array:
+        return leaf.reshape(len(leaf), -1) if is_parallel() and leaf.ndim > 2 and leaf.shape[-1] < LANES else leaf
+
+    flat = jax.tree.map(laid_out, rows)
+    return lambda index: jax.tree.map(
+        lambda vectors, leaf: vectors[index].reshape(len(index), *leaf.shape[1:]), flat, rows
+    )
 
 
 def cut_groups(rows: T, size: int) -> T:
