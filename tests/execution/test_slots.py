@@ -66,20 +66,33 @@ def test_the_host_asks_who_has_ended_only_once_the_next_generations_are_under_wa
 ):
     told = []
 
-    def watched(function, dynamic, static=(), **options):
-        traced = traced_once(function, dynamic, static, **options)
+    class Watched:
+        """A traced function whose compiled program tells of its calls."""
 
-        def call(*arguments):
-            told.append(function.__name__)
-            return traced(*arguments)
+        def __init__(self, function, dynamic, static=(), **options):
+            self.name, self.traced = function.__name__, traced_once(function, dynamic, static, **options)
 
-        return call
+        def __call__(self, *arguments):
+            return self.traced(*arguments)
+
+        def lower(self, *arguments):
+            self.lowered = self.traced.lower(*arguments)
+            return self
+
+        def compile(self):
+            program = self.lowered.compile()
+
+            def call(*arguments):
+                told.append(self.name)
+                return program(*arguments)
+
+            return call
 
     def read(ended):
         told.append("read")
         return jax.device_get(ended)
 
-    monkeypatch.setattr(executor, "traced_once", watched)
+    monkeypatch.setattr(executor, "traced_once", Watched)
     monkeypatch.setattr(executor, "_read", read)
     # One objective, as XLA's CPU runtime waits for ever in the fronts of many images at once.
     method = ELIME(evaluations=60, objective="probability", segmentation=Grid(4, 4), fill="image-mean")

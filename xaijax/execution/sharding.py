@@ -117,6 +117,17 @@ def on_all_devices(tree: T, devices: int) -> T:
     return jax.device_put(tree, NamedSharding(device_mesh(devices), PartitionSpec()))
 
 
+def part_of_each(devices: int) -> NamedSharding | None:
+    """Returns how arrays lie of which each device has an equal part; None for one device, where nothing is said."""
+    return None if devices == 1 else NamedSharding(device_mesh(devices), PartitionSpec(AXIS))
+
+
+def described(tree: T, devices: int) -> T:
+    """Returns the shapes of a pytree's arrays, of which each device has an equal part, for what compiles beforehand."""
+    placed = part_of_each(devices)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed), tree)
+
+
 def device_mesh(devices: int) -> Mesh:
     """Returns the mesh over the process's first devices."""
     return jax.make_mesh((devices,), (AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:devices])

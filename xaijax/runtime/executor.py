@@ -1,5 +1,6 @@
 """The compiled programs of a job, and how images are fed to them."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import itertools
@@ -11,11 +12,11 @@ import jax
 import numpy as np
 
 from xaijax.arguments import image_id, resolve_targets, split_id
-from xaijax.batch import make_batch
+from xaijax.batch import Batch, make_batch
 from xaijax.execution import slots
 from xaijax.execution.compiled import explain_batch, searches_in_generations
 from xaijax.execution.placement import Placement
-from xaijax.execution.sharding import count_devices, on_all_devices
+from xaijax.execution.sharding import count_devices, described, on_all_devices, part_of_each
 from xaijax.execution.slot_groups import Groups
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
@@ -121,25 +122,35 @@ def _slots_program(job: Job, method: SearchingMethod) -> Program[Any]:
     """
     devices = count_devices(job.batch_size)
     placement = job.placement(devices)
+    settings = (method, placement)
     groups = Groups(job.batch_size, devices, REFILL_FRACTION)
     arguments = _Arguments(job, placement, groups.size)
-    empty = arguments([], [])
-    begin = traced_once(slots.begin, empty, (method, placement), origin=job.origin)
+    empty, classifier = arguments([], []), arguments.classifier
     whole_batch = arguments([], [], size=groups.slots)[-1]
     nowhere = np.zeros(groups.slots, np.int32)
-    spread = jax.jit(lambda begun, batch: dataclasses.replace(slots.take(begun, nowhere, placement), batch=batch))
+    spread_out = part_of_each(devices)
+    put = jax.jit(functools.partial(slots.put, placement=placement), donate_argnums=0, out_shardings=spread_out)
+
+    def spread(begun: slots.Slots, batch: Batch) -> slots.Slots:
+        return dataclasses.replace(slots.take(begun, nowhere, placement), batch=batch)
+
+    # Each program is compiled while the next one is traced.
+    with _Compiling() as compiling:
+        traced = traced_once(slots.begin, empty, settings, origin=job.origin)
+        begin = compiling(traced, *empty)
+        begun = jax.eval_shape(traced, *empty)
+        idling = jax.jit(spread, out_shardings=spread_out)
+        state = described(jax.eval_shape(idling, begun, whole_batch), devices)
+        traced = traced_once(slots.advance, (state, classifier), (*settings, STRIDE), origin=job.origin, donated=(0,))
+        advance = compiling(traced, state, classifier)
+        traced = traced_once(slots.conclude, (state, groups.nowhere), settings, origin=job.origin)
+        conclude = compiling(traced, state, groups.nowhere)
+    begin, advance, conclude = (program.result() for program in (begin, advance, conclude))
 
     def idle() -> slots.Slots:
-        return spread(begin(*empty), whole_batch)
+        return idling(begin(*empty), whole_batch)
 
-    searched = (idle(), arguments.classifier)
-    settings = (method, placement)
-    advance = traced_once(slots.advance, searched, (*settings, STRIDE), origin=job.origin, donated=(0,))
-    state, _ = advance(*searched)
-    put = jax.jit(functools.partial(slots.put, placement=placement), donate_argnums=0)
-    state = put(state, begin(*empty), groups.nowhere)
-    conclude = traced_once(slots.conclude, (state, groups.nowhere), settings, origin=job.origin)
-    jax.block_until_ready(conclude(state, groups.nowhere))
+    jax.block_until_ready(put(idle(), begin(*empty), groups.nowhere))
 
     def explain_all(items: Iterable[tuple[T, Request]]) -> Iterator[tuple[list[T], ExplainedBatch]]:
         left, state = iter(items), idle()
@@ -154,7 +165,7 @@ def _slots_program(job: Job, method: SearchingMethod) -> Program[Any]:
             if not taken:
                 return
             enough = min(len(taken), math.ceil(REFILL_FRACTION * job.batch_size))
-            state, done = _until_some_end(advance, state, arguments.classifier, taken, enough, ahead=placement.parallel)
+            state, done = _until_some_end(advance, state, classifier, taken, enough, ahead=placement.parallel)
             for group in groups.cut(done):
                 yield (
                     [taken.pop(slot) for slot in group.slots],
@@ -162,6 +173,21 @@ def _slots_program(job: Job, method: SearchingMethod) -> Program[Any]:
                 )
 
     return explain_all
+
+
+class _Compiling:
+    """Compiles programs in threads; leaving the context waits for them."""
+
+    def __enter__(self) -> "_Compiling":
+        self._threads = concurrent.futures.ThreadPoolExecutor()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._threads.shutdown()
+
+    def __call__(self, function: Any, *arguments: Any) -> "concurrent.futures.Future[Any]":
+        """Traces a jitted function for these arguments, or their shapes, and returns its compiled program to come."""
+        return self._threads.submit(function.lower(*arguments).compile)
 
 
 def _until_some_end(
