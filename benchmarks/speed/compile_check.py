@@ -33,7 +33,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import xaijax
 from benchmarks.common.hlo import Loop, Program, scope
-from benchmarks.common.record import write_record
+from benchmarks.common.record import read_record, write_record
 from xaijax.batch import make_batch
 from xaijax.classifier import Dtype
 from xaijax.execution import sharding, slots
@@ -94,6 +94,7 @@ class Options:
         devices: that the images are spread over, at most as many as the topology has.
         at_most: kernels of a generation; None does not check.
         name: of the record; None writes none.
+        resume: keep the rows that the record already has, rather than compile these programs again.
     """
 
     topology: str
@@ -108,6 +109,7 @@ class Options:
     devices: int = 1
     at_most: int | None = None
     name: str | None = None
+    resume: bool = False
 
     @property
     def platform(self) -> str:
@@ -241,11 +243,17 @@ def complaints(row: dict[str, Any], at_most: int) -> list[str]:
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     devices = topology_devices(options)
-    rows, wrong = [], []
+    rows: list[dict[str, Any]] = []
+    if options.resume and options.name is not None:
+        rows = read_record(options.name).get("programs", [])
+    known = {(row["model"], row["method"], row["images"]) for row in rows}
+    wrong = []
     for model in options.models:
         classifier = shapes_only(model, options.dtype) if architecture(model).layouts() else xaijax.models.load(model)
         for name in options.methods:
             for images in options.images:
+                if (model, name, images) in known:
+                    continue
                 row = look_at(compile_for(devices, classifier, name, images, options), name, model, images)
                 rows.append(row)
                 print(
