@@ -194,6 +194,9 @@ class Head(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps `[N, H, W, in]` to logits `[N, classes]`; an image that is already `[N, in]` is not averaged."""
+        if x.dtype != jnp.float32:
+            # XLA of JAX 0.12 on CPU fuses a bfloat16 block with the mean that follows, and gives NaN.
+            x = jax.lax.optimization_barrier(x)
         x = x.astype(jnp.float32)
         x = jnp.mean(x, axis=(1, 2)) if x.ndim == 4 else x
         return x @ self.kernel[...].astype(jnp.float32) + self.bias[...].astype(jnp.float32)[None]
