@@ -36,6 +36,7 @@ MODULES = {
     "Stage": "xaijax.methods.binary_masks.stages",
     "Status": "xaijax.explanation",
     "Taps": "xaijax.classifier",
+    "TwoSided": "xaijax.methods.two_sided.method",
     "explain": "xaijax.explain",
     "image_id": "xaijax.arguments",
 }

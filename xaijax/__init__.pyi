@@ -18,6 +18,7 @@ from xaijax.methods.attribution.rise import RISE
 from xaijax.methods.binary_masks.method import BinaryMasks
 from xaijax.methods.binary_masks.stages import Stage
 from xaijax.methods.elime.method import ELIME
+from xaijax.methods.two_sided.method import TwoSided
 
 __version__: str
 
@@ -45,6 +46,7 @@ __all__ = [
     "Stage",
     "Status",
     "Taps",
+    "TwoSided",
     "explain",
     "image_id",
     "models",

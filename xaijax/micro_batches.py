@@ -12,8 +12,18 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, Targets, respond
 from xaijax.sequential import accompany, row_taker
 
-Decode = Callable[[Any, jax.Array], jax.Array]
-"""`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend."""
+
+@chex.dataclass(frozen=True)
+class FilledMask:
+    """A mask and the fill that it is evaluated with; leading axes for more."""
+
+    mask: jax.Array  # [H, W] bool
+    fill: jax.Array  # [] int32, its place among `Scenario.fills`
+
+
+Decode = Callable[[Any, jax.Array], Any]
+"""`decode(context, genome) -> mask [H, W]`, for one genome of one image: bool, or float32 in [0, 1] to blend. Where a
+scenario has several fills, a `FilledMask`."""
 
 
 @chex.dataclass(frozen=True)
@@ -21,7 +31,7 @@ class Scenario:
     """What the masked images of a batch are made of."""
 
     images: jax.Array  # [B, H, W, C] uint8, or float in [0, 1]
-    fills: jax.Array  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W
+    fills: Any  # [B, h, w, C] float32, what stands where a mask is 0; h and w are 1 or H and W; or a tuple of several
     contexts: Any  # pytree of [R, ...], what `decode` needs to know of a row
     references: Any = ()  # pytree of [B, ...], what activations are compared with
     baselines: Any = ()  # pytree of [R, ...], what responses are compared with
@@ -66,7 +76,7 @@ class Readout:
 
     Attributes:
         read: called as `read_response` is, with what the forward pass gave for masked images `[N]`; returns a pytree
-            of `[N]`.
+            of `[N, ...]`.
         values: pytree of `jax.ShapeDtypeStruct`, the shapes of what it returns for one of them.
         taps: the activations that it reads.
         needs_inverse: maps what was read to `[N]` bool, the masks whose inverse is evaluated too; None for none.
@@ -154,8 +164,9 @@ def evaluate(
     if not isinstance(targets, Targets):
         targets = Targets.of(targets)
     images = scenario.images if scenario.source is None else scenario.source
-    chex.assert_rank([scenario.images, scenario.fills], 4)
-    chex.assert_equal_shape_prefix([scenario.images, scenario.fills], 1)
+    of_images = [scenario.images, *jax.tree.leaves(scenario.fills)]
+    chex.assert_rank(of_images, 4)
+    chex.assert_equal_shape_prefix(of_images, 1)
     chex.assert_tree_shape_prefix((images, targets, scenario.contexts, scenario.baselines), (rows,))
     chex.assert_tree_shape_prefix(genomes, (rows, population))
     take = scenario.accompanied().taker()
@@ -185,12 +196,12 @@ def evaluate(
             count = count + jnp.sum(follows, dtype=jnp.int32)
         return start, count, queue, responses
 
-    nothing = jax.tree.map(lambda value: jnp.zeros((entries,), value.dtype), readout.values)
+    nothing = jax.tree.map(lambda value: jnp.zeros((entries, *value.shape), value.dtype), readout.values)
     first = (jnp.int32(0), jnp.sum(new, dtype=jnp.int32), queue, nothing)
     with jax.named_scope("micro-batches"):
         _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
     if readout.needs_inverse is None:
-        return jax.tree.map(lambda response: response.reshape(rows, population), responses)
+        return jax.tree.map(lambda response: response.reshape(rows, population, *response.shape[1:]), responses)
     mask, inverse = (
         jax.tree.map(lambda response, side=side: response.reshape(sides, rows, population)[side], responses)
         for side in range(sides)
@@ -229,12 +240,23 @@ def masked_images(
         The masked images `[N, H, W, C]` float32 in [0, 1], and the areas `[N]` float32 that they keep.
     """
     with jax.named_scope("decode"):
-        masks = jax.vmap(decode)(scenario.contexts, genomes)
+        decoded: Any = jax.vmap(decode)(scenario.contexts, genomes)
+        is_filled = isinstance(decoded, FilledMask)
+        masks = decoded.mask if is_filled else decoded
         if is_inverse is not None:
             masks = masks ^ is_inverse[:, None, None]
     with jax.named_scope("fill"):
-        masked = blend(masks[..., None], to_unit_range(scenario.images), scenario.fills)
+        fills = _chosen(scenario.fills, decoded.fill) if is_filled else scenario.fills
+        masked = blend(masks[..., None], to_unit_range(scenario.images), fills)
     return masked, jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
+
+
+def _chosen(fills: tuple[jax.Array, ...], which: jax.Array) -> jax.Array:
+    """Returns of several fills `[N, h, w, C]` the one that each of N masks asks for."""
+    chosen = fills[0]
+    for number, fill in enumerate(fills[1:], 1):
+        chosen = jnp.where((which == number)[:, None, None, None], fill, chosen)
+    return chosen
 
 
 def blend(masks: jax.Array, pixels: jax.Array, fills: jax.Array) -> jax.Array:

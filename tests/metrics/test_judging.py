@@ -87,6 +87,7 @@ def test_transfer_leaves_out_the_fill_of_the_search_and_what_is_not_known():
     np.testing.assert_allclose(transfer(holds, "blur"), [1, 0.5, 1])
     np.testing.assert_allclose(transfer(holds, "black"), [0.5, 0.5, 0])
     np.testing.assert_allclose(transfer(holds, None), [2 / 3, 1 / 3, 0.5])
+    np.testing.assert_allclose(transfer(holds, "blur+black"), [1, 1, np.nan])
     np.testing.assert_array_equal(transfer({"blur": [1.0]}, "blur"), [np.nan])
     np.testing.assert_array_equal(transfer({"elsewhere": [np.nan]}, "blur"), [np.nan])
 

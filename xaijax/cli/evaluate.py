@@ -17,7 +17,7 @@ from xaijax.cli.evaluation import Evaluation
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.explained_run import boxes_of, read_boxes, read_explanations, read_run
 from xaijax.cli.options import EvaluateOptions
-from xaijax.masks.fills import check_fill
+from xaijax.masks.fills import check_fill, split_fill
 from xaijax.metrics import ELSEWHERE, JUDGING_FILLS, judged_run, summarise
 from xaijax.metrics.judged_run import JudgedRun, judge_explanations
 from xaijax.metrics.judging import check_judging_fill
@@ -107,9 +107,9 @@ def evaluate_run(
 
 
 def _fill_of(settings: dict[str, Any]) -> str:
-    """Returns the fill that a run's masks were found with, as far as it can be made without segments."""
-    fill = settings["options"].get("fill")
-    return fill if fill and fill != "segment-mean" else "image-mean"
+    """Returns the fill that a run's masks were found with, the first of several, that can be made without segments."""
+    fills = split_fill(settings["options"].get("fill") or "image-mean")
+    return next((fill for fill in fills if fill != "segment-mean"), "image-mean")
 
 
 def _measure_all(

@@ -104,7 +104,7 @@ def _evaluate_on_host(
     targets = method.targets(searches.states, batch)
 
     def evaluate_pairs(pairs: np.ndarray, is_inverse: bool) -> Any:
-        read = jax.tree.map(lambda value: np.zeros(new.shape, value.dtype), readout.values)
+        read = jax.tree.map(lambda value: np.zeros((*new.shape, *value.shape), value.dtype), readout.values)
         row, index = np.nonzero(pairs)
         for first in range(0, len(row), micro_batch):
             rows, indices = row[first : first + micro_batch], index[first : first + micro_batch]

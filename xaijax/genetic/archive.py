@@ -18,7 +18,7 @@ class Archive:
     """The evaluated genomes of one image, and their values."""
 
     genomes: jax.Array  # [E, W] uint32, in order of evaluation; 0 past the count
-    values: Any  # pytree of [E], what each evaluation returned
+    values: Any  # pytree of [E, ...], what each evaluation returned
     count: jax.Array  # [] int32, evaluations so far
 
 
@@ -28,11 +28,11 @@ def empty(capacity: int, words: int, values: Any) -> Archive:
     Args:
         capacity: evaluations that it has room for.
         words: words per genome.
-        values: pytree of `jax.ShapeDtypeStruct`, the scalars that an evaluation returns.
+        values: pytree of `jax.ShapeDtypeStruct`, what an evaluation returns.
     """
     return Archive(
         genomes=jnp.zeros((capacity, words), jnp.uint32),
-        values=jax.tree.map(lambda value: jnp.zeros((capacity,), value.dtype), values),
+        values=jax.tree.map(lambda value: jnp.zeros((capacity, *value.shape), value.dtype), values),
         count=jnp.int32(0),
     )
 
@@ -84,7 +84,7 @@ def insert(archive: Archive, genomes: jax.Array, values: Any, new: jax.Array) ->
     Args:
         archive: of one image.
         genomes: `[P, W]`.
-        values: pytree of `[P]`.
+        values: pytree of `[P, ...]`.
         new: `[P]` bool, which of them to add; the caller ensures that there is room.
     """
     chex.assert_tree_shape_prefix((genomes, values), new.shape)

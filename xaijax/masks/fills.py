@@ -13,9 +13,25 @@ from xaijax.sequential import map_rows
 
 NamedFill = Literal["black", "dataset-mean", "image-mean", "segment-mean", "blur"]
 Fill = NamedFill | str
-"""A name, or a colour as `#rrggbb`."""
+"""A name, or a colour as `#rrggbb`; for methods that search under several fills, these joined by `+`."""
 
 BLUR_SIGMA = 10 / 224  # of the image's longer side
+
+
+def split_fill(fill: Fill) -> tuple[str, ...]:
+    """Returns the fills that are joined by `+`."""
+    return tuple(fill.split("+"))
+
+
+def check_fills(fill: Fill, *, several: bool) -> None:
+    """Raises ValueError unless `fill` is one fill or, where there may be `several`, different ones; see `Fill`."""
+    fills = split_fill(fill)
+    for each in fills:
+        check_fill(each)
+    if len(fills) > 1 and not several:
+        raise ValueError(f"fill {fill!r} are {len(fills)} fills but this method takes one; choose one of them.")
+    if len(set(fills)) < len(fills):
+        raise ValueError(f"fill {fill!r} has the same fill twice; name each once.")
 
 
 def check_fill(fill: str) -> None:

@@ -15,6 +15,7 @@ MethodName = Literal[
     "designed-masks",
     "greedy",
     "lima",
+    "two-sided",
 ]
 METHOD_NAMES: tuple[MethodName, ...] = get_args(MethodName)
 """In the order of `registry.METHODS`, which has a class for each."""

@@ -7,7 +7,7 @@ import jax
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.masks.fills import Fill, check_fill, make_plain_fills
+from xaijax.masks.fills import Fill, check_fills, make_plain_fills
 from xaijax.micro_batches import Scenario
 from xaijax.options import Options, option
 
@@ -26,7 +26,7 @@ class PixelBased(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fill(self.fill)
+        check_fills(self.fill, several=False)
         if self.fill == "segment-mean":
             raise ValueError("fill 'segment-mean' needs segments, which this method has not; choose blur.")
 

@@ -12,6 +12,7 @@ from xaijax.methods.attribution.random_search import RandomSearch
 from xaijax.methods.attribution.rise import RISE
 from xaijax.methods.binary_masks.method import BinaryMasks
 from xaijax.methods.elime.method import ELIME
+from xaijax.methods.two_sided.method import TwoSided
 
 METHODS: dict[str, type] = {
     "elime": ELIME,
@@ -26,4 +27,5 @@ METHODS: dict[str, type] = {
     "designed-masks": DesignedMasks,
     "greedy": Greedy,
     "lima": LiMA,
+    "two-sided": TwoSided,
 }

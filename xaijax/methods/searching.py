@@ -67,7 +67,7 @@ class SearchingMethod(Options):
         """Masks of an image that are evaluated together, at most."""
         return self.evaluations
 
-    def decode(self, context: Any, genome: Any) -> jax.Array:
+    def decode(self, context: Any, genome: Any) -> Any:
         """See `xaijax.micro_batches.Decode`."""
         raise NotImplementedError
 

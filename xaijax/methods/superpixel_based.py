@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.masks import superpixels
-from xaijax.masks.fills import Fill, check_fill, make_fill
+from xaijax.masks.fills import Fill, check_fills, make_fill, split_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
 from xaijax.micro_batches import Scenario
 from xaijax.options import Options, option
@@ -45,6 +45,7 @@ class SuperpixelBased(Options):
     """
 
     takes_segments: ClassVar[bool] = True
+    takes_several_fills: ClassVar[bool] = False
 
     segmentation: Segmentation | Literal["quickshift", "slic", "grid"] = "quickshift"
     max_segments: int = option(128, at_least=2)
@@ -52,7 +53,7 @@ class SuperpixelBased(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fill(self.fill)
+        check_fills(self.fill, several=self.takes_several_fills)
         make_segmentation(self.segmentation)
 
     def segment(self, classifier: Classifier, batch: Batch) -> Segmented:
@@ -70,13 +71,18 @@ class SuperpixelBased(Options):
                 lambda of_image: self._segments(*of_image), (batch.images, batch.labels, batch.has_image)
             )
         with jax.named_scope("fill"):
-            fill = functools.partial(make_fill, self.fill, max_segments=self.max_segments, mean=classifier.mean)
-            fills = batch.background
-            if fills is None:
-                fills = map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))
+            names = split_fill(self.fill)
+            fills = tuple(self._fill(name, classifier, batch, segments) for name in names)
         segments, length, merged = batch.of_rows((segments, length, merged))
-        scenario = Scenario(images=batch.images, fills=fills, contexts=segments, source=batch.source)
+        several = fills if self.takes_several_fills else fills[0]
+        scenario = Scenario(images=batch.images, fills=several, contexts=segments, source=batch.source)
         return Segmented(scenario=scenario, length=length, merged=merged)
+
+    def _fill(self, name: str, classifier: Classifier, batch: Batch, segments: jax.Array) -> jax.Array:
+        if batch.background is not None:
+            return batch.background
+        fill = functools.partial(make_fill, name, max_segments=self.max_segments, mean=classifier.mean)
+        return map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))
 
     def _segments(
         self, image: jax.Array, labels: jax.Array | None, has_image: jax.Array

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.masks.fills import check_fill, make_plain_fills
+from xaijax.masks.fills import check_fill, make_plain_fills, split_fill
 from xaijax.metrics.confidence import smallest_area
 from xaijax.metrics.insertion_deletion import area_under_curve, deletion_curve, insertion_curve
 from xaijax.metrics.probe import check_explained, probe
@@ -146,7 +146,7 @@ def judge(
 
 
 def transfer(holds: Mapping[str, Any], searched: str | None) -> np.ndarray:
-    """Returns the share of judging fills, the search's own left out, under which a mask holds.
+    """Returns the share of judging fills, those of the search left out, under which a mask holds.
 
     The mean over images is the share of masks that keep 0.9 of the probability under a fill that their search did not
     use. A mask that rests on its surroundings has 0; one that holds whatever stands around it has 1.
@@ -154,12 +154,13 @@ def transfer(holds: Mapping[str, Any], searched: str | None) -> np.ndarray:
     Args:
         holds: by the name of the fill, `[B]` whether the mask holds under it (`Judgement.keeps`); NaN where it is not
             known.
-        searched: the fill of the search; None where it had none.
+        searched: the fill of the search, or several joined by `+`; None where it had none.
 
     Returns:
         `[B]` float64 in [0, 1]; NaN where no other fill says anything.
     """
-    others = [np.asarray(values, np.float64) for name, values in holds.items() if name != searched]
+    own = () if searched is None else split_fill(searched)
+    others = [np.asarray(values, np.float64) for name, values in holds.items() if name not in own]
     if not others:
         return np.full(len(next(iter(holds.values()))), np.nan)
     told = np.stack(others)
