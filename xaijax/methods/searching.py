@@ -30,6 +30,33 @@ STATUS_OF = {
 """The status of a result, by the reason why its search ended."""
 
 
+def statuses_of(
+    stop_reason: jax.Array,
+    *,
+    several: jax.Array,
+    merged: jax.Array,
+    evaluated: jax.Array,
+    finite: jax.Array,
+    works: jax.Array,
+) -> dict[Status, jax.Array]:
+    """Returns which statuses that all searches share hold for one image, `[]` bool each.
+
+    Args:
+        stop_reason: `[]` int32, of the search.
+        several: `[]` bool, whether the image has several segments.
+        merged: `[]` bool, see `Status.MERGED`.
+        evaluated: `[E]` bool, the entries of the archive that hold a mask, the whole one first.
+        finite: `[E]` bool, those of them whose response is finite.
+        works: `[]` bool, whether there is an explanation.
+    """
+    return {code: several & (stop_reason == ended) for ended, code in STATUS_OF.items()} | {
+        Status.ONE_SEGMENT: ~several,
+        Status.MERGED: merged,
+        Status.NOT_FINITE: evaluated[0] & ~works,
+        Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
+    }
+
+
 @chex.dataclass(frozen=True)
 class Searches:
     """The searches of a batch."""

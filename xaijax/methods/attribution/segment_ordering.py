@@ -22,7 +22,7 @@ from xaijax.genetic.search import GENERATION_LIMIT, RUNNING, SPENT
 from xaijax.masks import ranked, superpixels
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
-from xaijax.methods.searching import STATUS_OF, Searches, SearchingMethod
+from xaijax.methods.searching import Searches, SearchingMethod, statuses_of
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.options import option
 from xaijax.pairwise import running_count
@@ -230,14 +230,10 @@ class SegmentOrdering(SuperpixelBased, SearchingMethod):
             targets=targets,
             image_index=index,
             evaluations=state.spent,
-            holds={code: several & (state.stop_reason == ended) for ended, code in STATUS_OF.items()}
-            | {
-                Status.ONE_SEGMENT: ~several,
-                Status.MERGED: merged,
-                Status.NOT_FINITE: evaluated[0] & ~works,
-                Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
-                Status.NOT_KEPT: works & ~is_kept,
-            },
+            holds=statuses_of(
+                state.stop_reason, several=several, merged=merged, evaluated=evaluated, finite=finite, works=works
+            )
+            | {Status.NOT_KEPT: works & ~is_kept},
             segments=segments,
             segment_score=score,
             front=make_front(archive.genomes, archive.values, masks & works, size=min(FRONT, self.evaluations - 1)),

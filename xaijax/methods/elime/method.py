@@ -35,7 +35,7 @@ from xaijax.methods.elime.warm_start import start_genomes
 from xaijax.methods.evolving import EvolvingMethod
 from xaijax.methods.pareto_front import FRONT, make_front, pick_smallest
 from xaijax.methods.result import conclude
-from xaijax.methods.searching import STATUS_OF, Searches
+from xaijax.methods.searching import Searches, statuses_of
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
 from xaijax.options import option
@@ -211,14 +211,10 @@ class ELIME(SuperpixelBased, EvolvingMethod):
             targets=targets,
             image_index=index,
             evaluations=state.spent,
-            holds={code: several & (state.stop_reason == ended) for ended, code in STATUS_OF.items()}
-            | {
-                Status.ONE_SEGMENT: ~several,
-                Status.MERGED: merged,
-                Status.NOT_FINITE: evaluated[0] & ~works,
-                Status.SOME_NOT_FINITE: works & jnp.any(evaluated & ~finite),
-                **weaker,
-            },
+            holds=statuses_of(
+                state.stop_reason, several=several, merged=merged, evaluated=evaluated, finite=finite, works=works
+            )
+            | weaker,
             cp_score=picked.probability / picked.area,
             segments=segments,
             segment_score=coefficients,
