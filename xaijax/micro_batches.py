@@ -203,7 +203,9 @@ def evaluate(
     if readout.needs_inverse is None:
         return jax.tree.map(lambda response: response.reshape(rows, population, *response.shape[1:]), responses)
     mask, inverse = (
-        jax.tree.map(lambda response, side=side: response.reshape(sides, rows, population)[side], responses)
+        jax.tree.map(
+            lambda response, side=side: response.reshape(sides, rows, population, *response.shape[1:])[side], responses
+        )
         for side in range(sides)
     )
     return BothSides(mask=mask, inverse=inverse, is_inverted=new & readout.needs_inverse(mask))

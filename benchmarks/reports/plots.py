@@ -148,24 +148,23 @@ def draw_start_up(record: Record) -> Drawn:
 
 def draw_gpu(record: Record) -> Drawn:
     """The search's rate, the models' forward passes and the segmentations, as far as they were measured."""
-    search, models, cuts = (record.get(name, {}) for name in ("search", "forward", "segmentation"))
+    search, passes, cuts = (record.get(name, {}) for name in ("search", "forward", "segmentation"))
     panels: list[tuple[str, list[str], list[float], list[str]]] = []
     notes = [f"{name}: {part['note']}." for name, part in record.items() if isinstance(part, dict) and "note" in part]
     said: list[str] = []
     if "rows" in search:
         rows = search["rows"]
-        names = [f"{row['evaluations']} evaluations" for row in rows]
+        models = [row.get("model", search.get("model")) for row in rows]
+        names = [f"{model}, {row['evaluations']} evaluations" for model, row in zip(models, rows, strict=True)]
         shares = [f"{row['share_of_bare']:.2f}" for row in rows]
         panels.append(
             ("images a minute, and share of the bare rate", names, _column(rows, "images_per_minute"), shares)
         )
         idle = [f"{row['idle']['idle_share']:.1%}" for row in rows if row["idle"]["idle_share"] is not None]
-        said.append(
-            f"{search['model']} in {search['dtype']}; the device is idle for {', '.join(idle) or 'an unknown share'}."
-        )
-    if isinstance(models, list):
-        names = [row["model"] for row in models]
-        panels.append(("forward pass, ms an image", names, _column(models, "median"), []))
+        said.append(f"Searches in {search['dtype']}; the device is idle for {', '.join(idle) or 'an unknown share'}.")
+    if isinstance(passes, list):
+        names = [row["model"] for row in passes]
+        panels.append(("forward pass, ms an image", names, _column(passes, "median"), []))
     if cuts and "note" not in cuts:
         times = [ways["one by one"]["median"] for ways in cuts.values()]
         panels.append(("segmentation, ms an image", list(cuts), times, []))

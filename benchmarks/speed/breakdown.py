@@ -21,6 +21,7 @@ import tyro
 
 import xaijax
 from benchmarks.common.photographs import choose_photographs, read_photographs, weights_option
+from benchmarks.speed.forward import seconds
 from benchmarks.speed.kernel import Kernel, Options, compile_kernel, time_kernel, use_devices
 from benchmarks.speed.processes import run_explain
 from xaijax.batch import Batch
@@ -33,12 +34,7 @@ PARTS = ("passes", "segmentation", "search", "transfer", "files")
 def median_seconds(call: Callable[[], object], rounds: int) -> float:
     """Returns the median time of a call that blocks until it is done, after one that compiles."""
     call()
-    spent = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        spent.append(time.perf_counter() - start)
-    return statistics.median(spent)
+    return statistics.median(seconds(call, rounds))
 
 
 def segmentation_seconds(method: xaijax.ELIME, kernel: Kernel, images: np.ndarray, rounds: int) -> float:
@@ -100,12 +96,12 @@ def measure(options: Options) -> dict[str, Any]:
     segmentation = segmentation_seconds(method, kernel, images, options.rounds)
     transfer = transfer_seconds(kernel, images, options.rounds)
     command = command_seconds(paths, options)
-    seconds = (passes, segmentation, whole - passes - segmentation, transfer, command - whole - transfer)
+    spent = (passes, segmentation, whole - passes - segmentation, transfer, command - whole - transfer)
     return {
         "images": len(images),
         "kernel_s": whole / len(images),
         "command_s": command / len(images),
-        "parts": {part: spent / len(images) for part, spent in zip(PARTS, seconds, strict=True)},
+        "parts": {part: each / len(images) for part, each in zip(PARTS, spent, strict=True)},
     }
 
 

@@ -77,18 +77,17 @@ def expected_launches(kernel: Kernel, batches: list[Any]) -> dict[str, int]:
     """
     program = Program(kernel.program.as_text())  # type: ignore[attr-defined]
     attempts = xaijax.ELIME().settings.retries + 1
+    once = program.kernels(turns={"generations": 0})
+    (body,) = program.bodies("generations")
+    micro_batch = sum(program.kernels(each) for each in program.bodies("micro-batches"))
+    least, largest = (program.kernels(body, turns={"micro-batches": 0, "retries": turns}) for turns in (1, attempts))
     fewest, most = 0, 0
     for batch in batches:
         found = kernel.program(*batch)
         generations = int(np.max(found.generations)) + 1
         filled = -(-int(np.sum(found.evaluations)) // kernel.micro_batch)
-        in_turn = {"generations": 0}
-        once = program.kernels(turns=in_turn)
-        (body,) = program.bodies("generations")
-        micro_batch = sum(program.kernels(each) for each in program.bodies("micro-batches"))
-        ends = [program.kernels(body, turns={"micro-batches": 0, "retries": turns}) for turns in (1, attempts)]
-        fewest += once + generations * ends[0] + filled * micro_batch
-        most += once + generations * ends[1] + (filled + generations) * micro_batch
+        fewest += once + generations * least + filled * micro_batch
+        most += once + generations * largest + (filled + generations) * micro_batch
     return {"fewest": fewest, "most": most}
 
 

@@ -4,8 +4,8 @@
     python -m benchmarks.speed.throughput IMAGES... --models mobilenet_v2 resnet50 --weights FILE FILE --devices 2 1
 
 The first value of each axis is where the others are measured, and where `benchmarks.speed.breakdown` tells where the
-time goes. Every setting has a process of its own, as the devices of
-a CPU are fixed before JAX starts; `benchmarks.speed.kernel` is what it runs.
+time goes. Every setting has a process of its own, as the devices of a CPU are fixed before JAX starts;
+`benchmarks.speed.kernel` is what it runs.
 """
 
 import dataclasses

@@ -16,7 +16,7 @@ from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
 from xaijax.genetic import archive as archives
-from xaijax.genetic.bit_genome import complement, count_words, pack, unpack, whole
+from xaijax.genetic.bit_genome import count_words, pack, unpack, whole, with_complements
 from xaijax.genetic.search import GENERATION_LIMIT, RUNNING, SPENT
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, split_fill
@@ -224,9 +224,9 @@ class TwoSided(SuperpixelBased, SearchingMethod):
         first = pack(jnp.arange(32 * words)[None] == jnp.argmin(draws, axis=1)[:, None] % length)
         half = jnp.where(jnp.all(half == 0, axis=1)[:, None], first, half)
         number = np.arange(pairs) % self.fills
-        both = jnp.stack([self._filled(half, number), self._filled(complement(half, length), number)], axis=1)
+        both = self._filled(with_complements(half, length), np.repeat(number, 2))
         empty = self._filled(jnp.zeros((self.fills, words), jnp.uint32), np.arange(self.fills))
-        return jnp.concatenate([empty, both.reshape(2 * pairs, -1)])[:count]
+        return jnp.concatenate([empty, both])[:count]
 
     def _filled(self, masks: jax.Array, fills: Any) -> jax.Array:
         """Returns genomes `[N, W]` of masks `[N, W - 1]` and fills `[N]`."""
@@ -261,7 +261,7 @@ class TwoSided(SuperpixelBased, SearchingMethod):
         return jax.lax.cond(
             state.spent < self.path_evaluations,
             lambda: self._on_path(state, order),
-            lambda: self._to_confirm(state, process, order),
+            lambda: self._to_confirm(state, process, mean, order),
         )
 
     def _fit(self, state: TwoSidedState) -> SetProcess:
@@ -293,15 +293,13 @@ class TwoSided(SuperpixelBased, SearchingMethod):
         kept = jnp.where((draws[3] < 0.5)[:, None], exchanged, kept)
         masks = pack(kept)
         fills = (state.generation * pairs + jnp.arange(pairs)) % self.fills
-        both = [self._filled(each, fills) for each in (masks, complement(masks, length))]
-        return jnp.stack(both, axis=1).reshape(self.round_size, -1)
+        return self._filled(with_complements(masks, length), jnp.repeat(fills, 2))
 
-    def _to_confirm(self, state: TwoSidedState, process: SetProcess, order: jax.Array) -> jax.Array:
+    def _to_confirm(self, state: TwoSidedState, process: SetProcess, mean: SetProcess, order: jax.Array) -> jax.Array:
         """Returns small masks that are predicted to keep the class under all fills, each under each of them.
 
         They are prefixes of an order, or of one that asks only what a set keeps.
         """
-        mean = set_process.over_fills(process)
         sufficient = set_process.greedy_order(mean, state.length, per_area=True, removal=0.0)
         sizes = jnp.arange(self.max_segments)
         is_mask = (sizes > 0) & (sizes < state.length)
