@@ -19,6 +19,7 @@ from xaijax.fitness import Response, Targets
 from xaijax.genetic import search
 from xaijax.micro_batches import RESPONSE_READOUT, Readout, Scenario, evaluate
 from xaijax.options import Options, option
+from xaijax.sequential import map_rows
 
 STATUS_OF = {
     search.SPENT: Status.SPENT,
@@ -114,7 +115,21 @@ class SearchingMethod(Options):
         raise NotImplementedError
 
     def finish(self, searches: Searches, batch: Batch) -> Explanation:
-        """Returns the explanations that the searches have found."""
+        """Returns the explanations that the searches have found; by default `result` of each row."""
+        states = searches.states
+        rows = (states, searches.scenario.contexts, self.targets(states, batch), searches.merged, batch.image_index)
+        return map_rows(lambda row: self.result(*row), rows)
+
+    def result(self, state: Any, context: Any, targets: Targets, merged: jax.Array, index: jax.Array) -> Explanation:
+        """Returns the explanation that the search of one row has found.
+
+        Args:
+            state: of the search.
+            context: of the row, see `Scenario`.
+            targets: `[]`, the classes explained.
+            merged: `[]` bool, see `Status.MERGED`.
+            index: `[]` int32, the image of the row.
+        """
         raise NotImplementedError
 
     def readout(self, classifier: Classifier) -> Readout:

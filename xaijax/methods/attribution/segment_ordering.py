@@ -26,7 +26,6 @@ from xaijax.methods.searching import Searches, SearchingMethod, statuses_of
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.options import option
 from xaijax.pairwise import running_count
-from xaijax.sequential import map_rows
 
 
 @chex.dataclass(frozen=True)
@@ -199,15 +198,10 @@ class SegmentOrdering(SuperpixelBased, SearchingMethod):
         running = state.stop_reason == RUNNING
         return jax.tree.map(lambda after, before: jnp.where(running, after, before), updated, state)
 
-    def finish(self, searches: Searches, batch: Batch) -> Explanation:
-        """See `SearchingMethod.finish`."""
-        states = searches.states
-        rows = (states, searches.scenario.contexts, self.targets(states, batch), searches.merged, batch.image_index)
-        return map_rows(lambda row: self._result(*row), rows)
-
-    def _result(
+    def result(
         self, state: OrderingState, segments: jax.Array, targets: Targets, merged: jax.Array, index: jax.Array
     ) -> Explanation:
+        """See `SearchingMethod.result`."""
         archive = state.archive
         evaluated = archives.is_known(archive)
         finite = evaluated & jnp.isfinite(archive.values.log_odds)

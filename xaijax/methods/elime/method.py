@@ -170,15 +170,10 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         states = jax.vmap(init)(keys, segmented.length, active, start, segmented.segments, layouts)
         return Searches(states=states, scenario=segmented.scenario, merged=segmented.merged)
 
-    def finish(self, searches: Searches, batch: Batch) -> Explanation:
-        """See `SearchingMethod.finish`."""
-        states = searches.states
-        rows = (states, searches.scenario.contexts, self.targets(states, batch), searches.merged, batch.image_index)
-        return map_rows(lambda row: self._result(*row), rows)
-
-    def _result(
+    def result(
         self, state: search.SearchState, segments: jax.Array, targets: Targets, merged: jax.Array, index: jax.Array
     ) -> Explanation:
+        """See `SearchingMethod.result`."""
         archive = state.archive
         seen = in_game(self.game, archive.values)
         evaluated = is_known(archive)

@@ -343,12 +343,6 @@ class TwoSided(SuperpixelBased, SearchingMethod):
         running = state.stop_reason == RUNNING
         return jax.tree.map(lambda after, before: jnp.where(running, after, before), updated, state)
 
-    def finish(self, searches: Searches, batch: Batch) -> Explanation:
-        """See `SearchingMethod.finish`."""
-        states = searches.states
-        rows = (states, searches.scenario.contexts, self.targets(states, batch), searches.merged, batch.image_index)
-        return map_rows(lambda row: self._result(*row), rows)
-
     def _order(self, state: TwoSidedState) -> jax.Array:
         """Returns of three orders, after exchanges, the one of the best predicted curves, `[S]` int32."""
         process = self._fit(state)
@@ -360,9 +354,10 @@ class TwoSided(SuperpixelBased, SearchingMethod):
         gains = jnp.stack([set_process.curve_gain(process, order, state.length) for order in orders])
         return jnp.stack(orders)[jnp.argmax(gains)]
 
-    def _result(
+    def result(
         self, state: TwoSidedState, segments: jax.Array, targets: Targets, merged: jax.Array, index: jax.Array
     ) -> Explanation:
+        """See `SearchingMethod.result`."""
         archive, responses = state.archive, state.archive.values.response
         evaluated = archives.is_known(archive)
         finite = evaluated & jnp.isfinite(responses.log_odds)
