@@ -53,6 +53,11 @@ class Status(enum.IntFlag):
     NO_MASK = 2048, "Every mask that was tried keeps the whole image; choose smaller or fewer squares."
     STILL_SEEN = 4096, "Wherever a mask keeps the class, the rest of the image is still recognised as the class."
     BY_PROBABILITY = 8192, "The classifier offers no taps to compare, so the fitness follows the probability."
+    UNSEPARATED = (
+        16384,
+        "The segment of highest score cannot be told apart from one in the middle of the ranking; more evaluations "
+        "would tell.",
+    )
 
     @property
     def message(self) -> str:
@@ -120,12 +125,17 @@ class Explanation:
         mask: `[B, H, W]` bool, kept pixels; in the deletion game (see `ELIME`) the removed pixels, here and in `area`.
         score: `[B, H, W]` float32, signed contribution of each pixel to the explained class, in log-odds; the
             score matrix of `BinaryMasks` is in [0, 1].
+        score_std: `[B, H, W]` float32, standard deviation of the score: 90% of scores lie within 1.645 of it from what
+            the same regression gives on many more masks. None for a method that knows none.
         image_index: `[B]` int32, the image that the row is about.
         target: `[B]` int32, the class explained.
         against: `[B]` int32, the class that it is contrasted with, -1 for all others. Where there is one, probability
             is the target's share of the two, p(target) / (p(target) + p(against)), here and in the fields below.
         original_probability: `[B]` float32, of the class on the whole image.
-        probability: `[B]` float32, of the class on the masked image, in the deletion game on the rest.
+        probability: `[B]` float32, of the class on the masked image, in the deletion game on the rest; the lowest over
+            the fills of the search where it has several.
+        probability_by_fill: `[B, F]` float32, the same under each of the fills of the search, NaN where the mask was
+            not evaluated under one; None for a method that takes one fill only.
         area: `[B]` float32, kept pixels / all pixels.
         cp_score: `[B]` float32, probability / area (in the deletion game, that of losing the class / area); it rewards
             tiny masks, so read it beside both.
@@ -144,11 +154,13 @@ class Explanation:
 
     mask: jax.Array
     score: jax.Array
+    score_std: jax.Array | None
     image_index: jax.Array
     target: jax.Array
     against: jax.Array
     original_probability: jax.Array
     probability: jax.Array
+    probability_by_fill: jax.Array | None
     area: jax.Array
     cp_score: jax.Array
     genome: jax.Array

@@ -86,12 +86,63 @@ def test_contributions_mix_the_fit_to_all_masks_with_that_to_large_ones(largest)
     responses = Response(log_odds=np.where(known, RESPONSE, np.nan), area=area, predicted=np.zeros(ROWS, np.int32))
     layout = SegmentPrior(sizes=sizes, precision=precision.astype(np.float32))
     genomes = pack(jnp.asarray(np.pad(BITS, ((0, 0), (0, 24)))))
-    coefficients, density = jax.jit(contributions)(genomes, responses, known, layout)
+    found = jax.jit(contributions)(genomes, responses, known, layout)
     every, large = (
         solved_by_numpy(BITS, RESPONSE.astype(np.float64), known * weight, 10 * precision)
         for weight in (1 + 3 * area, (area >= 0.5).astype(float))
     )
     same_length = large * np.linalg.norm(every) / np.linalg.norm(large) if largest == 1 else every
     expected = 0.7 * every + 0.3 * same_length
-    np.testing.assert_allclose(coefficients, expected, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(density[:7], coefficients[:7] * np.sqrt(sizes.sum() / 7 / sizes[:7]), rtol=1e-5)
+    np.testing.assert_allclose(found.total, expected, rtol=1e-3, atol=1e-4)
+    per_area = np.sqrt(sizes.sum() / 7 / sizes[:7])
+    np.testing.assert_allclose(found.density[:7], found.total[:7] * per_area, rtol=1e-5)
+    odds = RESPONSE.astype(np.float64)
+    expected = posterior_std(BITS, odds, known * (1 + 3 * area), 10 * precision)
+    if largest == 1:
+        of_large = posterior_std(BITS, odds, known * (area >= 0.5), 10 * precision)
+        expected = 0.7 * expected + 0.3 * of_large * np.linalg.norm(every) / np.linalg.norm(large)
+    np.testing.assert_allclose(found.std[:7], 0.85 * expected[:7] * per_area, rtol=1e-3)
+    assert found.std[7] == 0
+
+
+def posterior_std(bits, response, weight, precision):
+    """Of the coefficients under a Gaussian prior, in units of the noise that is left, by the matrix inverse."""
+    centred = bits - np.average(bits, axis=0, weights=weight)
+    response = response - np.average(response, weights=weight)
+    covariance = np.linalg.inv(centred.T @ (weight[:, None] * centred) + precision)
+    moment = centred.T @ (weight * response)
+    left = weight @ response**2 - moment @ covariance @ moment
+    return np.sqrt(left / (np.sum(weight > 0) - 1) * np.diag(covariance))
+
+
+def fitted(random, effects, layout, count, noise=1.0):
+    """The contributions of segments whose effects add up, after `count` random masks."""
+    bits = random.random((count, len(effects))) < random.random((count, 1))
+    odds = bits @ effects + noise * random.normal(size=count)
+    responses = Response(
+        log_odds=odds.astype(np.float32), area=bits.mean(axis=1, dtype=np.float32), predicted=np.zeros(count, np.int32)
+    )
+    return jax.jit(contributions)(pack(jnp.asarray(bits)), responses, np.ones(count, bool), layout)
+
+
+@pytest.mark.parametrize("noise", [1.0, 4.0])
+def test_intervals_hold_what_many_more_masks_tell(noise):
+    random = np.random.default_rng(5)
+    layout = segment_prior(jnp.arange(64, dtype=jnp.int32).reshape(8, 8), max_segments=64)
+    held = []
+    for _ in range(20):
+        effects = random.normal(size=64) * random.choice([0.2, 2.0], 64)
+        few, many = (fitted(random, effects, layout, count, noise) for count in (240, 1000))
+        held.append(np.abs(few.density - many.density) <= 1.645 * few.std)
+    assert 0.85 <= np.mean(held) <= 0.95
+
+
+def test_only_a_first_segment_that_stands_out_is_told_apart():
+    layout = segment_prior(jnp.arange(64, dtype=jnp.int32).reshape(8, 8), max_segments=64)
+    random = np.random.default_rng(6)
+    equal = [fitted(random, np.zeros(64), layout, 240).is_separated(layout.sizes) for _ in range(20)]
+    effects = np.zeros(64)
+    effects[9] = 3
+    standing_out = [fitted(random, effects, layout, 240).is_separated(layout.sizes) for _ in range(20)]
+    assert np.mean(equal) <= 0.1
+    assert np.all(standing_out)

@@ -40,6 +40,14 @@ def test_the_stronger_a_contribution_the_darker_its_colour(sign):
     assert light[0] - light[-1] > 100
 
 
+def test_the_less_sure_a_contribution_the_paler_its_colour():
+    score, std = np.ones((1, 4)), np.array([[0.0, 0.3, 1.0, 5.0]])
+    light = luminance(score_colours(score, std)[0])
+    assert np.all(np.diff(light) > 0)
+    np.testing.assert_array_equal(score_colours(SCORE, np.zeros_like(SCORE)), score_colours(SCORE))
+    assert np.all(score_colours(np.zeros((4, 5)), np.ones((4, 5))) == 247)
+
+
 def test_colours_do_not_depend_on_the_scale():
     np.testing.assert_array_equal(score_colours(SCORE), score_colours(1e-6 * SCORE))
 

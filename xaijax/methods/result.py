@@ -21,7 +21,9 @@ def conclude(
     image_index: jax.Array,
     evaluations: jax.Array,
     holds: Mapping[Status, jax.Array],
+    score_std: jax.Array | None = None,
     cp_score: jax.Array | None = None,
+    probability_by_fill: jax.Array | None = None,
     segments: jax.Array | None = None,
     segment_score: jax.Array | None = None,
     front: Front | None = None,
@@ -41,7 +43,9 @@ def conclude(
         image_index: `[]` int32.
         evaluations: `[]` int32.
         holds: `[]` bool, which statuses apply; see `status_of`.
+        score_std: `[H, W]` float32, or None.
         cp_score: `[]` float32; None divides the probability by the area.
+        probability_by_fill: `[F]` float32, see `Explanation`, or None.
         segments: `[H, W]` int32, or None.
         segment_score: `[S]` float32, or None.
         front: of one image, or None.
@@ -53,11 +57,13 @@ def conclude(
     return Explanation(
         mask=mask & works,
         score=jnp.where(works, score, 0),
+        score_std=None if score_std is None else jnp.where(works, score_std, 0),
         image_index=image_index,
         target=targets.explained,
         against=targets.against,
         original_probability=jnp.where(works, whole.probability, jnp.nan),
         probability=probability,
+        probability_by_fill=None if probability_by_fill is None else jnp.where(works, probability_by_fill, jnp.nan),
         area=area,
         cp_score=probability / area if cp_score is None else jnp.where(works, cp_score, jnp.nan),
         genome=jnp.where(works, genome, jnp.uint32(0)),

@@ -80,6 +80,12 @@ class SuperpixelBased(Options):
 
     def _fill(self, name: str, classifier: Classifier, batch: Batch, segments: jax.Array) -> jax.Array:
         if batch.background is not None:
+            several = split_fill(self.fill)
+            if len(several) > 1:
+                raise ValueError(
+                    f"a background takes the place of one fill but the method has {len(several)}; choose one, such as "
+                    f"fill={several[0]!r}."
+                )
             return batch.background
         fill = functools.partial(make_fill, name, max_segments=self.max_segments, mean=classifier.mean)
         return map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))

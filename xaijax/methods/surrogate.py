@@ -25,6 +25,14 @@ PROXIMITY = 3.0
 """Extra weight of a mask of all pixels over an empty one. As in LIME, masks near the whole image weigh most; otherwise
 the many small masks that evolution leaves would outweigh those that show what a removal does."""
 
+CALIBRATION = 0.85
+"""Factor of the posterior's standard deviations after which 90% intervals hold what the same fit to 1,000 fresh
+designed masks gives, in about 90% of segments."""
+
+SEPARATED = 2.5
+"""Standard deviations of a difference by which the first segment exceeds the middle one of a ranking that is not left
+to chance: of 60 equal segments the first does so in one case of fifty."""
+
 
 @chex.dataclass(frozen=True)
 class SegmentPrior:
@@ -57,14 +65,29 @@ def segment_prior(segments: jax.Array, *, max_segments: int) -> SegmentPrior:
     )
 
 
-def contributions(
-    genomes: jax.Array, responses: Response, known: jax.Array, layout: SegmentPrior
-) -> tuple[jax.Array, jax.Array]:
-    """Fits how much each segment contributes to the log-odds, in total and as a density.
+@chex.dataclass(frozen=True)
+class Contributions:
+    """What the segments of one image contribute to the log-odds."""
+
+    total: jax.Array  # [S] float32
+    density: jax.Array  # [S] float32, the same per area, see `superpixels.area_density`
+    std: jax.Array  # [S] float32, standard deviation of the density
+
+    def is_separated(self, sizes: jax.Array) -> jax.Array:
+        """Whether the first segment of the ranking is told apart from the middle one, `[]` bool; `sizes` `[S]`."""
+        used = sizes > 0
+        order = jnp.argsort(jnp.where(used, -self.density, jnp.inf), stable=True)
+        first, middle = order[0], order[jnp.sum(used, dtype=jnp.int32) // 2]
+        spread = jnp.sqrt(self.std[first] ** 2 + self.std[middle] ** 2)
+        return self.density[first] - self.density[middle] > SEPARATED * spread
+
+
+def contributions(genomes: jax.Array, responses: Response, known: jax.Array, layout: SegmentPrior) -> Contributions:
+    """Fits how much each segment contributes to the log-odds.
 
     What a segment adds to a few others differs from what its removal takes from the whole image, so a single fit to all
     masks estimates neither well. Two fits are mixed: one to all masks, and one to the masks that keep at least half of
-    the image, rescaled to the norm of the first.
+    the image, rescaled to the norm of the first. The standard deviations of the two are added up, as they share masks.
 
     Args:
         genomes: `[E, W]` uint32, the evaluated masks.
@@ -72,18 +95,24 @@ def contributions(
         known: `[E]` bool, the masks to fit.
         layout: the prior of the image's segments.
 
-    Returns:
-        `[S]` float32, the contribution of each segment, and the same as a density (`superpixels.area_density`).
+    References:
+        Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), chapter 2, for the posterior.
     """
     bits = unpack(genomes, len(layout.sizes))
     penalty = PENALTY * layout.precision
     area = jnp.where(known, responses.area, 0)
-    every = ridge(bits, responses.log_odds, jnp.where(known, 1 + PROXIMITY * area, 0), penalty=penalty)
-    large = ridge(bits, responses.log_odds, (known & (area >= 0.5)).astype(jnp.float32), penalty=penalty)
-    length = jnp.linalg.norm(large)
-    scaled = jnp.where(length > 0, large * jnp.linalg.norm(every) / jnp.maximum(length, 1e-12), every)
-    coefficients = (1 - LARGE) * every + LARGE * scaled
-    return coefficients, superpixels.area_density(coefficients, layout.sizes)
+    every = _fit(bits, responses.log_odds, jnp.where(known, 1 + PROXIMITY * area, 0), penalty=penalty)
+    large = _fit(bits, responses.log_odds, (known & (area >= 0.5)).astype(jnp.float32), penalty=penalty)
+    length = jnp.linalg.norm(large.coefficients)
+
+    def mixed(of_every: jax.Array, of_large: jax.Array) -> jax.Array:
+        scaled = of_large * jnp.linalg.norm(every.coefficients) / jnp.maximum(length, 1e-12)
+        return (1 - LARGE) * of_every + LARGE * jnp.where(length > 0, scaled, of_every)
+
+    total = mixed(every.coefficients, large.coefficients)
+    density = superpixels.area_density(total, layout.sizes)
+    std = CALIBRATION * superpixels.area_density(mixed(every.std, large.std), layout.sizes)
+    return Contributions(total=total, density=density, std=jnp.where(layout.sizes > 0, std, 0))
 
 
 def predicted_log_odds(genomes: jax.Array, responses: Response, weight: jax.Array, others: jax.Array) -> jax.Array:
@@ -106,6 +135,14 @@ def predicted_log_odds(genomes: jax.Array, responses: Response, weight: jax.Arra
     return mean + jnp.matmul(unknown - centre[None], coefficients, precision=jax.lax.Precision.HIGHEST)
 
 
+@chex.dataclass(frozen=True)
+class _Fit:
+    """A fitted regression."""
+
+    coefficients: jax.Array  # [S] float32
+    std: jax.Array  # [S] float32, the posterior's standard deviations
+
+
 def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float | jax.Array) -> jax.Array:
     """Fits `response ~ intercept + bits @ coefficients` by weighted least squares with a quadratic penalty.
 
@@ -122,6 +159,15 @@ def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: f
     References:
         Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems (1970).
     """
+    return _fit(bits, response, weight, penalty=penalty).coefficients
+
+
+def _fit(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: float | jax.Array) -> _Fit:
+    """Fits as `ridge` does, and gives the posterior's standard deviations.
+
+    The penalty is the prior's precision, and the weights are precisions, in units of the noise's variance, which is
+    estimated from what is left of the response and of the prior.
+    """
     precision = jax.lax.Precision.HIGHEST
     x = bits.astype(jnp.float32)
     response = jnp.where(weight > 0, response, 0)
@@ -134,4 +180,8 @@ def ridge(bits: jax.Array, response: jax.Array, weight: jax.Array, *, penalty: f
     gram = jnp.matmul(weighted.T, centred, precision=precision) + penalty
     moment = jnp.matmul(weighted.T, centred_response, precision=precision)
     factor = jax.scipy.linalg.cho_factor(gram, lower=True)
-    return jax.scipy.linalg.cho_solve(factor, moment)
+    coefficients = jax.scipy.linalg.cho_solve(factor, moment)
+    left = jnp.sum(weight * centred_response**2) - jnp.matmul(moment, coefficients, precision=precision)
+    variance = jnp.maximum(left, 0) / jnp.maximum(jnp.sum(weight > 0, dtype=jnp.float32) - 1, 1)
+    covariance = jax.scipy.linalg.cho_solve(factor, jnp.eye(x.shape[1], dtype=jnp.float32))
+    return _Fit(coefficients=coefficients, std=jnp.sqrt(variance * jnp.diag(covariance)))

@@ -16,9 +16,11 @@ def shown(row: Mapping[str, Any]) -> str:
 
 
 def figures(row: Mapping[str, Any]) -> str:
-    """Returns the figures in one line."""
+    """Returns the figures in one line; where the search had several fills, with the probability under each."""
     where = "without" if row.get("game") == "deletion" else "on"
+    by_fill = ", ".join(f"{name} {value:.3f}" for name, value in row.get("probability_by_fill", {}).items())
     return (
         f"probability {row['original_probability']:.3f} on the whole image, {row['probability']:.3f} {where} "
-        f"{row['area']:.0%} of its pixels; CP score {row['cp_score']:.2f}; {row['evaluations']} evaluations"
+        f"{row['area']:.0%} of its pixels{f' ({by_fill})' if by_fill else ''}; CP score {row['cp_score']:.2f}; "
+        f"{row['evaluations']} evaluations"
     )

@@ -14,15 +14,19 @@ _INK, _PAPER, _FAINT = (17, 17, 17), (255, 255, 255), (90, 90, 90)
 PANEL = 224  # pixels, side of one panel
 
 
-def score_colours(score: np.ndarray) -> np.ndarray:
+def score_colours(score: np.ndarray, std: np.ndarray | None = None) -> np.ndarray:
     """Colours a score map: orange for the class, blue against it, white neutral.
 
     Args:
         score: `[H, W]` float; it is scaled by its largest magnitude.
+        std: `[H, W]` float, its standard deviation. Where given, a score's colour is the paler the less sure it is: a
+            score of one standard deviation has half of its colour, one of three has nine tenths.
 
     Returns:
         `[H, W, 3]` uint8.
     """
+    if std is not None:
+        score = score * np.divide(score**2, score**2 + std**2, out=np.zeros_like(score), where=score != 0)
     scale = np.abs(score).max()
     level = np.clip(score / scale if scale > 0 else np.zeros_like(score), -1, 1)[..., None]
     neutral = np.array(_NEUTRAL, float)
@@ -68,7 +72,14 @@ def full_size_overlay(photograph: Image.Image, mask: np.ndarray, crop: tuple[int
 
 
 def panel(
-    image: np.ndarray, mask: np.ndarray, score: np.ndarray, *, title: str, figures: str, shown: str = "kept pixels"
+    image: np.ndarray,
+    mask: np.ndarray,
+    score: np.ndarray,
+    std: np.ndarray | None = None,
+    *,
+    title: str,
+    figures: str,
+    shown: str = "kept pixels",
 ) -> Image.Image:
     """Draws the original, the pixels of the mask, the score map and the overlay side by side, with captions.
 
@@ -76,12 +87,14 @@ def panel(
         image: `[H, W, C]` uint8, C 1 or 3.
         mask: `[H, W]` bool.
         score: `[H, W]` float.
+        std: see `score_colours`.
         title: first line, the class.
         figures: second line.
         shown: caption of the mask's pixels.
     """
-    pictures = [_rgb(image), kept_pixels(image, mask), score_colours(score), None]
-    captions = ["original", shown, "score: orange for, blue against", "overlay"]
+    pictures = [_rgb(image), kept_pixels(image, mask), score_colours(score, std), None]
+    colours = "score: orange for, blue against" if std is None else "orange for, blue against, pale unsure"
+    captions = ["original", shown, colours, "overlay"]
     height = max(1, round(PANEL * mask.shape[0] / mask.shape[1]))
     gap, top, bottom = 8, 52, 24
     width = 4 * PANEL + 5 * gap

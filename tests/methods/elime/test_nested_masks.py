@@ -46,7 +46,7 @@ def test_masks_keep_the_most_worth_up_to_an_area_of_each_part():
     bits = np.asarray(unpack(genomes, 64))
     known = jnp.isfinite(archive.values.log_odds) & (jnp.arange(60) < archive.count)
     layout = SegmentPrior(sizes=jnp.asarray(sizes), precision=jnp.eye(40))
-    density = np.asarray(contributions(archive.genomes, archive.values, known, layout)[1])[:SEGMENTS]
+    density = np.asarray(contributions(archive.genomes, archive.values, known, layout).density)[:SEGMENTS]
     assert np.corrcoef(density, worth / np.sqrt(sizes[:SEGMENTS]))[0, 1] > 0.95
     order = np.argsort(-density)
     kept = bits.sum(axis=1)

@@ -98,7 +98,7 @@ def test_masks_keep_the_class_under_all_fills(classifier, images):
         fills = [0 * pixels, np.broadcast_to(pixels.mean(axis=(0, 1)), pixels.shape)]
         masked = np.stack([np.where(mask, pixels, fill) for fill in fills])
         probability = np.asarray(jax.nn.softmax(classifier(masked), axis=1))[:, found.target[row]]
-        assert np.all(probability >= found.probability[row] - 1e-5)  # which is the lowest, under the blurred fill too
+        np.testing.assert_allclose(found.probability_by_fill[row, [0, 2]], probability, atol=1e-5)
         shown = found.front.area[row] == found.area[row]
         assert np.any(found.front.probability[row][shown] >= found.probability[row] - 1e-6)
 
@@ -146,7 +146,19 @@ def test_many_classes_are_read_as_the_most_probable_ones_and_the_rest(images):
     assert np.mean(shares) > 0.9
 
 
-def test_what_does_not_fit_is_named():
+def test_the_probability_is_the_lowest_of_those_under_each_fill(classifier, images):
+    found = search(classifier, images)
+    assert found.probability_by_fill.shape == (len(images), 3)
+    np.testing.assert_allclose(np.nanmin(found.probability_by_fill, axis=1), found.probability, rtol=1e-6)
+    few = search(classifier, images, evaluations=12)  # too few to see any mask under all three
+    np.testing.assert_allclose(np.nanmin(few.probability_by_fill, axis=1), few.probability, rtol=1e-6)
+    one = search(classifier, images, fill="black")
+    np.testing.assert_array_equal(one.probability_by_fill[:, 0], one.probability)
+
+
+def test_what_does_not_fit_is_named(classifier, images):
+    with pytest.raises(ValueError, match="a background takes the place of one fill but the method has 3; choose one"):
+        explain(jax.random.key(0), classifier, images, background=np.zeros_like(images), method=TwoSided())
     with pytest.raises(ValueError, match="population is 7 but must be even and at least 2 for each of the 3 fills"):
         TwoSided(population=7)
     with pytest.raises(ValueError, match="fill 'blue' is unknown"):

@@ -112,12 +112,14 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
         mask = decode((found.ranks, context), genome).astype(jnp.bool_)
         finite = jnp.isfinite(responses.log_odds)
         works = active & finite[0] & finite[best] & jnp.all(jnp.isfinite(found.score))
+        unsure = {} if found.separated is None else {Status.UNSEPARATED: works & ~found.separated}
         return conclude(
             works,
             whole,
             picked,
             mask=mask,
             score=found.score,
+            score_std=found.score_std,
             genome=pack(mask.reshape(-1)),
             targets=targets,
             image_index=index,
@@ -127,7 +129,8 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
                 Status.ONE_SEGMENT: ~active,
                 Status.NOT_FINITE: active & ~works,
                 Status.SOME_NOT_FINITE: works & ~jnp.all(finite),
-            },
+            }
+            | unsure,
             segment_score=found.segment_score,
         )
 

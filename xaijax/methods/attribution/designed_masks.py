@@ -51,11 +51,18 @@ class DesignedMasks(SuperpixelBased, AttributionMethod):
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
         layout = segment_prior(segments, max_segments=self.max_segments)
-        coefficients, density = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
-        ranks, pixels = rank_segments(density, segments)
+        segment = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
+        ranks, pixels = rank_segments(segment.density, segments)
         # The prefixes whose areas come next above evenly spaced ones; never the whole image.
         wanted = jnp.arange(1, self.prefixes + 1, dtype=jnp.float32) * (segments.size / (self.prefixes + 1))
         last = jnp.max(segments) - 1
         chosen = jnp.searchsorted(pixels.astype(jnp.float32), wanted).astype(jnp.int32)
         counts = pixels[jnp.minimum(chosen, last)]
-        return Attribution(score=density[segments], segment_score=coefficients, ranks=ranks, counts=counts)
+        return Attribution(
+            score=segment.density[segments],
+            score_std=segment.std[segments],
+            segment_score=segment.total,
+            ranks=ranks,
+            counts=counts,
+            separated=segment.is_separated(layout.sizes),
+        )

@@ -22,6 +22,8 @@ class Attribution:
     segment_score: jax.Array | None  # [S] float32, of each segment, for a method over segments
     ranks: jax.Array  # [H, W] int32, the rank of each pixel; those of lowest rank are kept first
     counts: jax.Array  # [Q] int32, the number of pixels that each mask to evaluate keeps
+    score_std: jax.Array | None = None  # [H, W] float32, standard deviation of the score, where the method knows it
+    separated: jax.Array | None = None  # [] bool, see `xaijax.methods.surrogate.Contributions.is_separated`
 
 
 @chex.dataclass(frozen=True)

@@ -40,10 +40,12 @@ class RandomSearch(SuperpixelBased, AttributionMethod):
 
     def _fit(self, segments: jax.Array, samples: Samples) -> Attribution:
         layout = segment_prior(segments, max_segments=self.max_segments)
-        coefficients, density = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
+        segment = contributions(samples.genomes, samples.responses, samples.weight > 0, layout)
         return Attribution(
-            score=density[segments],
-            segment_score=coefficients,
-            ranks=rank_segments(density, segments)[0],
+            score=segment.density[segments],
+            score_std=segment.std[segments],
+            segment_score=segment.total,
+            ranks=rank_segments(segment.density, segments)[0],
             counts=jnp.zeros((0,), jnp.int32),
+            separated=segment.is_separated(layout.sizes),
         )

@@ -192,7 +192,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
             best = jnp.argmax(jnp.where(masks, fitness, -jnp.inf))
             weaker = {Status.WEAKER: works & (fitness[best] < fitness[0])}
 
-        coefficients, density = contributions(archive.genomes, archive.values, finite, state.context)
+        segment = contributions(archive.genomes, archive.values, finite, state.context)
         several = state.space > 1
         genomes = self._in_game(archive.genomes, state.space)
         response, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
@@ -201,7 +201,8 @@ class ELIME(SuperpixelBased, EvolvingMethod):
             jax.tree.map(lambda leaf: leaf[0], archive.values),
             dataclasses.replace(response, area=picked.area),
             mask=superpixels.decode(segments, genomes[best]),
-            score=density[segments],
+            score=segment.density[segments],
+            score_std=segment.std[segments],
             genome=genomes[best],
             targets=targets,
             image_index=index,
@@ -209,10 +210,11 @@ class ELIME(SuperpixelBased, EvolvingMethod):
             holds=statuses_of(
                 state.stop_reason, several=several, merged=merged, evaluated=evaluated, finite=finite, works=works
             )
-            | weaker,
+            | weaker
+            | {Status.UNSEPARATED: works & ~segment.is_separated(state.context.sizes)},
             cp_score=picked.probability / picked.area,
             segments=segments,
-            segment_score=coefficients,
+            segment_score=segment.total,
             front=make_front(genomes, seen, masks & works, size=min(FRONT, self.evaluations - 1)),
             generations=jnp.maximum(state.generation - 1, 0),
             history=state.history,

@@ -45,7 +45,7 @@ def nested_masks(
 
     def ranked_masks(key: jax.Array, archive: Archive, length: jax.Array, layout: SegmentPrior) -> jax.Array:
         finite = is_known(archive) & jnp.isfinite(archive.values.log_odds)
-        _, density = contributions(archive.genomes, archive.values, finite, layout)
+        density = contributions(archive.genomes, archive.values, finite, layout).density
         sizes = layout.sizes
         is_worth = (sizes > 0) & (density > -jnp.inf)  # nor is NaN
         rank = falling_ranks(jnp.where(is_worth, density, -jnp.inf))

@@ -380,6 +380,7 @@ class TwoSided(SuperpixelBased, SearchingMethod):
             jax.tree.map(lambda leaf: leaf[best], lowest),
             mask=superpixels.decode(segments, genomes[best]),
             score=score[segments],
+            probability_by_fill=self._by_fill(archive, best),
             genome=genomes[best],
             targets=targets,
             image_index=index,
@@ -393,6 +394,15 @@ class TwoSided(SuperpixelBased, SearchingMethod):
             front=make_front(genomes, lowest, allowed & works, size=min(FRONT, self.evaluations - 1)),
             generations=jnp.maximum(state.generation - 1, 0),
         )
+
+    def _by_fill(self, archive: archives.Archive, mask: jax.Array) -> jax.Array:
+        """Returns the probability on a mask, an entry `[]` int32 of the archive, under each fill, `[F]` float32."""
+        same = jnp.all(archive.genomes[:, :-1] == archive.genomes[mask, :-1][None], axis=1)
+        same &= archives.is_known(archive)
+        of_fill = archive.genomes[:, -1][None] == jnp.arange(self.fills, dtype=jnp.uint32)[:, None]
+        found = same[None] & of_fill
+        highest = jnp.max(jnp.where(found, archive.values.response.probability[None], -jnp.inf), axis=1)
+        return jnp.where(jnp.any(found, axis=1), highest, jnp.nan)
 
     def _under_all_fills(self, archive: archives.Archive, known: jax.Array) -> tuple[Response, jax.Array]:
         """Returns the lowest response `[E]` to each mask, and whether it was evaluated under all fills, `[E]` bool."""

@@ -30,19 +30,33 @@ JPEG_SIDE = 65_500
 """Largest side of a JPEG in pixels."""
 
 
-def result_row(result: Explanation, index: int, classifier: Classifier) -> dict[str, Any]:
-    """Returns the figures of one row of an explanation for its line in `results.jsonl`."""
+def result_row(
+    result: Explanation, index: int, classifier: Classifier, fills: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Returns the figures of one row of an explanation for its line in `results.jsonl`.
+
+    Args:
+        result: explanations of a batch.
+        index: row of the result.
+        classifier: knows the labels.
+        fills: names of the fills of `Explanation.probability_by_fill`; where there are several, the line has
+            `probability_by_fill`, without those under which the mask was not evaluated.
+    """
     target = int(result.target[index])
     numbers = {
         name: round(float(getattr(result, name)[index]), 6)
         for name in ("original_probability", "probability", "area", "cp_score")
     }
+    by_fill: dict[str, Any] = {}
+    if fills is not None and len(fills) > 1 and result.probability_by_fill is not None:
+        under = dict(zip(fills, map(float, result.probability_by_fill[index]), strict=True))
+        by_fill["probability_by_fill"] = {name: round(each, 6) for name, each in under.items() if not math.isnan(each)}
     counts = {name: int(getattr(result, name)[index]) for name in ("evaluations", "generations")}
     named = {"target": target, "label": classifier.label(target)}
     against = int(result.against[index])
     if against >= 0:
         named |= {"against": against, "against_label": classifier.label(against)}
-    return {**named, **numbers, **counts, "status": result.status_message(index)}
+    return {**named, **numbers, **by_fill, **counts, "status": result.status_message(index)}
 
 
 def kept_box(mask: np.ndarray, crop: Box, size: tuple[int, int]) -> Box | None:
@@ -98,7 +112,8 @@ def write_files(
     if "scores" in save:
         write_array(paths["scores"], score)
     if "overlays" in save:
-        write_picture(paths["overlays"], draw(pixels, mask, score, row))
+        std = None if result.score_std is None else np.asarray(result.score_std[index])
+        write_picture(paths["overlays"], draw(pixels, mask, score, row, std))
     if "full-size" in save and photograph is not None:
         picture = full_size_overlay(photograph(), mask, row["crop"])
         picture.thumbnail((JPEG_SIDE, JPEG_SIDE))  # where it is larger
@@ -137,9 +152,11 @@ def _read_arrays(folder: Path, row: dict[str, Any]) -> tuple[np.ndarray, np.ndar
 _shard = functools.lru_cache(maxsize=1)(read_shard)
 
 
-def draw(pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str, Any]) -> Image.Image:
-    """Draws one explanation with its figures."""
-    return panel(pixels, mask, score, title=title(row), figures=figures(row), shown=shown(row))
+def draw(
+    pixels: np.ndarray, mask: np.ndarray, score: np.ndarray, row: dict[str, Any], std: np.ndarray | None = None
+) -> Image.Image:
+    """Draws one explanation with its figures; see `panel`."""
+    return panel(pixels, mask, score, std, title=title(row), figures=figures(row), shown=shown(row))
 
 
 def file_stem(index: int, name: str) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from xaijax.atomic_files import sync
 from xaijax.explanation import Explanation, Status
+from xaijax.masks.fills import split_fill
 from xaijax.runtime.input.decode import UnreadableImageError
 from xaijax.runtime.input.identity import Identity
 from xaijax.runtime.input.reader import Item
@@ -64,7 +65,8 @@ def _write_row(
         journal: of the run.
     """
     assert item.request is not None
-    figures = result_row(result, row, job.classifier)
+    fill = getattr(job.method, "fill", None)
+    figures = result_row(result, row, job.classifier, None if fill is None else split_fill(fill))
     if getattr(job.method, "game", "preservation") == "deletion":
         figures["game"] = "deletion"
     error = ""
