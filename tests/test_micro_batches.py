@@ -10,7 +10,7 @@ import pytest
 from xaijax import Classifier
 from xaijax.masks.segmentation import Grid
 from xaijax.masks.superpixels import decode
-from xaijax.micro_batches import Readout, Scenario, evaluate, micro_batch_size
+from xaijax.micro_batches import Readout, Scenario, View, evaluate, micro_batch_size
 
 BATCH, POPULATION = 3, 7
 TARGETS = np.array([2, -1, 0], np.int32)
@@ -101,21 +101,42 @@ def test_a_fill_of_one_colour_and_float_images(toy_classifier, scenario):
     np.testing.assert_allclose(first.probability, second.probability, rtol=1e-5)
 
 
-def has_probability(response):
+def has_probability(response, view):
     return response.probability > 0.2
+
+
+WITH_INVERSE = Readout(views=(View(), View(is_inverse=True)), goes_on=has_probability)
 
 
 def test_inverses_are_looked_at_where_they_are_asked_for_and_only_there(toy_classifier, scenario):
     run = functools.partial(evaluated, toy_classifier, decode, scenario, micro_batch=4)
     plain, inverted = run(GENOMES, NEW, TARGETS), run(~GENOMES, NEW, TARGETS)
-    both = run(GENOMES, NEW, TARGETS, readout=Readout(needs_inverse=has_probability))
-    jax.tree.map(np.testing.assert_array_equal, both.mask, plain)
-    wanted = np.asarray(has_probability(plain)) & NEW
+    both = run(GENOMES, NEW, TARGETS, readout=WITH_INVERSE)
+    mask, inverse = (jax.tree.map(lambda leaf, side=side: leaf[..., side], both.values) for side in range(2))
+    jax.tree.map(np.testing.assert_array_equal, mask, plain)
+    wanted = np.asarray(has_probability(plain, None)) & NEW
     assert 0 < wanted.sum() < NEW.sum()
-    np.testing.assert_array_equal(both.is_inverted, wanted)
-    jax.tree.map(
-        lambda one, other: np.testing.assert_array_equal(one, np.where(wanted, other, 0)), both.inverse, inverted
-    )
+    np.testing.assert_array_equal(both.is_seen, np.stack([NEW, wanted], axis=2))
+    jax.tree.map(lambda one, other: np.testing.assert_array_equal(one, np.where(wanted, other, 0)), inverse, inverted)
+
+
+def test_views_follow_each_other_under_their_fills_while_they_are_asked_for(toy_classifier, scenario):
+    fills = (scenario.fills, 0 * scenario.fills, 0 * scenario.fills + 1)
+    views = (View(fill=2), View(fill=0), View(is_inverse=True, fill=1))
+    several = scenario.replace(fills=fills)
+    readout = Readout(views=views, goes_on=has_probability)
+    found = evaluated(toy_classifier, decode, several, GENOMES, NEW, TARGETS, micro_batch=4, readout=readout)
+    wanted = NEW
+    for number, view in enumerate(views):
+        genomes = ~GENOMES if view.is_inverse else GENOMES
+        alone = scenario.replace(fills=fills[view.fill])
+        plain = evaluated(toy_classifier, decode, alone, genomes, NEW, TARGETS, micro_batch=4)
+        np.testing.assert_array_equal(found.is_seen[..., number], wanted)
+        np.testing.assert_allclose(
+            found.values.probability[..., number][wanted], plain.probability[wanted], rtol=1e-5, err_msg=str(view)
+        )
+        wanted = wanted & np.asarray(has_probability(plain, None))
+    assert 0 < np.sum(found.is_seen[..., 2]) < np.sum(NEW)
 
 
 def test_inverses_fill_the_micro_batches_that_masks_leave(scenario):
@@ -130,8 +151,7 @@ def test_inverses_fill_the_micro_batches_that_masks_leave(scenario):
     for count, expected in ((1, 2), (3, 2), (4, 2), (6, 3)):
         new = (np.arange(BATCH * POPULATION) < count).reshape(BATCH, POPULATION)
         first_class = np.zeros(BATCH, np.int32)
-        look = Readout(needs_inverse=has_probability)
-        evaluated(classifier, decode, scenario, GENOMES, new, first_class, micro_batch=4, readout=look)
+        evaluated(classifier, decode, scenario, GENOMES, new, first_class, micro_batch=4, readout=WITH_INVERSE)
         jax.effects_barrier()
         assert passes == [4] * expected, f"{count} masks and as many inverses"
         passes.clear()

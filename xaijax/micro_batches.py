@@ -71,6 +71,24 @@ def read_response(
 
 
 @dataclasses.dataclass(frozen=True)
+class View:
+    """One of the ways in which a mask is looked at; hashable.
+
+    Attributes:
+        is_inverse: whether the inverse of the mask is looked at.
+        fill: number of the fill among several of a scenario.
+    """
+
+    is_inverse: bool = False
+    fill: int = 0
+
+
+def never(values: Any, view: jax.Array) -> jax.Array:
+    """Returns False for every mask: none is looked at again."""
+    return jnp.zeros(view.shape, jnp.bool_)
+
+
+@dataclasses.dataclass(frozen=True)
 class Readout:
     """What is read off a forward pass on a masked image; hashable.
 
@@ -79,13 +97,20 @@ class Readout:
             of `[N, ...]`.
         values: pytree of `jax.ShapeDtypeStruct`, the shapes of what it returns for one of them.
         taps: the activations that it reads.
-        needs_inverse: maps what was read to `[N]` bool, the masks whose inverse is evaluated too; None for none.
+        views: V, the ways in which a mask is looked at, one after the other.
+        goes_on: `goes_on(values, view)` maps what was read of masks `[N]`, each in the view of this number, to `[N]`
+            bool: those that are looked at in their next view too.
     """
 
     read: Callable[..., Any] = read_response
     values: Any = RESPONSE
     taps: tuple[str, ...] = ()
-    needs_inverse: Callable[[Any], jax.Array] | None = None
+    views: tuple[View, ...] = (View(),)
+    goes_on: Callable[[Any, jax.Array], jax.Array] = never
+
+    def follows(self, values: Any, view: jax.Array) -> jax.Array:
+        """Returns which of masks `[N]`, each seen in the view of this number, are looked at in another."""
+        return self.goes_on(values, view) & (view < len(self.views) - 1)
 
 
 RESPONSE_READOUT = Readout()
@@ -93,12 +118,11 @@ RESPONSE_READOUT = Readout()
 
 
 @chex.dataclass(frozen=True)
-class BothSides:
-    """What is read off an image masked by a mask, and by its inverse; leading axes for more."""
+class Views:
+    """What is read of a mask in V views; leading axes for more."""
 
-    mask: Any  # see `Readout.read`
-    inverse: Any  # zeros where it was not looked at
-    is_inverted: jax.Array  # [] bool, whether it was
+    values: Any  # [V], see `Readout.read`; zeros where it was not looked at
+    is_seen: jax.Array  # [V] bool, whether it was
 
 
 LADDER = (1, 4, 16)
@@ -143,7 +167,7 @@ def evaluate(
     """Evaluates the new genomes of a batch of images.
 
     The pairs that are new are queued, and as many micro-batches as they fill are run; masked images exist for one
-    micro-batch at a time. A mask whose inverse is to be looked at is queued again.
+    micro-batch at a time. A mask that is to be looked at in another view is queued again.
 
     Args:
         classifier: any.
@@ -156,8 +180,8 @@ def evaluate(
         readout: what to read off a forward pass.
 
     Returns:
-        What was read, a pytree of `[R, P]` (`Response` by default), zeros where not new; `BothSides` of it where the
-        readout needs inverses.
+        What was read, a pytree of `[R, P]` (`Response` by default), zeros where not new; `Views` of it where the
+        readout has several.
     """
     chex.assert_rank(new, 2)
     rows, population = new.shape
@@ -171,8 +195,8 @@ def evaluate(
     chex.assert_tree_shape_prefix(genomes, (rows, population))
     take = scenario.accompanied().taker()
     pairs = rows * population
-    sides = 1 if readout.needs_inverse is None else 2
-    entries = sides * pairs  # of what is read: of the masks, then of the inverses
+    views = len(readout.views)
+    entries = views * pairs  # of what is read: of all masks in the first view, then in the next
     # The queue lists the entries to fill; past its end stand entries that are dropped on writing.
     queue = jnp.sort(jnp.where(new.reshape(-1), jnp.arange(pairs, dtype=jnp.int32), entries))
     queue = jnp.pad(queue, (0, entries - pairs + micro_batch), constant_values=entries)
@@ -181,18 +205,18 @@ def evaluate(
     def step(carry: tuple[jax.Array, jax.Array, jax.Array, Any]) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
         start, count, queue, responses = carry
         entry = jax.lax.dynamic_slice(queue, (start,), (micro_batch,))
-        is_inverse = entry >= pairs
-        pair = jnp.minimum(jnp.where(is_inverse, entry - pairs, entry), pairs - 1)
+        view = jnp.minimum(entry // pairs, views - 1)
+        pair = jnp.minimum(entry - view * pairs, pairs - 1)
         row = pair // population
         of_pair = jax.tree.map(lambda leaf: leaf[pair], flat)
         requested = jax.tree.map(lambda leaf: leaf[row], targets)
-        response = _respond(classifier, decode, readout, of_pair, take(row), requested, is_inverse)
+        response = _respond(classifier, decode, readout, of_pair, take(row), requested, view)
         responses = jax.tree.map(lambda old, value: old.at[entry].set(value, mode="drop"), responses, response)
         start = jnp.minimum(start + micro_batch, count)
-        if readout.needs_inverse is not None:
-            follows = readout.needs_inverse(response) & (entry < pairs)
+        if views > 1:
+            follows = readout.follows(response, view) & (entry < entries)
             end = jnp.where(follows, count + jnp.cumsum(follows, dtype=jnp.int32) - 1, len(queue))
-            queue = queue.at[end].set(pairs + pair, mode="drop")
+            queue = queue.at[end].set(entry + pairs, mode="drop")
             count = count + jnp.sum(follows, dtype=jnp.int32)
         return start, count, queue, responses
 
@@ -200,15 +224,19 @@ def evaluate(
     first = (jnp.int32(0), jnp.sum(new, dtype=jnp.int32), queue, nothing)
     with jax.named_scope("micro-batches"):
         _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
-    if readout.needs_inverse is None:
+    if views == 1:
         return jax.tree.map(lambda response: response.reshape(rows, population, *response.shape[1:]), responses)
-    mask, inverse = (
-        jax.tree.map(
-            lambda response, side=side: response.reshape(sides, rows, population, *response.shape[1:])[side], responses
-        )
-        for side in range(sides)
-    )
-    return BothSides(mask=mask, inverse=inverse, is_inverted=new & readout.needs_inverse(mask))
+    seen = jax.tree.map(lambda leaf: leaf.reshape(views, rows, population, *leaf.shape[1:]), responses)
+    return views_of(readout, seen, new)
+
+
+def views_of(readout: Readout, values: Any, new: jax.Array) -> Views:
+    """Returns what was read of new masks `[R, P]` bool, given the values `[V, R, P, ...]`; zeros where nothing was."""
+    is_seen = [new]
+    for view in range(len(readout.views) - 1):
+        of_view = jax.tree.map(lambda leaf, view=view: leaf[view], values)
+        is_seen.append(is_seen[-1] & readout.follows(of_view, jnp.full(new.shape, view, jnp.int32)))
+    return Views(values=jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), values), is_seen=jnp.stack(is_seen, axis=2))
 
 
 def _respond(
@@ -218,17 +246,17 @@ def _respond(
     genomes: Any,
     scenario: Scenario,
     targets: Targets,
-    is_inverse: jax.Array,
+    view: jax.Array,
 ) -> Any:
     """Runs one micro-batch; all its arguments have the pairs as leading axis."""
-    masked, areas = masked_images(decode, scenario, genomes, None if readout.needs_inverse is None else is_inverse)
+    masked, areas = masked_images(decode, scenario, genomes, readout.views, view)
     with jax.named_scope("forward"):
         logits, activations = classifier.apply(classifier.params, masked, readout.taps)
     return readout.read(classifier, logits, activations, scenario, targets, areas)
 
 
 def masked_images(
-    decode: Decode, scenario: Scenario, genomes: Any, is_inverse: jax.Array | None
+    decode: Decode, scenario: Scenario, genomes: Any, views: tuple[View, ...], view: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Masks images.
 
@@ -236,7 +264,8 @@ def masked_images(
         decode: genome to mask.
         scenario: of N rows, with one image per row.
         genomes: pytree of `[N, ...]`.
-        is_inverse: `[N]` bool, where the inverse of the mask is kept; None for nowhere.
+        views: of the readout.
+        view: `[N]` int32, the number of the view of each.
 
     Returns:
         The masked images `[N, H, W, C]` float32 in [0, 1], and the areas `[N]` float32 that they keep.
@@ -245,12 +274,23 @@ def masked_images(
         decoded: Any = jax.vmap(decode)(scenario.contexts, genomes)
         is_filled = isinstance(decoded, FilledMask)
         masks = decoded.mask if is_filled else decoded
-        if is_inverse is not None:
-            masks = masks ^ is_inverse[:, None, None]
+        if any(each.is_inverse for each in views):
+            masks = masks ^ _of_view([each.is_inverse for each in views], view)[:, None, None]
     with jax.named_scope("fill"):
-        fills = _chosen(scenario.fills, decoded.fill) if is_filled else scenario.fills
+        fills = scenario.fills
+        if isinstance(fills, tuple):
+            number = decoded.fill if is_filled else _of_view([each.fill for each in views], view)
+            fills = _chosen(fills, number)
         masked = blend(masks[..., None], to_unit_range(scenario.images), fills)
     return masked, jnp.mean(masks, axis=(1, 2), dtype=jnp.float32)
+
+
+def _of_view(of_each: list[Any], view: jax.Array) -> jax.Array:
+    """Returns what holds of the views `[N]` int32, given what holds of each."""
+    chosen = jnp.full(view.shape, of_each[0])
+    for number, value in enumerate(of_each[1:], 1):
+        chosen = jnp.where(view == number, value, chosen)
+    return chosen
 
 
 def _chosen(fills: tuple[jax.Array, ...], which: jax.Array) -> jax.Array:

@@ -18,7 +18,7 @@ from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search
 from xaijax.methods.searching import Searches, SearchingMethod
-from xaijax.micro_batches import BothSides, Readout, Scenario, masked_images
+from xaijax.micro_batches import Readout, Scenario, masked_images, views_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _evaluate_on_host(
     readout, scenario = method.readout(classifier), method.scenario_now(searches)
     targets = method.targets(searches.states, batch)
 
-    def evaluate_pairs(pairs: np.ndarray, is_inverse: bool) -> Any:
+    def evaluate_pairs(pairs: np.ndarray, view: int) -> Any:
         read = jax.tree.map(lambda value: np.zeros((*new.shape, *value.shape), value.dtype), readout.values)
         row, index = np.nonzero(pairs)
         for first in range(0, len(row), micro_batch):
@@ -111,18 +111,20 @@ def _evaluate_on_host(
             used, short = len(rows), (0, micro_batch - len(rows))
             padded = np.pad(rows, short, mode="edge")
             chosen = genomes[padded, np.pad(indices, short, mode="edge")]
-            masked, areas = call_compiled(_mask, (scenario, padded, chosen), (method, readout, is_inverse))
+            masked, areas = call_compiled(_mask, (scenario, padded, chosen), (method, readout, view))
             logits = np.pad(np.asarray(classifier(np.asarray(masked)[:used])), (short, (0, 0)), mode="edge")
             values = call_compiled(_read, (classifier, logits, scenario, targets, padded, areas), (readout,))
             for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(values), strict=True):
                 mine[rows, indices] = np.asarray(theirs)[:used]
         return read
 
-    of_mask = evaluate_pairs(new, False)
-    if readout.needs_inverse is None:
-        return of_mask
-    again = new & np.asarray(readout.needs_inverse(of_mask))
-    return BothSides(mask=of_mask, inverse=evaluate_pairs(again, True), is_inverted=again)
+    pairs, seen = new, [evaluate_pairs(new, 0)]
+    if len(readout.views) == 1:
+        return seen[0]
+    for view in range(1, len(readout.views)):
+        pairs = pairs & np.asarray(readout.follows(seen[-1], jnp.full(new.shape, view - 1, jnp.int32)))
+        seen.append(evaluate_pairs(pairs, view))
+    return views_of(readout, jax.tree.map(lambda *leaves: np.stack(leaves), *seen), jnp.asarray(new))
 
 
 def _mask(
@@ -131,10 +133,11 @@ def _mask(
     genomes: jax.Array,
     method: SearchingMethod,
     readout: Readout,
-    is_inverse: bool,
+    view: int,
 ) -> tuple[jax.Array, jax.Array]:
-    inverted = None if readout.needs_inverse is None else jnp.full(rows.shape, is_inverse)
-    return masked_images(method.decode, scenario.of_rows(rows), genomes, inverted)
+    return masked_images(
+        method.decode, scenario.of_rows(rows), genomes, readout.views, jnp.full(rows.shape, view, jnp.int32)
+    )
 
 
 def _read(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
-from xaijax.micro_batches import BothSides, Readout, Scenario
+from xaijax.micro_batches import Readout, Scenario, View, Views, never
 from xaijax.sequential import map_groups
 
 SPREAD = 20.0
@@ -31,6 +31,15 @@ class Recognition:
     is_kept: jax.Array  # [] bool, whether it does so with enough probability
     distance: jax.Array  # [] float32, of the activations from the original's; without taps 1 - probability
     confidence: jax.Array  # [] float32, of the class, the softmax of logits scaled to [0, 20]
+
+
+@chex.dataclass(frozen=True)
+class BothSides:
+    """What is read off an image masked by a mask, and by its inverse; leading axes for more."""
+
+    mask: Recognition
+    inverse: Recognition  # zeros where it was not looked at
+    is_inverted: jax.Array  # [] bool, whether it was
 
 
 @chex.dataclass(frozen=True)
@@ -66,17 +75,21 @@ def recognition_readout(taps: tuple[str, ...], *, keep: float, inverse: bool) ->
         inverse: whether inverses are evaluated.
     """
     read = functools.partial(recognise, keep=keep)
-    return Readout(read=read, values=RECOGNITION, taps=taps, needs_inverse=is_kept_mask if inverse else no_mask)
+    views = (View(), View(is_inverse=True))
+    return Readout(read=read, values=RECOGNITION, taps=taps, views=views, goes_on=is_kept_mask if inverse else never)
 
 
-def is_kept_mask(recognition: Recognition) -> jax.Array:
+def is_kept_mask(recognition: Recognition, view: jax.Array) -> jax.Array:
     """Returns whether a mask that leaves something out keeps the class."""
     return recognition.is_kept & (recognition.response.area < 1)
 
 
-def no_mask(recognition: Recognition) -> jax.Array:
-    """Returns False for every mask: no inverse is evaluated."""
-    return jnp.zeros_like(recognition.is_kept)
+def both_sides(views: Views) -> BothSides:
+    """Returns the two views of masks by their names."""
+    mask, inverse = (
+        jax.tree.map(lambda leaf, side=side: leaf[:, side], views.values) for side in range(views.is_seen.shape[1])
+    )
+    return BothSides(mask=mask, inverse=inverse, is_inverted=views.is_seen[:, 1])
 
 
 def recognise(

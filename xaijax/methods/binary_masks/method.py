@@ -19,6 +19,8 @@ from xaijax.genetic.state import Mutation
 from xaijax.masks.square_masks import EDGES, paint
 from xaijax.methods.binary_masks.constraints import (
     BOTH_SIDES,
+    BothSides,
+    both_sides,
     feasible_first,
     matrix_confidence,
     originals,
@@ -44,7 +46,7 @@ from xaijax.methods.pareto_front import FRONT, make_front
 from xaijax.methods.pixel_based import PixelBased
 from xaijax.methods.result import conclude
 from xaijax.methods.searching import STATUS_OF, Searches
-from xaijax.micro_batches import BothSides, Readout, Scenario
+from xaijax.micro_batches import Readout, Scenario
 from xaijax.options import check_option, option
 from xaijax.sequential import map_rows
 
@@ -132,6 +134,10 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         """See `SearchingMethod.response`."""
         response: Response = values.mask.response
         return response
+
+    def learn(self, state: search.SearchState, values: Any) -> search.SearchState:
+        """See `SearchingMethod.learn`."""
+        return super().learn(state, both_sides(values))
 
     def scenario_now(self, searches: Searches) -> Scenario:
         """See `SearchingMethod.scenario_now`; the states hold what may be kept, and the responses to the originals."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from xaijax.micro_batches import BothSides
+from xaijax.methods.binary_masks.constraints import BothSides
 from xaijax.sequential import cut_groups
 
 CHUNK = 32
