@@ -50,6 +50,7 @@ def test_the_statuses_keep_their_names_and_codes():
         ("NO_MASK", 2048),
         ("STILL_SEEN", 4096),
         ("BY_PROBABILITY", 8192),
+        ("UNSEPARATED", 16384),
     ]
     assert Status(1 | 1024) == Status.SPENT | Status.NOT_KEPT
     assert pickle.loads(pickle.dumps(Status.SPENT | Status.MERGED)) == Status.SPENT | Status.MERGED
