@@ -112,11 +112,11 @@ def test_inverses_are_looked_at_where_they_are_asked_for_and_only_there(toy_clas
     run = functools.partial(evaluated, toy_classifier, decode, scenario, micro_batch=4)
     plain, inverted = run(GENOMES, NEW, TARGETS), run(~GENOMES, NEW, TARGETS)
     both = run(GENOMES, NEW, TARGETS, readout=WITH_INVERSE)
-    mask, inverse = (jax.tree.map(lambda leaf, side=side: leaf[..., side], both.values) for side in range(2))
+    mask, inverse = both.values
     jax.tree.map(np.testing.assert_array_equal, mask, plain)
     wanted = np.asarray(has_probability(plain, None)) & NEW
     assert 0 < wanted.sum() < NEW.sum()
-    np.testing.assert_array_equal(both.is_seen, np.stack([NEW, wanted], axis=2))
+    np.testing.assert_array_equal(both.is_seen, [NEW, wanted])
     jax.tree.map(lambda one, other: np.testing.assert_array_equal(one, np.where(wanted, other, 0)), inverse, inverted)
 
 
@@ -131,12 +131,12 @@ def test_views_follow_each_other_under_their_fills_while_they_are_asked_for(toy_
         genomes = ~GENOMES if view.is_inverse else GENOMES
         alone = scenario.replace(fills=fills[view.fill])
         plain = evaluated(toy_classifier, decode, alone, genomes, NEW, TARGETS, micro_batch=4)
-        np.testing.assert_array_equal(found.is_seen[..., number], wanted)
+        np.testing.assert_array_equal(found.is_seen[number], wanted)
         np.testing.assert_allclose(
-            found.values.probability[..., number][wanted], plain.probability[wanted], rtol=1e-5, err_msg=str(view)
+            found.values[number].probability[wanted], plain.probability[wanted], rtol=1e-5, err_msg=str(view)
         )
         wanted = wanted & np.asarray(has_probability(plain, None))
-    assert 0 < np.sum(found.is_seen[..., 2]) < np.sum(NEW)
+    assert 0 < np.sum(found.is_seen[2]) < np.sum(NEW)
 
 
 def test_inverses_fill_the_micro_batches_that_masks_leave(scenario):

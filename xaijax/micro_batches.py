@@ -1,7 +1,7 @@
 """The hot path: new (image, genome) pairs, packed into micro-batches, masked, and run through the classifier."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import chex
@@ -121,8 +121,8 @@ RESPONSE_READOUT = Readout()
 class Views:
     """What is read of a mask in V views; leading axes for more."""
 
-    values: Any  # [V], see `Readout.read`; zeros where it was not looked at
-    is_seen: jax.Array  # [V] bool, whether it was
+    values: tuple[Any, ...]  # V, see `Readout.read`; zeros where it was not looked at
+    is_seen: tuple[jax.Array, ...]  # V, [] bool, whether it was
 
 
 LADDER = (1, 4, 16)
@@ -226,17 +226,22 @@ def evaluate(
         _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
     if views == 1:
         return jax.tree.map(lambda response: response.reshape(rows, population, *response.shape[1:]), responses)
-    seen = jax.tree.map(lambda leaf: leaf.reshape(views, rows, population, *leaf.shape[1:]), responses)
+    seen = [
+        jax.tree.map(
+            lambda leaf, view=view: leaf.reshape(views, rows, population, *leaf.shape[1:])[view],
+            responses,
+        )
+        for view in range(views)
+    ]
     return views_of(readout, seen, new)
 
 
-def views_of(readout: Readout, values: Any, new: jax.Array) -> Views:
-    """Returns what was read of new masks `[R, P]` bool, given the values `[V, R, P, ...]`; zeros where nothing was."""
+def views_of(readout: Readout, values: Sequence[Any], new: jax.Array) -> Views:
+    """Returns what was read of new masks `[R, P]` bool, given the values `[R, P, ...]` of each view."""
     is_seen = [new]
-    for view in range(len(readout.views) - 1):
-        of_view = jax.tree.map(lambda leaf, view=view: leaf[view], values)
+    for view, of_view in enumerate(values[:-1]):
         is_seen.append(is_seen[-1] & readout.follows(of_view, jnp.full(new.shape, view, jnp.int32)))
-    return Views(values=jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), values), is_seen=jnp.stack(is_seen, axis=2))
+    return Views(values=tuple(values), is_seen=tuple(is_seen))
 
 
 def _respond(

@@ -124,7 +124,7 @@ def _evaluate_on_host(
     for view in range(1, len(readout.views)):
         pairs = pairs & np.asarray(readout.follows(seen[-1], jnp.full(new.shape, view - 1, jnp.int32)))
         seen.append(evaluate_pairs(pairs, view))
-    return views_of(readout, jax.tree.map(lambda *leaves: np.stack(leaves), *seen), jnp.asarray(new))
+    return views_of(readout, seen, jnp.asarray(new))
 
 
 def _mask(

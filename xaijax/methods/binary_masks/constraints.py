@@ -86,10 +86,8 @@ def is_kept_mask(recognition: Recognition, view: jax.Array) -> jax.Array:
 
 def both_sides(views: Views) -> BothSides:
     """Returns the two views of masks by their names."""
-    mask, inverse = (
-        jax.tree.map(lambda leaf, side=side: leaf[:, side], views.values) for side in range(views.is_seen.shape[1])
-    )
-    return BothSides(mask=mask, inverse=inverse, is_inverted=views.is_seen[:, 1])
+    mask, inverse = views.values
+    return BothSides(mask=mask, inverse=inverse, is_inverted=views.is_seen[1])
 
 
 def recognise(
