@@ -1,7 +1,7 @@
 """The hot path: new (image, genome) pairs, packed into micro-batches, masked, and run through the classifier."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import chex
@@ -226,18 +226,10 @@ def evaluate(
         _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
     if views == 1:
         return jax.tree.map(lambda response: response.reshape(rows, population, *response.shape[1:]), responses)
-    seen = [
-        jax.tree.map(
-            lambda leaf, view=view: leaf.reshape(views, rows, population, *leaf.shape[1:])[view],
-            responses,
-        )
+    values = [
+        jax.tree.map(lambda leaf, view=view: leaf.reshape(views, rows, population, *leaf.shape[1:])[view], responses)
         for view in range(views)
     ]
-    return views_of(readout, seen, new)
-
-
-def views_of(readout: Readout, values: Sequence[Any], new: jax.Array) -> Views:
-    """Returns what was read of new masks `[R, P]` bool, given the values `[R, P, ...]` of each view."""
     is_seen = [new]
     for view, of_view in enumerate(values[:-1]):
         is_seen.append(is_seen[-1] & readout.follows(of_view, jnp.full(new.shape, view, jnp.int32)))

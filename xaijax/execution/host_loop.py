@@ -18,7 +18,7 @@ from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search
 from xaijax.methods.searching import Searches, SearchingMethod
-from xaijax.micro_batches import Readout, Scenario, masked_images, views_of
+from xaijax.micro_batches import Readout, Scenario, Views, masked_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,13 +118,14 @@ def _evaluate_on_host(
                 mine[rows, indices] = np.asarray(theirs)[:used]
         return read
 
-    pairs, seen = new, [evaluate_pairs(new, 0)]
+    values, is_seen = [evaluate_pairs(new, 0)], [new]
     if len(readout.views) == 1:
-        return seen[0]
+        return values[0]
     for view in range(1, len(readout.views)):
-        pairs = pairs & np.asarray(readout.follows(seen[-1], jnp.full(new.shape, view - 1, jnp.int32)))
-        seen.append(evaluate_pairs(pairs, view))
-    return views_of(readout, seen, jnp.asarray(new))
+        follows = readout.follows(values[-1], jnp.full(new.shape, view - 1, jnp.int32))
+        is_seen.append(is_seen[-1] & np.asarray(follows))
+        values.append(evaluate_pairs(is_seen[-1], view))
+    return Views(values=tuple(values), is_seen=tuple(map(jnp.asarray, is_seen)))
 
 
 def _mask(
