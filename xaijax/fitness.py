@@ -89,20 +89,21 @@ def class_logits(classifier: Classifier, logits: jax.Array) -> jax.Array:
     return logits
 
 
-Game = Literal["preservation", "deletion"]
-"""What a mask must do: preserve the class when all else is removed, or destroy it when its own pixels are removed."""
+Game = Literal["preservation", "deletion", "both"]
+"""What a mask must do: preserve the class when all else is removed, destroy it when its own pixels are removed, or
+both."""
 
 
 def in_game(game: Game, response: Response) -> Response:
     """Converts the response to a masked image into that of the mask that the game searches for.
 
     In the deletion game that is the mask of the removed pixels: its probability is that of losing the class, its area
-    that of the removed pixels.
+    that of the removed pixels. Where a mask must do both, it is that of the kept pixels.
 
     References:
         Fong and Vedaldi, Interpretable Explanations of Black Boxes by Meaningful Perturbation (2017), arXiv 1704.03296.
     """
-    if game == "preservation":
+    if game != "deletion":
         return response
     return dataclasses.replace(response, log_odds=-response.log_odds, area=1 - response.area)
 

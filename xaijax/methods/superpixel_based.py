@@ -74,7 +74,7 @@ class SuperpixelBased(Options):
             names = split_fill(self.fill)
             fills = tuple(self._fill(name, classifier, batch, segments) for name in names)
         segments, length, merged = batch.of_rows((segments, length, merged))
-        several = fills if self.takes_several_fills else fills[0]
+        several = fills if len(fills) > 1 else fills[0]
         scenario = Scenario(images=batch.images, fills=several, contexts=segments, source=batch.source)
         return Segmented(scenario=scenario, length=length, merged=merged)
 

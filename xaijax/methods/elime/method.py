@@ -29,6 +29,17 @@ from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.pareto import crowded_preference, front_hypervolume
 from xaijax.genetic.state import Mutation
 from xaijax.masks import superpixels
+from xaijax.masks.fills import split_fill
+from xaijax.methods.elime.confirmation import (
+    Confirmed,
+    Demand,
+    confirm,
+    confirmation_readout,
+    confirmed_shapes,
+    passes_of,
+    views_of_game,
+    worth,
+)
 from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.elime.warm_start import start_genomes
@@ -38,6 +49,7 @@ from xaijax.methods.result import conclude
 from xaijax.methods.searching import Searches, statuses_of
 from xaijax.methods.superpixel_based import SuperpixelBased
 from xaijax.methods.surrogate import SegmentPrior, contributions, segment_prior
+from xaijax.micro_batches import RESPONSE_READOUT, Readout, Scenario
 from xaijax.options import option
 from xaijax.sequential import map_rows
 
@@ -54,8 +66,11 @@ class ELIME(SuperpixelBased, EvolvingMethod):
     Attributes:
         objective: "pareto" evolves the front of probability and area by NSGA-II and returns its smallest mask that
             keeps enough probability; "probability" maximises probability minus `area_weight` times area, as published.
+        fill: one fill, or several joined by `+`: masks are searched under the first, and those that could be picked are
+            confirmed under the others; `probability` and `front` are the lowest over all of them.
         game: "preservation" finds a mask that keeps the class although all else is removed; "deletion" finds one whose
-            removal loses the class, and its probability is that of losing it.
+            removal loses the class, and its probability is that of losing it; "both", for the objective "pareto", one
+            that keeps the class and whose removal loses it.
         area_weight: penalty on the area of a mask for the objective "probability", at least 0.
         keep: share of the whole image's probability that a mask must keep for the objective "pareto", or must lose in
             the game "deletion"; above 0 and at most 1.
@@ -74,6 +89,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
     """
 
     takes_start: ClassVar[bool] = True
+    takes_several_fills: ClassVar[bool] = True
 
     objective: Literal["pareto", "probability"] = option("pareto", need="'probability' or 'pareto'")
     game: Game = "preservation"
@@ -88,10 +104,24 @@ class ELIME(SuperpixelBased, EvolvingMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.objective == "probability" and self.game == "both":
+            raise ValueError(
+                "game is 'both' but the objective is 'probability', which asks for no loss; choose 'pareto'."
+            )
         if self.objective == "pareto" and self.area_weight > 0:
             raise ValueError(
                 f"area_weight is {self.area_weight!r} but a front has no weights; choose objective='probability'."
             )
+
+    @property
+    def fills(self) -> int:
+        """How many fills there are."""
+        return len(split_fill(self.fill))
+
+    @property
+    def views(self) -> int:
+        """The most views of a mask, a forward pass each; of several, masks are confirmed in all."""
+        return len(views_of_game(self.fills, self.game))
 
     @property
     def settings(self) -> search.Settings:
@@ -112,16 +142,20 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         goal = None
         if self.target_probability is not None:
             reached = functools.partial(is_probable, least=self.target_probability)
-            goal = functools.partial(_worth, self.game, reached)
+            goal = self._of_values(functools.partial(_worth, self.game, reached))
+        guide = functools.partial(nested_masks, count=guides, removed=self.game == "deletion")
+        preselection = functools.partial(expected_quality, game=self.game)
         settings = self.describe(
             words=count_words(self.max_segments),
             crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
             mutation=self.mutation if callable(self.mutation) else functools.partial(bit_flip, flips=self.flips),
-            fitness=functools.partial(_worth, self.game, measure),
+            fitness=self._of_values(functools.partial(_worth, self.game, measure)),
             goal=goal,
             designed=max(1, round(designed * min((self.evaluations - 1) / population, generations))),
-            guide=functools.partial(nested_masks, count=guides, removed=self.game == "deletion") if guides else None,
-            preselection=functools.partial(expected_quality, game=self.game) if brood > 1 else None,
+            guide=self._of_archive(guide, 1) if guides else None,
+            preselection=self._of_archive(preselection, 0) if brood > 1 else None,
+            passes=passes_of if self.views > 1 else None,
+            most_passes=self.views,
             brood=brood,
             foldover=self.foldover,
         )
@@ -133,6 +167,48 @@ class ELIME(SuperpixelBased, EvolvingMethod):
             preference=crowded_preference,
             quality=functools.partial(front_hypervolume, reference=(0.0, -1.0)),
         )
+
+    def readout(self, classifier: Classifier) -> Readout:
+        """See `SearchingMethod.readout`."""
+        if self.views == 1:
+            return RESPONSE_READOUT
+        return confirmation_readout(self.fills, self.game, self._confirmed_weight)
+
+    def response(self, values: Any) -> Response:
+        """See `SearchingMethod.response`; of several views that in which the mask is worth the least."""
+        response: Response = values if self.views == 1 else values.lowest
+        return response
+
+    def learn(self, state: search.SearchState, values: Any) -> search.SearchState:
+        """See `SearchingMethod.learn`."""
+        return super().learn(state, values if self.views == 1 else confirm(values, fills=self.fills, game=self.game))
+
+    def scenario_now(self, searches: Searches) -> Scenario:
+        """See `SearchingMethod.scenario_now`; the states hold what is asked of a mask."""
+        if self.views == 1:
+            return searches.scenario
+        return dataclasses.replace(searches.scenario, baselines=jax.vmap(self._demand)(searches.states))
+
+    def _demand(self, state: search.SearchState) -> Demand:
+        """Returns what is asked of the masks of one image."""
+        values: Confirmed = state.archive.values
+        original = values.lowest.probability[0]
+        worths = worth(in_game(self.game, values.lowest), area_weight=self._confirmed_weight)
+        least, nothing = jnp.float32(0), -jnp.inf
+        if self.objective == "pareto":
+            least, nothing = self._enough(original), -1.0
+            if self.target_probability is not None:
+                least = jnp.maximum(least, self.target_probability)
+        best = jnp.max(jnp.where(values.is_confirmed, worths, nothing))
+        is_first = state.archive.count == 0  # the whole image
+        return Demand(
+            least=least, most=(1 - jnp.float32(self.keep)) * original, better=jnp.where(is_first, jnp.inf, best)
+        )
+
+    @property
+    def _confirmed_weight(self) -> float | None:
+        """The weight of area in what makes a mask better than those that are confirmed; see `worth`."""
+        return None if self.objective == "pareto" else self.area_weight
 
     def decode(self, context: jax.Array, genome: jax.Array) -> jax.Array:
         """See `xaijax.masks.superpixels.decode`; the context is the label map."""
@@ -148,6 +224,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
                 "fewer, or more evaluations."
             )
         segmented = self.segment(classifier, batch)
+        values = RESPONSE if self.views == 1 else confirmed_shapes(self.fills)
         active = batch.active & (segmented.length > 1)
 
         def init(
@@ -163,7 +240,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
                 count = settings.population // 2 if start.ndim == 2 else start.shape[0]
                 genomes = start_genomes(start, segments, count=count, max_segments=self.max_segments)
                 genomes = self._in_game(genomes, length)
-            return search.init(settings, key, length, active, RESPONSE, start=genomes, context=layout)
+            return search.init(settings, key, length, active, values, start=genomes, context=layout)
 
         start = batch.of_rows(batch.start)
         layouts = map_rows(functools.partial(segment_prior, max_segments=self.max_segments), segmented.segments)
@@ -174,35 +251,45 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         self, state: search.SearchState, segments: jax.Array, targets: Targets, merged: jax.Array, index: jax.Array
     ) -> Explanation:
         """See `SearchingMethod.result`."""
-        archive = state.archive
-        seen = in_game(self.game, archive.values)
+        archive, lowest = state.archive, self.response(state.archive.values)
+        seen = in_game(self.game, lowest)
         evaluated = is_known(archive)
-        finite = evaluated & jnp.isfinite(archive.values.log_odds)
+        finite = evaluated & jnp.isfinite(lowest.log_odds)
         masks = finite.at[0].set(False)  # the whole image is no mask
         works = finite[0] & jnp.any(masks)
+        is_confirmed, by_fill, first = masks, None, lowest
+        if self.views > 1:
+            is_confirmed, by_fill, first = (
+                masks & archive.values.is_confirmed,
+                archive.values.by_fill,
+                archive.values.first,
+            )
+        any_confirmed = jnp.any(is_confirmed)
+        allowed = jnp.where(any_confirmed, is_confirmed, masks)
         if self.objective == "pareto":
-            least = self._enough(archive.values.probability[0])
+            least = self._enough(lowest.probability[0])
             if self.target_probability is not None:
                 reached = jnp.maximum(least, self.target_probability)
                 least = jnp.where(state.stop_reason == search.REACHED, reached, least)
-            best, is_kept = pick_smallest(seen, masks, least)
-            weaker = {Status.NOT_KEPT: works & ~is_kept}
+            best, is_kept = pick_smallest(seen, allowed, least)
+            weaker = {Status.NOT_KEPT: works & ~(is_kept & any_confirmed)}
         else:
             fitness = self.settings.fitness(archive.values)
-            best = jnp.argmax(jnp.where(masks, fitness, -jnp.inf))
+            best = jnp.argmax(jnp.where(allowed, fitness, -jnp.inf))
             weaker = {Status.WEAKER: works & (fitness[best] < fitness[0])}
 
-        segment = contributions(archive.genomes, archive.values, finite, state.context)
+        segment = contributions(archive.genomes, first, finite, state.context)
         several = state.space > 1
         genomes = self._in_game(archive.genomes, state.space)
-        response, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (archive.values, seen))
+        response, picked = (jax.tree.map(lambda leaf: leaf[best], tree) for tree in (lowest, seen))
         return conclude(
             works,
-            jax.tree.map(lambda leaf: leaf[0], archive.values),
+            jax.tree.map(lambda leaf: leaf[0], lowest),
             dataclasses.replace(response, area=picked.area),
             mask=superpixels.decode(segments, genomes[best]),
             score=segment.density[segments],
             score_std=segment.std[segments],
+            probability_by_fill=None if by_fill is None else jax.nn.sigmoid(by_fill[best]),
             genome=genomes[best],
             targets=targets,
             image_index=index,
@@ -215,19 +302,37 @@ class ELIME(SuperpixelBased, EvolvingMethod):
             cp_score=picked.probability / picked.area,
             segments=segments,
             segment_score=segment.total,
-            front=make_front(genomes, seen, masks & works, size=min(FRONT, self.evaluations - 1)),
+            front=make_front(genomes, seen, allowed & works, size=min(FRONT, self.evaluations - 1)),
             generations=jnp.maximum(state.generation - 1, 0),
             history=state.history,
         )
 
     def _in_game(self, genomes: jax.Array, length: jax.Array) -> jax.Array:
         """Turns genomes `[N, W]` of kept segments into those of the mask that the game looks for, and back."""
-        return genomes if self.game == "preservation" else complement(genomes, length)
+        return complement(genomes, length) if self.game == "deletion" else genomes
 
     def _enough(self, original: jax.Array) -> jax.Array:
         """Returns the probability, in the sense of the game, that is enough if the whole image has `original`."""
         share = jnp.float32(self.keep)
-        return share * original if self.game == "preservation" else 1 - (1 - share) * original
+        return 1 - (1 - share) * original if self.game == "deletion" else share * original
+
+    def _of_values(self, measure: Callable[[Response], jax.Array]) -> Callable[[Any], jax.Array]:
+        """Turns a function of responses into one of what is read of masks."""
+        return measure if self.views == 1 else functools.partial(_of_lowest, measure)
+
+    def _of_archive(self, function: Callable[..., jax.Array], place: int) -> Callable[..., jax.Array]:
+        """Turns a function whose argument at a place is an archive of responses into one of what is read of masks."""
+        return function if self.views == 1 else functools.partial(_with_responses, function, place)
+
+
+def _of_lowest(measure: Callable[[Response], jax.Array], values: Confirmed) -> jax.Array:
+    return measure(values.lowest)
+
+
+def _with_responses(function: Callable[..., jax.Array], place: int, *arguments: Any) -> jax.Array:
+    archive = arguments[place]
+    archive = dataclasses.replace(archive, values=archive.values.lowest)
+    return function(*arguments[:place], archive, *arguments[place + 1 :])
 
 
 def _worth(game: Game, measure: Callable[[Response], jax.Array], response: Response) -> jax.Array:
