@@ -7,7 +7,7 @@ import jax
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.masks.fills import Fill, check_fills, make_plain_fills
+from xaijax.masks.fills import Fill, check_fills, check_replaced, make_plain_fills, split_fill
 from xaijax.micro_batches import Scenario
 from xaijax.options import Options, option
 
@@ -21,19 +21,24 @@ class PixelBased(Options):
     """
 
     takes_segments: ClassVar[bool] = False
+    takes_several_fills: ClassVar[bool] = False
 
     fill: Fill = option("blur", need="a name or a colour")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fills(self.fill, several=False)
-        if self.fill == "segment-mean":
+        check_fills(self.fill, several=self.takes_several_fills)
+        if "segment-mean" in split_fill(self.fill):
             raise ValueError("fill 'segment-mean' needs segments, which this method has not; choose blur.")
 
     def scenario(self, classifier: Classifier, batch: Batch) -> Scenario:
         """Makes the fills of a batch, one by one as `SuperpixelBased.segment` does; the contexts are empty."""
         with jax.named_scope("fill"):
-            fills = batch.background
-            if fills is None:
-                fills = make_plain_fills(self.fill, to_unit_range(batch.images), mean=classifier.mean)
-            return Scenario(images=batch.images, fills=fills, contexts=(), source=batch.source)
+            if batch.background is not None:
+                check_replaced(self.fill)
+                fills = [batch.background]
+            else:
+                pixels = to_unit_range(batch.images)
+                fills = [make_plain_fills(name, pixels, mean=classifier.mean) for name in split_fill(self.fill)]
+            several = tuple(fills) if len(fills) > 1 else fills[0]
+            return Scenario(images=batch.images, fills=several, contexts=(), source=batch.source)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.masks import superpixels
-from xaijax.masks.fills import Fill, check_fills, make_fill, split_fill
+from xaijax.masks.fills import Fill, check_fills, check_replaced, make_fill, split_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
 from xaijax.micro_batches import Scenario
 from xaijax.options import Options, option
@@ -80,12 +80,7 @@ class SuperpixelBased(Options):
 
     def _fill(self, name: str, classifier: Classifier, batch: Batch, segments: jax.Array) -> jax.Array:
         if batch.background is not None:
-            several = split_fill(self.fill)
-            if len(several) > 1:
-                raise ValueError(
-                    f"a background takes the place of one fill but the method has {len(several)}; choose one, such as "
-                    f"fill={several[0]!r}."
-                )
+            check_replaced(self.fill)
             return batch.background
         fill = functools.partial(make_fill, name, max_segments=self.max_segments, mean=classifier.mean)
         return map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))

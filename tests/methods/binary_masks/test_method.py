@@ -1,5 +1,7 @@
 """Evolving Binary Masks: what its results hold to, its invariants, its bounds, and what bad options get."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -262,3 +264,43 @@ def test_strange_taps_and_images_too_large_get_a_sentence(toy_classifier, toy_im
         explain(KEY, toy_classifier, np.zeros((1, 2052, 4, 3), np.uint8), method=METHOD)
     with pytest.raises(ValueError, match="does not search over segments"):
         explain(KEY, toy_classifier, toy_images, method=METHOD, start=np.zeros((8, 16, 16)))
+
+
+@pytest.mark.slow
+def test_under_several_fills_a_mask_does_what_is_asked_under_each(toy_classifier, toy_images):
+    colours = {"black": 0.0, "image-mean": None, "#ffffff": 1.0}
+    method = dataclasses.replace(METHOD, fill="+".join(colours), evaluations=300)
+    found = jax.device_get(explain(KEY, toy_classifier, toy_images, method=method))
+
+    def under(colour, row, mask):
+        pixels = toy_images[row] / np.float32(255)
+        fill = pixels.mean(axis=(0, 1), keepdims=True) if colour is None else np.float32(colour)
+        masked = np.where(mask[..., None], pixels, fill).astype(np.float32)
+        return np.asarray(jax.nn.softmax(toy_classifier(masked[None]), axis=1))[0]
+
+    achieved = []
+    for row, status in enumerate(statuses(found)):
+        target = found.target[row]
+        kept, left = (
+            np.array([under(colour, row, mask) for colour in colours.values()])
+            for mask in (found.mask[row], ~found.mask[row])
+        )
+        keeps = np.all(
+            (kept.argmax(axis=1) == target) & (kept[:, target] >= 0.5 * found.original_probability[row] - 1e-6)
+        )
+        assert keeps == (Status.NOT_KEPT not in status)
+        if keeps:
+            achieved.append(row)
+            np.testing.assert_allclose(found.probability_by_fill[row], kept[:, target], atol=1e-5)
+            np.testing.assert_allclose(found.probability[row], kept[:, target].min(), atol=1e-5)
+            assert np.any(left.argmax(axis=1) == target) == (Status.STILL_SEEN in status)
+    assert len(achieved) >= 2
+    assert np.all(found.evaluations <= 300)
+    alone = jax.device_get(explain(KEY, toy_classifier, toy_images[:1], method=method))
+    np.testing.assert_array_equal(alone.mask[0], found.mask[0])
+
+
+def test_a_background_takes_the_place_of_one_fill(toy_classifier, toy_images):
+    method = dataclasses.replace(METHOD, fill="black+blur")
+    with pytest.raises(ValueError, match="a background takes the place of one fill but the method has 2; choose one"):
+        explain(KEY, toy_classifier, toy_images, method=method, background=toy_images)

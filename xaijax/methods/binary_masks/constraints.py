@@ -4,6 +4,7 @@ References:
     rudra-99/XAI-Evolving-Binary-Masks, its text and notebook.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -34,12 +35,21 @@ class Recognition:
 
 
 @chex.dataclass(frozen=True)
+class UnderFills:
+    """How a mask does under each of several fills; leading axes for more."""
+
+    log_odds: jax.Array  # [F] float32, NaN where it was not looked at
+    passes: jax.Array  # [] int32, forward passes on the mask and its inverse
+
+
+@chex.dataclass(frozen=True)
 class BothSides:
     """What is read off an image masked by a mask, and by its inverse; leading axes for more."""
 
     mask: Recognition
     inverse: Recognition  # zeros where it was not looked at
     is_inverted: jax.Array  # [] bool, whether it was
+    under_fills: UnderFills | None = None  # where there are several fills
 
 
 @chex.dataclass(frozen=True)
@@ -60,23 +70,38 @@ _SHAPES: Any = {
 RECOGNITION = Recognition(**_SHAPES)
 """The shapes of a `Recognition`, for an archive."""
 
-_BOTH: Any = {"mask": RECOGNITION, "inverse": RECOGNITION, "is_inverted": jax.ShapeDtypeStruct((), jnp.bool_)}
-BOTH_SIDES = BothSides(**_BOTH)
-"""The shapes of the recognition of a mask and of its inverse."""
+
+def both_sides_shapes(fills: int) -> BothSides:
+    """Returns the shapes of the recognition of a mask and of its inverse, for an archive."""
+    shapes: Any = {"mask": RECOGNITION, "inverse": RECOGNITION, "is_inverted": jax.ShapeDtypeStruct((), jnp.bool_)}
+    if fills == 1:
+        return BothSides(**shapes)
+    of_fills: Any = {
+        "log_odds": jax.ShapeDtypeStruct((fills,), jnp.float32),
+        "passes": jax.ShapeDtypeStruct((), jnp.int32),
+    }
+    return BothSides(**shapes, under_fills=UnderFills(**of_fills))
 
 
 @functools.cache  # the same object again, as a partial function equals only itself: programs are found by their readout
-def recognition_readout(taps: tuple[str, ...], *, keep: float, inverse: bool) -> Readout:
-    """Returns which measurements to take of a mask and, if `inverse`, of the inverse of a mask that keeps the class.
+def recognition_readout(taps: tuple[str, ...], *, keep: float, inverse: bool, fills: int = 1) -> Readout:
+    """Returns which measurements to take of a mask, under one fill after the other while it keeps the class.
+
+    If `inverse`, then also of the inverse of a mask that keeps the class under all of them, while it loses the class.
 
     Args:
         taps: names of the activations to compare; without any, the probability is compared.
         keep: share of the whole image's probability that is enough, 0 to 1.
         inverse: whether inverses are evaluated.
+        fills: how many fills there are.
     """
-    read = functools.partial(recognise, keep=keep)
-    views = (View(), View(is_inverse=True))
-    return Readout(read=read, values=RECOGNITION, taps=taps, views=views, goes_on=is_kept_mask if inverse else never)
+    goes_on = is_kept_mask if inverse else never
+    if fills > 1:
+        goes_on = functools.partial(_goes_on, fills=fills, inverse=inverse)
+    views = tuple(View(is_inverse=side, fill=fill) for side in (False, True) for fill in range(fills))
+    return Readout(
+        read=functools.partial(recognise, keep=keep), values=RECOGNITION, taps=taps, views=views, goes_on=goes_on
+    )
 
 
 def is_kept_mask(recognition: Recognition, view: jax.Array) -> jax.Array:
@@ -84,10 +109,56 @@ def is_kept_mask(recognition: Recognition, view: jax.Array) -> jax.Array:
     return recognition.is_kept & (recognition.response.area < 1)
 
 
+def _goes_on(recognition: Recognition, view: jax.Array, *, fills: int, inverse: bool) -> jax.Array:
+    kept = is_kept_mask(recognition, view) & (inverse | (view < fills - 1))
+    return jnp.where(view < fills, kept, ~recognition.is_class)
+
+
 def both_sides(views: Views) -> BothSides:
-    """Returns the two views of masks by their names."""
-    mask, inverse = views.values
-    return BothSides(mask=mask, inverse=inverse, is_inverted=views.is_seen[1])
+    """Sums up the views of masks by the two sides: each counts as under the fill where it does worst.
+
+    A mask keeps the class if it does so under all fills; an inverse still shows it if it does so under any.
+    """
+    fills = len(views.values) // 2
+    if fills == 1:
+        mask, inverse = views.values
+        return BothSides(mask=mask, inverse=inverse, is_inverted=views.is_seen[1])
+    masks: tuple[Recognition, ...] = views.values[:fills]
+    inverses: tuple[Recognition, ...] = views.values[fills:]
+    mask, inverse = masks[0], inverses[0]
+    for other, is_seen in zip(masks[1:], views.is_seen[1:fills], strict=True):
+        mask = _worse(mask, other, is_seen, lowest=True)
+    for other, is_seen in zip(inverses[1:], views.is_seen[fills + 1 :], strict=True):
+        inverse = _worse(inverse, other, is_seen, lowest=False)
+    is_whole = mask.response.area == 1
+    log_odds = [
+        jnp.where(seen, each.response.log_odds, jnp.nan)
+        for each, seen in zip(masks, views.is_seen[:fills], strict=True)
+    ]
+    return BothSides(
+        mask=dataclasses.replace(mask, is_kept=mask.is_kept & (views.is_seen[fills - 1] | is_whole)),
+        inverse=inverse,
+        is_inverted=views.is_seen[fills],
+        under_fills=UnderFills(
+            log_odds=jnp.stack(log_odds, axis=-1),
+            passes=jnp.sum(jnp.stack(views.is_seen, axis=-1), axis=-1, dtype=jnp.int32),
+        ),
+    )
+
+
+def _worse(one: Recognition, other: Recognition, is_seen: jax.Array, *, lowest: bool) -> Recognition:
+    """Returns of two views of masks, the second of which may not exist, what holds of both or of either."""
+    one_odds, other_odds = one.response.log_odds, other.response.log_odds
+    odds = jnp.minimum(one_odds, other_odds) if lowest else jnp.maximum(one_odds, other_odds)
+    is_class = one.is_class & other.is_class if lowest else one.is_class | other.is_class
+    both = Recognition(
+        response=dataclasses.replace(one.response, log_odds=odds),
+        is_class=is_class,
+        is_kept=one.is_kept & other.is_kept,
+        distance=jnp.maximum(one.distance, other.distance),
+        confidence=jnp.minimum(one.confidence, other.confidence),
+    )
+    return jax.tree.map(lambda seen, before: jnp.where(is_seen, seen, before), both, one)
 
 
 def recognise(

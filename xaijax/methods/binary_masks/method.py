@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,12 @@ from xaijax.genetic import search
 from xaijax.genetic.archive import is_known
 from xaijax.genetic.square_genome import CROSSOVERS, RADIUS, SIDE, SQUARES, is_whole, redraw, unpack_squares
 from xaijax.genetic.state import Mutation
+from xaijax.masks.fills import split_fill
 from xaijax.masks.square_masks import EDGES, paint
 from xaijax.methods.binary_masks.constraints import (
-    BOTH_SIDES,
     BothSides,
     both_sides,
+    both_sides_shapes,
     feasible_first,
     matrix_confidence,
     originals,
@@ -59,6 +60,8 @@ class BinaryMasks(PixelBased, EvolvingMethod):
     activations at the taps stay near the original's. It also has the options of `EvolvingMethod` and `PixelBased`.
 
     Attributes:
+        fill: one fill, or several joined by `+`: a mask that keeps the class under the first is looked at under the
+            next, and must do what is asked under all; `probability` and `front` are the lowest over all of them.
         stages: from coarse to fine; each stage is confined to the pixels that the fittest mask of the previous one
             kept.
         negative_reinforcement: whether the inverse of a mask must lose the class; it is evaluated for masks that keep
@@ -83,6 +86,8 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         rudra-99/XAI-Evolving-Binary-Masks.
     """
 
+    takes_several_fills: ClassVar[bool] = True
+
     evaluations: int = 1200
     tournament_size: int = 4
     stages: tuple[Stage, ...] = (GROSS, FINE)
@@ -103,6 +108,11 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         check_option("stages", len(self.stages) >= 1, self.stages, "one or more")
 
     @property
+    def fills(self) -> int:
+        """How many fills there are."""
+        return len(split_fill(self.fill))
+
+    @property
     def settings(self) -> search.Settings:
         """The settings of the search that the options describe."""
         goal = None
@@ -116,7 +126,7 @@ class BinaryMasks(PixelBased, EvolvingMethod):
             fitness=self.fitness if callable(self.fitness) else feasible_first,
             goal=goal,
             passes=_passes,
-            most_passes=2 if self.negative_reinforcement else 1,
+            most_passes=self.fills * (2 if self.negative_reinforcement else 1),
         )
 
     @property
@@ -128,7 +138,9 @@ class BinaryMasks(PixelBased, EvolvingMethod):
 
     def readout(self, classifier: Classifier) -> Readout:
         """See `SearchingMethod.readout`."""
-        return recognition_readout(self._taps(classifier), keep=self.keep, inverse=self.negative_reinforcement)
+        return recognition_readout(
+            self._taps(classifier), keep=self.keep, inverse=self.negative_reinforcement, fills=self.fills
+        )
 
     def response(self, values: Any) -> Response:
         """See `SearchingMethod.response`."""
@@ -162,11 +174,11 @@ class BinaryMasks(PixelBased, EvolvingMethod):
                 f"the images are {shape[0]} x {shape[1]} pixels and the largest radius is {largest}, but a square lies "
                 f"within {SIDE} pixels and has a radius below {RADIUS}; make the images smaller."
             )
-        settings = self.settings
+        settings, values = self.settings, both_sides_shapes(self.fills)
         context = Kept(allowed=jnp.ones((len(self.stages), *shape), jnp.bool_), counted=jnp.int32(0))
 
         def init(key: jax.Array, active: jax.Array) -> Any:
-            state = search.init(settings, key, stage_space(self.stages, *shape), active, BOTH_SIDES, context=context)
+            state = search.init(settings, key, stage_space(self.stages, *shape), active, values, context=context)
             return dataclasses.replace(state, spent=(active & bool(taps)).astype(jnp.int32))  # the original's taps
 
         references = originals(classifier, batch.images, taps, relative=self.relative)
@@ -228,12 +240,17 @@ class BinaryMasks(PixelBased, EvolvingMethod):
         fitness = self.settings.fitness(archive.values)
         best = jnp.argmax(jnp.where(candidates, fitness, -jnp.inf))
         picked = jax.tree.map(lambda leaf: leaf[best], seen)
+        under_fills, on_front = archive.values.under_fills, masks
+        if under_fills is not None:
+            is_seen = masks & ~jnp.any(jnp.isnan(under_fills.log_odds), axis=1)
+            on_front = jnp.where(jnp.any(is_seen), is_seen, masks)
         return conclude(
             works,
             jax.tree.map(lambda leaf: leaf[0], seen),
             picked,
             mask=self.decode(context, archive.genomes[best]),
             score=self._score(state),
+            probability_by_fill=None if under_fills is None else jax.nn.sigmoid(under_fills.log_odds[best]),
             genome=archive.genomes[best],
             targets=targets,
             image_index=index,
@@ -247,7 +264,7 @@ class BinaryMasks(PixelBased, EvolvingMethod):
                 Status.STILL_SEEN: works & (best_tier == 1),
                 Status.BY_PROBABILITY: works & by_probability,
             },
-            front=make_front(archive.genomes, seen, masks & works, size=min(FRONT, len(known) - 1)),
+            front=make_front(archive.genomes, seen, on_front & works, size=min(FRONT, len(known) - 1)),
             generations=jnp.maximum(state.generation - 1, 0),
             history=state.history,
         )
@@ -279,6 +296,8 @@ class BinaryMasks(PixelBased, EvolvingMethod):
 
 def _passes(values: BothSides) -> jax.Array:
     """Forward passes that each mask took."""
+    if values.under_fills is not None:
+        return values.under_fills.passes
     return 1 + values.is_inverted.astype(jnp.int32)
 
 
