@@ -51,6 +51,7 @@ def test_the_statuses_keep_their_names_and_codes():
         ("STILL_SEEN", 4096),
         ("BY_PROBABILITY", 8192),
         ("UNSEPARATED", 16384),
+        ("CONVERGED", 32768),
     ]
     assert Status(1 | 1024) == Status.SPENT | Status.NOT_KEPT
     assert pickle.loads(pickle.dumps(Status.SPENT | Status.MERGED)) == Status.SPENT | Status.MERGED

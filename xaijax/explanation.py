@@ -58,6 +58,7 @@ class Status(enum.IntFlag):
         "The segment of highest score cannot be told apart from one in the middle of the ranking; more evaluations "
         "would tell.",
     )
+    CONVERGED = 32768, "The search converged: further generations were not expected to gain much."
 
     @property
     def message(self) -> str:

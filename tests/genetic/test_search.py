@@ -15,7 +15,7 @@ from xaijax.genetic import search
 from xaijax.genetic.bit_genome import pack, unpack
 from xaijax.genetic.crossover import uniform
 from xaijax.genetic.mutation import bit_flip
-from xaijax.genetic.search import EXHAUSTED, GENERATION_LIMIT, RUNNING, SPENT, STALLED, SearchState
+from xaijax.genetic.search import CONVERGED, EXHAUSTED, GENERATION_LIMIT, RUNNING, SPENT, STALLED, SearchState
 from xaijax.genetic.selection import tournament
 
 SETTINGS = search.Settings(
@@ -282,6 +282,28 @@ def test_patience_is_the_number_of_generations_of_children_without_gain(worth, g
         if state.generation == generations:
             break
     assert state.stop_reason == STALLED
+    assert state.generation == generations
+
+
+@pytest.mark.parametrize(
+    ("worth", "generations"),
+    [
+        # The whole mask and two designed generations, then children that gain 0.5 in two generations at least.
+        ([9, 0, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.375], 9),
+        ([9, 0, 0, 0.25, 0.375], 5),
+        # Gains of the initial design do not count, nor does a gain that is as large as the least.
+        ([9, 0, 1, 1, 1.5, 1.5, 1.5], 7),
+        ([9, 0, 0, 0.5, 0.5, 0.5], 6),
+    ],
+)
+def test_a_search_converges_where_two_generations_of_children_gain_little(worth, generations):
+    settings = dataclasses.replace(SETTINGS, population=4, elites=1, designed=2, least_gain=0.0625)
+    state = init(settings, KEYS[LONG], LENGTHS[LONG], True)
+    for number, value in enumerate(worth):
+        assert state.stop_reason == RUNNING, f"before generation {number}"
+        state, _ = ask(settings, state)
+        state = tell(settings, state, np.full(4, value, np.float32))
+    assert state.stop_reason == CONVERGED
     assert state.generation == generations
 
 

@@ -16,6 +16,7 @@ from xaijax.genetic import archive as archives
 from xaijax.genetic.bit_genome import enumerate_masks
 from xaijax.genetic.breeding import breed, check_result
 from xaijax.genetic.state import (
+    CONVERGED,
     ENUMERATED,
     EXHAUSTED,
     GENERATION_LIMIT,
@@ -23,6 +24,7 @@ from xaijax.genetic.state import (
     RUNNING,
     SPENT,
     STALLED,
+    WINDOW,
     SearchState,
     Settings,
 )
@@ -180,6 +182,11 @@ def tell(settings: Settings, state: SearchState, values: Any) -> SearchState:
     reason = jnp.full((), RUNNING)
     if settings.patience is not None:
         reason = jnp.where(stalled >= settings.patience, STALLED, reason)
+    if settings.least_gain is not None:
+        before = state.history[jnp.maximum(entry - WINDOW, 0)]
+        is_bred = state.generation >= state.entered + settings.designed + WINDOW
+        gain = quality - before
+        reason = jnp.where(is_bred & (gain < settings.least_gain * WINDOW * settings.population), CONVERGED, reason)
     reason = jnp.where(spent > settings.evaluations - settings.most_passes, SPENT, reason)
     reason = jnp.where(state.generation >= settings.generations, GENERATION_LIMIT, reason)
     if settings.goal is not None:

@@ -14,7 +14,11 @@ from xaijax.genetic.survival import Preference, Survival, by_fitness, generation
 
 ENUMERATED = 8  # genes up to which a genome is enumerated, not evolved, where the budget allows all its masks
 
-RUNNING, SPENT, GENERATION_LIMIT, EXHAUSTED, STALLED, REACHED = range(6)  # stop reasons; see `SearchState.stop_reason`
+# Stop reasons; see `SearchState.stop_reason`.
+RUNNING, SPENT, GENERATION_LIMIT, EXHAUSTED, STALLED, REACHED, CONVERGED = range(7)
+
+WINDOW = 2
+"""Generations of children over which the gain in quality tells whether a search has converged."""
 
 Crossover = Callable[[jax.Array, jax.Array, jax.Array, Any], jax.Array]
 Mutation = Callable[[jax.Array, jax.Array, Any], jax.Array]
@@ -52,6 +56,8 @@ class Settings:
         preference: orders individuals by their fitness.
         quality: maps a population's fitness, the preferred individual first, to the number that the history records.
         patience: generations of children without gain in quality after which the search ends; None for no limit.
+        least_gain: gain in quality per child over the last `WINDOW` generations, below which the search has converged
+            and ends; None for no limit.
         goal: maps values to `[P]` bool, the individuals that end the search; None for none.
         passes: maps values to `[P]` int32, the forward passes that each genome took; None for one each.
         most_passes: maximum number of forward passes that a genome can take.
@@ -78,6 +84,7 @@ class Settings:
     preference: Preference = by_fitness
     quality: Callable[[jax.Array], jax.Array] = first
     patience: int | None = None
+    least_gain: float | None = None
     goal: Callable[[Any], jax.Array] | None = None
     passes: Callable[[Any], jax.Array] | None = None
     most_passes: int = 1

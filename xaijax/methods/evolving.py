@@ -14,6 +14,9 @@ from xaijax.genetic.survival import Survival
 from xaijax.methods.searching import SearchingMethod
 from xaijax.options import check_option, option
 
+LEAST_GAIN = 0.0008
+"""Gain in hypervolume, of 1, that a child adds at least on average while a search has not converged."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvolvingMethod(SearchingMethod):
@@ -33,6 +36,8 @@ class EvolvingMethod(SearchingMethod):
             function like `xaijax.genetic.survival.generational`.
         elites: maximum parents that survive, 0 to the population; None keeps a quarter of the population, or all of it
             if there are two objectives.
+        stop: "spent" searches until the evaluations are spent; "converged" ends before, where the last two generations
+            raised the quality of the population (of a front, its hypervolume) by less than `LEAST_GAIN` per child.
         patience: generations without improvement after which the search ends, at least 1; None never ends it early.
         target_probability: probability of a mask that ends the search, above 0 and at most 1; None never ends it early.
     """
@@ -51,6 +56,7 @@ class EvolvingMethod(SearchingMethod):
         "generational", need="one of generational, mu+lambda"
     )
     elites: int | None = None
+    stop: Literal["spent", "converged"] = option("spent", need="'spent' or 'converged'")
     patience: int | None = option(None, at_least=1)
     target_probability: float | None = option(None, above=0, at_most=1)
 
@@ -90,6 +96,7 @@ class EvolvingMethod(SearchingMethod):
             selection=selection,
             elites=elites if self.elites is None or self.survival == "mu+lambda" else self.elites,
             patience=self.patience,
+            least_gain=LEAST_GAIN if self.stop == "converged" else None,
             **own,
         )
 

@@ -27,6 +27,7 @@ STATUS_OF = {
     search.EXHAUSTED: Status.EXHAUSTED,
     search.STALLED: Status.STALLED,
     search.REACHED: Status.REACHED,
+    search.CONVERGED: Status.CONVERGED,
 }
 """The status of a result, by the reason why its search ended."""
 

@@ -144,6 +144,7 @@ BAD_OPTIONS = {
     "elites": ({"elites": 25}, "0 to the population"),
     "elites below 0": ({"elites": -1}, "0 to the population"),
     "patience": ({"patience": 0}, "at least 1"),
+    "stop": ({"stop": "early"}, "'spent' or 'converged'"),
     "brood": ({"brood": 0}, "at least 1"),
     "pressure": ({"pressure": 2.5}, "1 to 2"),
     "pressure below 1": ({"pressure": 0.5}, "1 to 2"),
@@ -326,6 +327,7 @@ SHARED = {
     "crossover": uniform,
     "mutation": (bit_flip, {"flips": 1.0}),
     "patience": None,
+    "least_gain": None,
     "goal": None,
     "passes": None,
     "most_passes": 1,
@@ -408,6 +410,7 @@ SETTINGS_OF_OPTIONS = {
     ),
     "flips": ({"flips": 2.5}, {"mutation": (bit_flip, {"flips": 2.5})}),
     "patience": ({"patience": 5}, {"patience": 5}),
+    "converged": ({"stop": "converged"}, {"least_gain": 0.0008}),
     "larger tournaments": ({"tournament_size": 4}, {"selection": (tournament, {"size": 4})}),
     "long genomes": ({"max_segments": 129}, {"words": 5}),
 }

@@ -211,7 +211,8 @@ class BinaryMasks(PixelBased, EvolvingMethod):
             space=dataclasses.replace(state.space, radii=radii),
             context=dataclasses.replace(state.context, counted=counted),
         )
-        goes_on = (state.stop_reason == search.RUNNING) | (state.stop_reason == search.STALLED)
+        has_ended = (state.stop_reason == search.STALLED) | (state.stop_reason == search.CONVERGED)
+        goes_on = (state.stop_reason == search.RUNNING) | has_ended
         enters = over & goes_on & (stage < last) & (state.generation > 1)
         kept = jnp.where(none_kept, state.context.allowed[stage], self.decode(state.context, state.population[0]))
         there = enter_next(settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])

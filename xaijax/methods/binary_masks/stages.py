@@ -120,7 +120,8 @@ def stage_progress(
     begins, ends = stage_budgets(stages, settings.evaluations)
     longest = np.minimum(begins + (1 + restarts) * (ends - begins), settings.evaluations)
     most = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
-    over = (had >= limit) | (state.spent >= most) | (state.stop_reason == search.STALLED)
+    has_ended = (state.stop_reason == search.STALLED) | (state.stop_reason == search.CONVERGED)
+    over = (had >= limit) | (state.spent >= most) | has_ended
     by_evaluations = (state.spent - jnp.asarray(begins)[stage]) // jnp.asarray(np.maximum(ends - begins, 1))[stage]
     rounds = jnp.clip(jnp.maximum(by_evaluations, (now - state.entered) // limit), 0, restarts)
     return over, jnp.where(none_kept, rounds, 0), counted
