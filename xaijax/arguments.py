@@ -11,6 +11,9 @@ from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import class_logits
 from xaijax.target_words import parse_top
 
+SLACK = 1e-4
+"""How far outside [0, 1] floats may lie that are clipped to it, as those of a resized image do."""
+
 
 def image_id(image: Any) -> int:
     """Returns a 64-bit id of an image: a hash of its shape and pixels, the same for uint8 and for float in [0, 1].
@@ -43,19 +46,22 @@ def check_images(images: Any, channels: int, name: str = "images") -> Any:
         )
     if array.dtype == np.uint8:
         return array
+    if array.dtype == np.uint16:
+        return array.astype(np.float32) / np.float32(65535)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(
-            f"{name} are {array.dtype} but must be uint8, or float in [0, 1]; divide by their largest value."
+            f"{name} are {array.dtype} but must be uint8, uint16, or float in [0, 1]; divide by their largest value."
         )
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} hold NaN or infinity; replace them by pixels in [0, 1].")
-    if low < 0 or high > 1:
+    if low < -SLACK or high > 1 + SLACK:
         raise ValueError(
             f"{name} range from {low:g} to {high:g} but floats must be in [0, 1]; divide by 255, or undo the "
             "normalisation, which is the classifier's part."
         )
-    return array.astype(np.float32)
+    floats = array.astype(np.float32)
+    return floats if low >= 0 and high <= 1 else floats.clip(0, 1)
 
 
 def name_images(images: Any, ids: Any) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Images in arrays."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -35,3 +37,26 @@ def test_pixels_that_are_none_are_refused(tmp_path):
     np.save(tmp_path / "images.npy", np.full((2, 4, 4, 3), 1.5))
     with pytest.raises(UnreadableImageError, match=r"is float64 \(4, 4, 3\); give uint8"):
         find_sources([tmp_path / "images.npy"])[0].read()
+
+
+def test_an_array_that_is_cut_short_costs_only_the_rows_that_are_gone(tmp_path):
+    np.save(tmp_path / "images.npy", PIXELS)
+    found = find_sources([tmp_path / "images.npy"])
+    found[0].read()
+    os.truncate(tmp_path / "images.npy", (tmp_path / "images.npy").stat().st_size - PIXELS[0].size - 1)
+    np.testing.assert_array_equal(found[0].read()[0], PIXELS[0])
+    for source in found[1:]:
+        with pytest.raises(UnreadableImageError, match=r"images\.npy ends before its row \d; write it again"):
+            source.read()
+
+
+def test_an_array_in_another_order_is_read_too(tmp_path):
+    np.save(tmp_path / "images.npy", np.asfortranarray(PIXELS))
+    np.testing.assert_array_equal(pixels_of(find_sources([tmp_path / "images.npy"])), PIXELS)
+
+
+def test_sixteen_bits_and_floats_a_hair_outside_their_range_are_taken(tmp_path):
+    np.save(tmp_path / "a.npy", PIXELS.astype(np.uint16) * 257)
+    np.save(tmp_path / "b.npy", PIXELS.astype(np.float32) / 255 * 1.0001 - 2e-5)
+    for name in ("a.npy", "b.npy"):
+        np.testing.assert_array_equal(pixels_of(find_sources([tmp_path / name])), PIXELS)

@@ -136,12 +136,12 @@ def encoded(**options):
 
 UNREADABLE = {
     "empty": (b"", r"is empty; fetch it again\."),
-    "text": (b"not an image", r"is not an image that Pillow reads; convert it to PNG or JPEG\."),
+    "text": (b"not an image", r"is no image of JPEG, .*, PPM; convert it to PNG or JPEG\."),
     "truncated JPEG": (encoded(format="JPEG")[:-600], r"is truncated or damaged \(.+\); fetch it again\."),
     "truncated PNG": (encoded(format="PNG")[:-40], r"is truncated or damaged \(.+\); fetch it again\."),
     "a header alone": (
         encoded(format="PNG")[:40],
-        r"is (truncated or damaged \(.+\); fetch it again|not an image .+)\.",
+        r"is (truncated or damaged \(.+\); fetch it again|no image of .+)\.",
     ),
     "a bomb": (png_that_claims(40_000, 40_000), r"is larger than 178,956,970 pixels; shrink it first\."),
 }

@@ -1,5 +1,7 @@
 """Lists the images of a run: files, folders, globs, lists, tar shards, arrays and URLs, as a flat list of sources."""
 
+import codecs
+import dataclasses
 import glob
 import json
 import os
@@ -37,6 +39,8 @@ def find_sources(inputs: Iterable[str | Path], *, out: Path | None = None) -> li
     Args:
         inputs: as above.
         out: folder of a run, whose own pictures are not listed.
+
+    What is damaged (a line of a list, a tar file, an array) is listed as a source with an error; nothing else is lost.
 
     Raises:
         ValueError: an input does not exist or holds no image, or an image is named twice with different settings.
@@ -96,8 +100,7 @@ def _expand(name: str) -> Iterator[Source]:
     elif path.suffix.lower() in SHARDS:
         yield from _some(_members(name), f"shard {name!r}")
     elif path.suffix.lower() in ARRAYS:
-        count = len(open_array(name, Identity.of_file(path.stat())))
-        yield from _some((Source(f"{name}[{row}]", row=row) for row in range(count)), f"array {name!r}")
+        yield from _some(_rows(name), f"array {name!r}")
     else:
         yield Source(name)
 
@@ -130,26 +133,80 @@ def _matching(pattern: str) -> Iterator[Source]:
 
 def _listed(path: Path) -> Iterator[Source]:
     """Yields the images of a `.txt` or `.jsonl` list."""
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(_lines(path.read_bytes()), start=1):
         if not line.strip():
             continue
-        name, target, own_id = line.strip(), None, None
-        if path.suffix.lower() == ".jsonl":
-            try:
-                entry = json.loads(line)
-                name, target, own_id = entry["path"], entry.get("target"), entry.get("id")
-            except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-                raise ValueError(
-                    f"line {number} of {str(path)!r} is no JSON object with a path; correct or remove it."
-                ) from error
-            if own_id is not None and not (isinstance(own_id, int) and -(1 << 63) <= own_id < 1 << 64):
-                raise ValueError(
-                    f"id {own_id!r} in line {number} of {str(path)!r} is no integer of 64 bits; correct it."
-                )
-        full_name = name if is_url(name) else str(path.parent / name)
-        yield Source(full_name, target=None if target is None else str(target), id=own_id)
+        try:
+            source = _entry(line, path.suffix.lower() == ".jsonl")
+        except ValueError as error:
+            yield Source(f"{path}:{number}", error=f"line {number} of {str(path)!r} {error}")
+            continue
+        name = source.name if is_url(source.name) else str(path.parent / source.name)
+        yield dataclasses.replace(source, name=name)
+
+
+def _entry(line: str, is_json: bool) -> Source:
+    """Returns the image that a line names, relative to the list.
+
+    Raises:
+        ValueError: it names none; the message says why, to follow the place of the line.
+    """
+    name, target, own_id = line.strip(), None, None
+    if is_json:
+        try:
+            entry = json.loads(line)
+            name, target, own_id = entry["path"], entry.get("target"), entry.get("id")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError("is no JSON object with a path; correct or remove it.") from error
+    if not isinstance(name, str) or not _is_path(name):
+        raise ValueError(f"has the path {name!r}, which no file can have; correct it.")
+    if not (target is None or (isinstance(target, str | int) and not isinstance(target, bool))):
+        raise ValueError(f"has the target {target!r}, which is no class; give its name or number.")
+    if not (own_id is None or (isinstance(own_id, int) and -(1 << 63) <= own_id < 1 << 64)):
+        raise ValueError(f"has the id {own_id!r}, which is no integer of 64 bits; correct it.")
+    return Source(name, target=None if target is None else str(target), id=own_id)
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return bool(name) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
+def _lines(content: bytes) -> list[str]:
+    """Returns the lines of a list; bytes that are no UTF-8 stand for themselves, as in the names of files."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", "replace")
+    else:
+        text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _rows(name: str) -> Iterator[Source]:
+    """Yields the images of an array."""
+    try:
+        images = open_array(name, Identity.of_file(os.stat(name)))
+    except ValueError as error:
+        yield Source(name, error=str(error))
+        return
+    yield from (Source(f"{name}[{row}]", row=row) for row in range(images.present))
+    if images.present < images.shape[0]:
+        yield Source(
+            name, error=f"{name!r} ends after {images.present:,} of its {images.shape[0]:,} rows; write it again."
+        )
 
 
 def _members(shard: str) -> Iterator[Source]:
-    """Yields the images in a tar file."""
-    return (Source(member.name, offset=member.offset, size=member.size) for member in list_members(shard))
+    """Yields the images in a tar file, and what is damaged in it."""
+    names: set[str] = set()
+    try:
+        for member in list_members(shard):
+            if member.name in names:
+                again = f"{member.name} at byte {member.offset}"
+                yield Source(again, error=f"{shard!r} has two members of this name, of which the first is taken.")
+            else:
+                names.add(member.name)
+                yield Source(member.name, offset=member.offset, size=member.size)
+    except ValueError as error:
+        yield Source(shard, error=str(error))

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from xaijax.runtime.input.arrays import decode_array, digest_array, read_row
-from xaijax.runtime.input.decode import decode_image, read_file
+from xaijax.runtime.input.decode import UnreadableImageError, decode_image, read_file
 from xaijax.runtime.input.identity import Identity
 from xaijax.runtime.input.tar_shards import read_member, split_member
 from xaijax.runtime.input.urls import fetch, is_url
@@ -26,6 +26,7 @@ class Source:
         row: of an array; -1 for all other images.
         target: the class to explain, written as for `--target`; None is the run's.
         id: replaces the hash of the pixels as the image's id, see `xaijax.explain`; None does not.
+        error: why it cannot be read, a sentence, where its list or the file that holds it is damaged.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Source:
     row: int = -1
     target: str | None = None
     id: int | None = None
+    error: str = ""
 
     @property
     def stem(self) -> str:
@@ -58,6 +60,8 @@ class Source:
         Raises:
             UnreadableImageError: it cannot be read; the message says why and what to do.
         """
+        if self.error:
+            raise UnreadableImageError(self.error)
         if self.row >= 0:
             pixels, identity = self._read_row()
             return decode_array(pixels, channels, self.name), identity
@@ -74,6 +78,8 @@ class Source:
         Raises:
             UnreadableImageError: the content cannot be read.
         """
+        if by_content and self.error:
+            raise UnreadableImageError(self.error)
         if by_content:
             return (self._read_row() if self.row >= 0 else self._read_content())[1]
         if is_url(self.name):
