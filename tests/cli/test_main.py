@@ -1,10 +1,13 @@
 """The command line: what a person types, what comes back, and the exit codes."""
 
 import contextlib
+import errno
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -51,6 +54,70 @@ def test_a_bad_file_costs_only_itself(photos, tmp_path, capsys):
     assert "bad.png" in printed.err
     assert not (tmp_path / "run" / "scores").exists()
     assert len(list((tmp_path / "run" / "masks").iterdir())) == 1
+
+
+def test_names_do_not_reach_the_terminal_as_commands(photos, tmp_path, capsys):
+    bad = tmp_path / "a\x1b[2J\nxaijax: all is well.png"
+    bad.write_bytes(b"no image")
+    gone = tmp_path / "b\x1b[2J.png"
+    inputs = [str(photos / "0.png"), str(bad)]
+    assert main(["explain", *inputs, *FAST, "--save", "masks", "--out", str(tmp_path / "run")]) == 1
+    assert main(["explain", str(gone), *FAST, "--out", str(tmp_path / "other")]) == 2
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.err + printed.out
+    assert len(printed.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 75),
+        (OSError(errno.ESTALE, "Stale file handle"), 75),
+        (ConnectionResetError("reset"), 75),
+        (MemoryError(), 75),
+        (OSError(errno.EACCES, "Permission denied"), None),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("is_caught", [False, True])
+def test_what_may_be_mended_elsewhere_has_an_exit_code_of_its_own(monkeypatch, capsys, error, code, is_caught):
+    def run(options):
+        if not is_caught:
+            raise error
+        raise ValueError("cannot write") from error
+
+    monkeypatch.setattr("xaijax.cli.models.run", run)
+    if is_caught:
+        assert main(["models"]) == (2 if code is None or isinstance(error, MemoryError) else code)
+    elif code is None:
+        with pytest.raises(PermissionError):
+            main(["models"])
+    else:
+        assert main(["models"]) == code
+        assert capsys.readouterr().err.startswith("xaijax: ")
+
+
+def test_a_disk_that_is_full_is_tried_again(photos, tmp_path, monkeypatch, capsys):
+    def fails(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("xaijax.runtime.output.run_folder.write_new", fails)
+    assert main(["explain", str(photos / "0.png"), *FAST, "--out", str(tmp_path / "run")]) == 75
+    assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["models"], ["--help"], ["explain", "--help"], ["launch", "slurm"]], ids=" ".join
+)
+def test_a_reader_that_leaves_gets_no_traceback(arguments):
+    command = [sys.executable, "-m", "xaijax.cli", *arguments]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_class_by_name_and_by_number(photos, tmp_path):

@@ -24,6 +24,7 @@ from xaijax.metrics.judging import check_judging_fill
 from xaijax.metrics.suite import SEGMENTATION, ExplainedImage, measure
 from xaijax.micro_batches import micro_batch_size
 from xaijax.models.zoo import load
+from xaijax.printable import printable
 from xaijax.runtime.device.versions import package_versions
 from xaijax.runtime.layout import METRICS
 
@@ -35,7 +36,7 @@ def run(options: EvaluateOptions) -> int:
     arguments = {name: value for name, value in vars(options).items() if name != "folder"}
     found = evaluate_run(options.folder, **arguments)
     for path, error in found.skipped[:10]:
-        print(f"xaijax: {path}: {error}", file=sys.stderr)
+        print(f"xaijax: {printable(path)}: {printable(error)}", file=sys.stderr)
     print(found.as_text())
     print(f"figures of every image: {options.folder / METRICS}")
     return SOME_FAILED if found.skipped else EXPLAINED

@@ -12,8 +12,12 @@ CANNOT_RUN = 2
 BROKEN = 70
 """An error of the program."""
 
-IN_USE = 75
-"""Another process is at work in the folder, for those who may try again."""
+TRY_AGAIN = 75
+"""Something else has to end or to be mended first (another process in the folder, a full disk, a server that is not
+reached); the same command goes on then."""
+
+READER_LEFT = 141
+"""Nobody reads what is printed any more, as in `xaijax models | head -1`; the code of SIGPIPE."""
 
 INTERRUPTED = 130
 """Interrupted; the same command goes on. A run that SIGTERM stopped ends with 143."""

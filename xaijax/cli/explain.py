@@ -11,6 +11,7 @@ from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.make_job import make_job
 from xaijax.cli.options import ExplainOptions
 from xaijax.execution.compiled import Method
+from xaijax.printable import printable
 from xaijax.runtime.device.compilation_cache import keep_compiled
 from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.input.listing import find_sources
@@ -63,7 +64,7 @@ def _explain(options: ExplainOptions, method: Method, command: str) -> int:
             prune=options.prune,
         )
     for path, error in found.failures:
-        print(f"xaijax: {path}: {error}", file=sys.stderr)
+        print(f"xaijax: {printable(path)}: {printable(error)}", file=sys.stderr)
     if found.roofline is not None:
         print(found.roofline)
     summary = f"{found.explained} of {found.images} images explained"

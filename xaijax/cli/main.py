@@ -4,7 +4,9 @@ Each command is a module of its name here, whose `run` takes the options and ret
 it is chosen: those that do not compute do not wait for JAX.
 """
 
+import errno
 import importlib
+import os
 import shlex
 import sys
 import traceback
@@ -14,7 +16,7 @@ from typing import Annotated, Any
 import tyro
 
 import xaijax
-from xaijax.cli.exit_codes import BROKEN, CANNOT_RUN, EXPLAINED, IN_USE, INTERRUPTED
+from xaijax.cli.exit_codes import BROKEN, CANNOT_RUN, EXPLAINED, INTERRUPTED, READER_LEFT, TRY_AGAIN
 from xaijax.cli.options import (
     DemoOptions,
     EvaluateOptions,
@@ -26,6 +28,7 @@ from xaijax.cli.options import (
     StatusOptions,
     WarmupOptions,
 )
+from xaijax.printable import printable
 
 COMMANDS: dict[str, type] = {
     "demo": DemoOptions,
@@ -38,6 +41,18 @@ COMMANDS: dict[str, type] = {
     "launch": LaunchOptions,
 }
 """The options of each command."""
+
+PASSING = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOMEM,
+    errno.EBUSY,
+    errno.ENETUNREACH,
+    errno.EHOSTUNREACH,
+}
+"""Errors of the system that are mended elsewhere."""
 
 DESCRIPTION = "Explains image classifiers by evolving masks; `xaijax --version` prints the version."
 
@@ -62,11 +77,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         from xaijax.runtime.output.heartbeat import FolderInUseError
 
-        print(f"xaijax: {error}", file=sys.stderr)
-        return IN_USE if isinstance(error, FolderInUseError) else CANNOT_RUN
+        print(f"xaijax: {printable(error)}", file=sys.stderr)
+        return TRY_AGAIN if isinstance(error, FolderInUseError) or _passes(error) else CANNOT_RUN
+    except OSError as error:
+        if not _passes(error) or isinstance(error, BrokenPipeError):
+            raise
+        print(f"xaijax: {printable(error)}; mend that and run the same command again.", file=sys.stderr)
+        return TRY_AGAIN
+    except MemoryError:
+        print("xaijax: there is too little memory; free some and run the same command again.", file=sys.stderr)
+        return TRY_AGAIN
     except KeyboardInterrupt:
         print("xaijax: interrupted; the same command goes on where it stopped.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Whether an error comes from something that may be mended without changing the command."""
+    while error is not None:
+        if isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in PASSING:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _plain(name: str, options_type: type) -> Callable[..., int]:
@@ -114,7 +146,13 @@ def _method_name(arguments: Sequence[str]) -> str:
 def exit_with_code() -> None:
     """The console script."""
     try:
-        code = main()
+        try:
+            code = main()
+        finally:
+            sys.stdout.flush()  # where nobody reads any more, that shows here
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        code = READER_LEFT
     except Exception:
         traceback.print_exc()
         code = BROKEN

@@ -51,11 +51,14 @@ def fetch(source: str) -> Published:
         # The library's errors derive from OSError, ValueError or its HTTP client's error, depending on its version.
         except Exception as error:
             reason = next(iter(str(error).strip().splitlines()), "no reason given")
+            # What is not there stays away; all else, such as a network that is down, may pass.
+            kinds = [kind.__name__ for kind in type(error).__mro__]
+            is_missing = kinds[0] != "LocalEntryNotFoundError" and any("NotFound" in kind for kind in kinds)
             raise ValueError(
                 f"{name} of {repo}{f' at {revision}' if revision else ''} could not be fetched "
                 f"({type(error).__name__}: {reason}); "
                 "check the name and the network, or download the file and pass its path."
-            ) from error
+            ) from (error if is_missing else ConnectionError(reason))
 
     path = file(_NEEDED)
     try:

@@ -8,10 +8,13 @@ from typing import Self
 
 from tqdm import tqdm
 
+from xaijax.printable import printable
+
 
 def say(sentence: str, *, as_json: bool = False) -> None:
     """Prints a sentence on standard error, for people or as JSON for machines."""
-    print(json.dumps({"message": sentence}) if as_json else f"xaijax: {sentence}", file=sys.stderr, flush=True)
+    text = json.dumps({"message": sentence}) if as_json else f"xaijax: {printable(sentence)}"
+    print(text, file=sys.stderr, flush=True)
 
 
 class ProgressReporter:
