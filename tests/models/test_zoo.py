@@ -1,5 +1,6 @@
 """What `load` takes, what it refuses and how it says so, and the way to a file and back."""
 
+import json
 import pickle
 
 import jax
@@ -143,6 +144,37 @@ def test_a_folder_that_save_did_not_write(tmp_path):
     (tmp_path / "config.json").write_text('{"name": "resnet18"}')
     with pytest.raises(ValueError, match=r"no readable config\.json"):
         load_small(tmp_path)
+
+
+DAMAGED = {
+    "num_classes": "1000",
+    "channels": 0,
+    "input_size": [224],
+    "resize": "all",
+    "interpolation": "nearest",
+    "mean": ["a", "b", "c"],
+    "std": [1, float("nan"), 1],
+    "activation": "none",
+    "labels": 7,
+    "padding": 7,
+}
+
+
+@pytest.mark.parametrize("fact", DAMAGED)
+def test_a_damaged_config_gets_one_sentence(tmp_path, fact):
+    xaijax.models.save(xaijax.models.load("scenes-resnet"), tmp_path / "net")
+    config = tmp_path / "net" / "config.json"
+    facts = json.loads(config.read_text())
+    config.write_text(json.dumps(facts | {fact: DAMAGED[fact]}))
+    with pytest.raises(ValueError, match=rf"{fact}|config\.json .* is damaged"):
+        xaijax.models.load(facts["name"], tmp_path / "net")
+    del facts[fact]
+    config.write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=r"has no readable config\.json"):
+        xaijax.models.load("scenes-resnet", tmp_path / "net")
+    config.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"has no readable config\.json"):
+        xaijax.models.load("scenes-resnet", tmp_path / "net")
 
 
 def test_a_folder_of_another_network(tmp_path):

@@ -198,12 +198,32 @@ class Classifier:
         return cls(params=None, apply=apply, **facts)
 
 
+_CHOICES = {"activation": ("softmax", "sigmoid"), "interpolation": ("bilinear", "bicubic")}
+"""What some facts of a classifier may be, the default first."""
+
+
 def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Fills in defaults that depend on the number of channels, makes lists hashable, and checks lengths."""
     facts = {fact: tuple(value) if isinstance(value, list) else value for fact, value in facts.items()}
+    for fact, allowed in _CHOICES.items():
+        if facts.get(fact, allowed[0]) not in allowed:
+            raise ValueError(f"{fact} is {facts[fact]!r} but must be one of {', '.join(allowed)}.")
     channels = facts.get("channels", 3)
+    numbers = {"num_classes": facts.get("num_classes"), "channels": channels, "resize": facts.get("resize") or 1}
+    size = facts.get("input_size", (224, 224))
+    if not isinstance(size, tuple) or len(size) != 2:
+        raise ValueError(f"input_size is {size!r} but must be a height and a width.")
+    for fact, number in [*numbers.items(), *(("input_size", side) for side in size)]:
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise ValueError(f"{fact} is {number!r} but must be a whole number, at least 1.")
     for fact, default in (("mean", 0.0), ("std", 1.0)):
-        value = tuple(float(number) for number in facts.get(fact, (default,) * channels))
+        given = facts.get(fact, (default,) * channels)
+        try:
+            value = tuple(float(number) for number in given)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{fact} is {given!r} but must be {channels} numbers, one per channel.") from error
+        if not np.isfinite(value).all():
+            raise ValueError(f"{fact} {value} must be finite in every channel.")
         if len(value) != channels:
             raise ValueError(f"{fact} {value} has {len(value)} numbers; images of {channels} channels need {channels}.")
         facts[fact] = value

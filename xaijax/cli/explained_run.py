@@ -46,7 +46,7 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
         ValueError: the file is missing, or no table of boxes.
     """
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{str(path)!r} cannot be read ({error}); name a CSV file of boxes.") from error
@@ -59,6 +59,12 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"line {number} of {str(path)!r} is no box; each needs name,x0,y0,x1,y1 under a header of these words."
             ) from error
+        x0, y0, x1, y1 = box
+        if not (np.isfinite(box).all() and x0 < x1 and y0 < y1):
+            raise ValueError(
+                f"line {number} of {str(path)!r} is no box: {x0:g},{y0:g},{x1:g},{y1:g}; x0 must be below x1, and y0 "
+                "below y1."
+            )
         found.setdefault(name, []).append(box)
     return {name: np.array(boxes) for name, boxes in found.items()}
 

@@ -63,9 +63,13 @@ def fetch(source: str) -> Published:
     path = file(_NEEDED)
     try:
         config = json.loads(file("config.json").read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"config.json of {repo} is not JSON ({error}); pass the weights' path instead.") from error
-    return Published(path, **read_config(config))
+    try:
+        published = read_config(config)
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"config.json of {repo} is damaged ({error}); pass the weights' path instead.") from error
+    return Published(path, **published)
 
 
 def read_config(config: dict[str, Any]) -> dict[str, Any]:

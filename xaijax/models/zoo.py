@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from flax import nnx
 
@@ -55,8 +55,8 @@ def load(
     row, name, timm_name = architecture(name), own_name(name), name
     if weights is None and not is_embedded(name):
         raise ValueError(
-            f"model {name!r} comes without weights; name them with weights=...: a safetensors file, hf:owner/repo, or "
-            "a folder that xaijax.models.save wrote."
+            f"model {name!r} comes without weights; name them with weights=..., on the command line --weights FILE: a "
+            "safetensors file, hf:owner/repo, or a folder that xaijax.models.save wrote."
         )
     source = EMBEDDED / name if weights is None else weights
     if not str(source).startswith("hf:") and Path(source).is_dir():
@@ -176,8 +176,13 @@ def _load_folder(
         facts = json.loads((folder / "config.json").read_text())
         saved = facts["name"]
         options = {fact: facts[fact] for fact in requested}
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        own = {fact: facts[fact] for fact in _FACTS}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"folder {folder.name!r} has no readable config.json; is it one that save wrote?") from error
+    if options["padding"] not in get_args(Padding):
+        raise ValueError(
+            f"config.json of folder {folder.name!r} is damaged (padding {options['padding']!r}); save the model again."
+        )
     if saved != name:
         raise ValueError(f"folder {folder.name!r} holds a {saved}, not a {name}; load it by that name.")
     wrong = [
@@ -193,10 +198,19 @@ def _load_folder(
         fold_batch_norms(module)
         return module
 
-    module = nnx.eval_shape(build)
+    try:
+        module = nnx.eval_shape(build)
+    except Exception as error:  # what a network is built of may be anything
+        raise ValueError(
+            f"config.json of folder {folder.name!r} is damaged ({error}); save the model again."
+        ) from error
     fill_module(module, read_file(folder / "model.safetensors"), {}, source=folder.name)
-    facts = {fact: facts[fact] for fact in _FACTS}
-    facts |= {fact: tuple(value) for fact, value in (("mean", mean), ("std", std)) if value is not None}
+    own |= {fact: tuple(value) for fact, value in (("mean", mean), ("std", std)) if value is not None}
     if labels is not None:
-        facts["labels"] = read_labels(labels, facts["num_classes"])
-    return Classifier.from_nnx(module, dtype=dtype, **facts)
+        own["labels"] = read_labels(labels, own["num_classes"])
+    try:
+        return Classifier.from_nnx(module, dtype=dtype, **own)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(
+            f"config.json of folder {folder.name!r} is damaged ({error}); save the model again."
+        ) from error

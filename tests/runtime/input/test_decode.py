@@ -3,13 +3,17 @@
 import io
 import os
 import struct
+import threading
+import time
+import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from xaijax.runtime.input.decode import SUFFIXES, UnreadableImageError, read_image
+from xaijax.runtime.input.decode import SUFFIXES, UnreadableImageError, _Budget, decode_image, read_image
 
 RAMP = np.stack([*np.meshgrid(np.linspace(0, 255, 12), np.linspace(0, 255, 8)), np.full((8, 12), 90)], axis=-1)
 RAMP = RAMP.astype(np.uint8)
@@ -183,3 +187,64 @@ def test_what_may_not_be_read_says_so(tmp_path):
 
 def test_pillow_reads_every_suffix_that_a_folder_is_searched_for():
     assert Image.registered_extensions().keys() >= SUFFIXES
+
+
+def test_a_format_that_starts_programs_is_no_image(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n0 0 8 8 rectfill\nshowpage\n%%EOF\n"
+    )
+    with pytest.raises(UnreadableImageError, match=r"a\.jpg is no image of JPEG, .*; convert it to PNG or JPEG\."):
+        read(tmp_path / "a.jpg")
+
+
+def test_a_file_of_a_terabyte_is_not_read(tmp_path):
+    with (tmp_path / "a.png").open("wb") as file:  # sparse: it takes no room
+        file.truncate(1 << 40)
+    with pytest.raises(UnreadableImageError, match=r"a\.png has 1,099,511,627,776 bytes, more than"):
+        read(tmp_path / "a.png")
+
+
+def test_an_image_of_few_bytes_may_not_take_much_memory(tmp_path):
+    path = saved(tmp_path, Image.new("I;16", (3000, 3000)))
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    read(path, 1)
+    assert tracemalloc.get_traced_memory()[1] < 8 * 3000 * 3000  # less than one copy in float64
+    tracemalloc.stop()
+    wide = Image.new("RGB", (1, 1))
+    content = io.BytesIO()
+    wide.save(content, "png")
+    header = content.getvalue()[16:24]
+    bomb = content.getvalue().replace(header, struct.pack(">II", 12_000, 12_000), 1)
+    bomb = bomb[:29] + struct.pack(">I", zlib.crc32(bomb[12:29])) + bomb[33:]
+    with pytest.raises(UnreadableImageError, match="which take 576,000,000 bytes, more than"):
+        decode_image(bomb, "a.png")
+
+
+def test_what_readers_decode_at_a_time_is_bounded():
+    budget, together, most = _Budget(10), 0, 0
+    lock = threading.Lock()
+
+    def take(size):
+        nonlocal together, most
+        with budget.taking(size):
+            with lock:
+                together += min(size, 10)
+                most = max(most, together)
+            time.sleep(0.002)
+            with lock:
+                together -= min(size, 10)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(take, [3, 4, 7, 2, 100, 5, 1, 10] * 4))
+    assert most == 10
+    assert together == 0
+
+
+def test_a_lack_of_memory_is_no_damage(monkeypatch):
+    def fails(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fails)
+    with pytest.raises(MemoryError):
+        decode_image(b"anything", "a.png")

@@ -81,13 +81,11 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            content = file.read(MAX_FILE + 1) if status.st_size <= MAX_FILE else b""
-            size = max(status.st_size, len(content))  # of some special files no size is known
-            if size > MAX_FILE:
+            if status.st_size > MAX_FILE:
                 raise UnreadableImageError(
-                    f"{path.name} has {size:,} bytes, more than {MAX_FILE:,}; shrink the image first."
+                    f"{path.name} has {status.st_size:,} bytes, more than {MAX_FILE:,}; shrink the image first."
                 )
-            return content, status
+            return file.read(status.st_size), status
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path.name} does not exist; check the path.") from error
     except IsADirectoryError as error:
