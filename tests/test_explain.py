@@ -10,6 +10,7 @@ import pytest
 import xaijax
 from tests.conftest import CLASSES, mean_logits
 from xaijax import ELIME, LIME, RISE, SLIC, Classifier, Grid, Status, explain, image_id
+from xaijax.arguments import check_images
 from xaijax.batch import Batch
 from xaijax.execution.compiled import compiled_explain
 from xaijax.execution.placement import Placement
@@ -231,6 +232,34 @@ BAD_ARGUMENTS = {
     "report of a method that does not search": ({"method": LIME(evaluations=20), "report": print}, "choose ELIME"),
     "micro-batch": ({"micro_batch": 0}, "at least 1"),
 }
+
+
+@pytest.mark.parametrize(
+    "key", [0, None, np.zeros(3, np.uint32), jax.random.split(KEY)], ids=["int", "None", "words", "keys"]
+)
+def test_what_is_no_key_gets_a_sentence(toy_classifier, toy_images, key):
+    with pytest.raises(ValueError, match=r"^key is .* but must be one key, as from jax\.random\.key\(0\)\.$"):
+        explain(key, toy_classifier, toy_images, method=METHOD)
+
+
+def test_images_that_a_classifier_does_not_take_get_a_sentence():
+    def flat(params, images):
+        return images.reshape(len(images), 8 * 8 * 3) @ params
+
+    classifier = Classifier.from_function(flat, jnp.ones((192, 4)), num_classes=4, input_size=(8, 8))
+    message = r"^the classifier does not take images of 16x16 \(.*\); resize them to its input_size, 8x8\.$"
+    with pytest.raises(ValueError, match=message):
+        explain(KEY, classifier, np.zeros((1, 16, 16, 3), np.uint8), method=METHOD)
+
+
+def test_sixteen_bits_and_floats_a_hair_outside_their_range_are_taken(toy_images):
+    images = np.asarray(toy_images)
+    np.testing.assert_allclose(check_images(images.astype(np.uint16) * 257, 3), images / np.float32(255), atol=1e-7)
+    almost = images.astype(np.float64) / 255 * (1 + 1e-7) - 5e-8
+    taken = check_images(almost, 3)
+    assert taken.min() >= 0
+    assert taken.max() <= 1
+    np.testing.assert_allclose(taken, almost, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", BAD_ARGUMENTS)

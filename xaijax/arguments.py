@@ -1,11 +1,14 @@
 """Checks the arguments of `explain` and brings them into one form."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import FlaxError
 
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.fitness import class_logits
@@ -13,6 +16,31 @@ from xaijax.target_words import parse_top
 
 SLACK = 1e-4
 """How far outside [0, 1] floats may lie that are clipped to it, as those of a resized image do."""
+
+
+def check_key(key: Any) -> None:
+    """Raises ValueError unless `key` is one key of `jax.random`."""
+    is_new = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    is_old = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.shape == (2,)
+    if not (is_old or (is_new and key.shape == ())):
+        shown = f"{key.dtype} {list(key.shape)}" if isinstance(key, jax.Array | np.ndarray) else repr(key)
+        raise ValueError(f"key is {shown} but must be one key, as from jax.random.key(0).")
+
+
+@contextlib.contextmanager
+def fitting(classifier: Classifier, shape: tuple[int, ...]) -> Iterator[None]:
+    """Turns an error of a classifier that takes no images of this shape `(H, W)` into a ValueError with a remedy."""
+    try:
+        yield
+    except (TypeError, FlaxError) as error:
+        if tuple(shape) == tuple(classifier.input_size):
+            raise
+        height, width = classifier.input_size
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"the classifier does not take images of {shape[0]}x{shape[1]} ({reason}); resize them to its input_size, "
+            f"{height}x{width}."
+        ) from error
 
 
 def image_id(image: Any) -> int:

@@ -121,6 +121,23 @@ def drop_empty(folder: Path) -> None:
         folder.rmdir()
 
 
+def check_writable(folder: Path) -> None:
+    """Creates a folder if there is none, and writes a file in it, which it deletes again.
+
+    Raises:
+        ValueError: that fails; the message says why and what to do.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _part_of(folder / "check") as temporary:
+            temporary.write_bytes(b"\0")
+    except (OSError, ValueError) as error:  # the latter for a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"cannot write to {str(folder)!r} ({reason}); change its permissions, or name another folder."
+        ) from error
+
+
 @contextlib.contextmanager
 def writing_to(out: Path) -> Iterator[None]:
     """Turns an OSError in the block into a ValueError that names the folder and how to resume."""

@@ -8,8 +8,10 @@ from xaijax.arguments import (
     check_background,
     check_contrast,
     check_images,
+    check_key,
     check_segments,
     check_start,
+    fitting,
     name_images,
     resolve_targets,
 )
@@ -84,44 +86,47 @@ def explain(
         ValueError: an argument does not fit; the message says which and how it can be mended.
     """
     method = ELIME() if method is None else method
+    check_key(key)
     images = check_images(images, classifier.channels)
     count, *shape = images.shape
-    if repeats < 1:
-        raise ValueError(f"repeats is {repeats} but must be at least 1.")
-    if micro_batch is not None and micro_batch < 1:
-        raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
-    devices = 1 if classifier.is_black_box else count_devices(count)
-    platform = platform_of(images)
-    passes = micro_batch or micro_batch_size(tuple(shape), platform, -(-count // devices))
-    explained, others = resolve_targets(targets, against, classifier, images, passes)
-    check_contrast(explained, others)
-    if start is not None and not getattr(method, "takes_start", False):
-        raise ValueError(
-            f"{type(method).__name__} does not search over segments, so it has no start; leave it out, or choose ELIME."
+    with fitting(classifier, tuple(shape[:2])):
+        if repeats < 1:
+            raise ValueError(f"repeats is {repeats} but must be at least 1.")
+        if micro_batch is not None and micro_batch < 1:
+            raise ValueError(f"micro_batch is {micro_batch} but must be at least 1.")
+        devices = 1 if classifier.is_black_box else count_devices(count)
+        platform = platform_of(images)
+        passes = micro_batch or micro_batch_size(tuple(shape), platform, -(-count // devices))
+        explained, others = resolve_targets(targets, against, classifier, images, passes)
+        check_contrast(explained, others)
+        if start is not None and not getattr(method, "takes_start", False):
+            raise ValueError(
+                f"{type(method).__name__} does not search over segments, so it has no start; leave it out, or choose "
+                "ELIME."
+            )
+        if segments is not None and not getattr(method, "takes_segments", True):
+            raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
+        words, batch = make_batch(
+            name_images(images, ids),
+            images,
+            Targets(explained=explained, against=others),
+            repeats=repeats,
+            labels=None if segments is None else check_segments(segments, count, *shape[:2]),
+            background=None if background is None else check_background(background, images.shape),
+            start=None if start is None else check_start(start, count, *shape[:2]),
         )
-    if segments is not None and not getattr(method, "takes_segments", True):
-        raise ValueError(f"{type(method).__name__} works on pixels and takes no segments; leave them out.")
-    words, batch = make_batch(
-        name_images(images, ids),
-        images,
-        Targets(explained=explained, against=others),
-        repeats=repeats,
-        labels=None if segments is None else check_segments(segments, count, *shape[:2]),
-        background=None if background is None else check_background(background, images.shape),
-        start=None if start is None else check_start(start, count, *shape[:2]),
-    )
-    if micro_batch is None:
-        pairs = pairs_at_a_time(method, -(-len(explained) * repeats // devices))
-        micro_batch = micro_batch_size(tuple(shape), platform, pairs)
-    padded, batch = pad_images(words, batch, batch_size(count, devices))
-    placement = Placement(micro_batch, devices, platform_of(batch.images) != "cpu")
-    if report is not None or classifier.is_black_box:
-        result = search_in_steps(key, padded, classifier, batch, method, placement, report, rows=len(words))
-    else:
-        result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, placement))
-    if repeats > 1 and devices > 1:
-        # Of many operations in flight over several CPU devices, some may wait for each other for ever.
-        result = jax.device_put(jax.device_get(result))
-    if len(padded) > len(words):
-        result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
-    return join_repeats(result, repeats) if repeats > 1 else result
+        if micro_batch is None:
+            pairs = pairs_at_a_time(method, -(-len(explained) * repeats // devices))
+            micro_batch = micro_batch_size(tuple(shape), platform, pairs)
+        padded, batch = pad_images(words, batch, batch_size(count, devices))
+        placement = Placement(micro_batch, devices, platform_of(batch.images) != "cpu")
+        if report is not None or classifier.is_black_box:
+            result = search_in_steps(key, padded, classifier, batch, method, placement, report, rows=len(words))
+        else:
+            result = call_compiled(explain_batch, (key, padded, classifier, batch), (method, placement))
+        if repeats > 1 and devices > 1:
+            # Of many operations in flight over several CPU devices, some may wait for each other for ever.
+            result = jax.device_put(jax.device_get(result))
+        if len(padded) > len(words):
+            result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
+        return join_repeats(result, repeats) if repeats > 1 else result

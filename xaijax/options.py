@@ -88,6 +88,19 @@ class Options:
             need = requirement.need or " or ".join(kind.words for kind in kinds)
             check_option(name, _is_of(kinds, value), value, need)
 
+    def refuse_ignored(self, names: tuple[str, ...], why: str) -> None:
+        """Raises a ValueError if an option that has no effect differs from its default.
+
+        Args:
+            names: of the options.
+            why: they have none, as in "selection is 'universal'".
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in names:
+            value = getattr(self, name)
+            if value != defaults[name]:
+                raise ValueError(f"{name} is {value!r} but has no effect, as {why}; leave it out.")
+
 
 def check_option(name: str, holds: bool, value: object, need: str) -> None:
     """Raises a ValueError that names the option, its value and what it must be, unless `holds`."""

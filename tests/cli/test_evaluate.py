@@ -28,7 +28,7 @@ def run(tmp_path_factory):
         Image.fromarray(image).resize((64, 64), Image.Resampling.NEAREST).save(folder / "photos" / f"{index}.png")
     (folder / "photos" / "broken.png").write_bytes(b"no image")
     assert main(["explain", str(folder / "photos"), *FAST, "--out", str(folder / "run")]) == 1
-    (folder / "boxes.csv").write_text("name,x0,y0,x1,y1\n0.png,8,8,40,32\n1.png,0,0,16,64\n1.png,32,0,64,64\n")
+    (folder / "boxes.csv").write_text("\ufeffname,x0,y0,x1,y1\n0.png,8,8,40,32\n1.png,0,0,16,64\n1.png,32,0,64,64\n")
     return folder
 
 
@@ -139,6 +139,9 @@ def test_what_cannot_be_evaluated_says_why_in_a_sentence(run, tmp_path, capsys):
     strangers, broken = tmp_path / "strangers.csv", tmp_path / "broken.csv"
     strangers.write_text("name,x0,y0,x1,y1\nother.png,1,2,3,4\n")
     broken.write_text("name,x0,y0,x1\n0.png,1,2,3\n")
+    inverted, unknown = tmp_path / "inverted.csv", tmp_path / "unknown.csv"
+    inverted.write_text("name,x0,y0,x1,y1\n0.png,1,2,3,4\n0.png,3,2,1,4\n")
+    unknown.write_text("name,x0,y0,x1,y1\n0.png,nan,2,3,4\n")
     finished = str(run / "run")
     for arguments, message in (
         ([str(tmp_path / "nowhere")], "holds no run"),
@@ -148,6 +151,8 @@ def test_what_cannot_be_evaluated_says_why_in_a_sentence(run, tmp_path, capsys):
         ([str(changed)], "has changed"),
         ([finished, "--boxes", str(strangers)], "names none of the images"),
         ([finished, "--boxes", str(broken)], "line 2"),
+        ([finished, "--boxes", str(inverted)], "is no box: 3,2,1,4; x0 must be below x1"),
+        ([finished, "--boxes", str(unknown)], "is no box: nan,2,3,4; x0 must be below x1"),
         ([finished, "--boxes", str(tmp_path / "nowhere.csv")], "cannot be read"),
         ([finished, "--fill", "red"], "choose one of black"),
         ([finished, "--fill", "segment-mean"], "segments of the run"),

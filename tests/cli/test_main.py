@@ -97,6 +97,20 @@ def test_what_may_be_mended_elsewhere_has_an_exit_code_of_its_own(monkeypatch, c
         assert capsys.readouterr().err.startswith("xaijax: ")
 
 
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "99999999999999999999"])
+def test_a_seed_that_jax_does_not_tell_from_others_is_refused(photos, tmp_path, capsys, seed):
+    assert main(["explain", str(photos / "0.png"), *FAST, "--seed", seed, "--out", str(tmp_path / "run")]) == 2
+    assert f"seed is {seed} but must be a number from 0 to 4294967295" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_takes_no_files_is_told_before_the_work(photos, tmp_path, capsys):
+    arguments = ["explain", str(photos / "0.png"), *FAST, "--out", str(tmp_path / "run"), "--profile", "/proc/x"]
+    assert main(arguments) == 2
+    assert "cannot write to '/proc/x' (" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_disk_that_is_full_is_tried_again(photos, tmp_path, monkeypatch, capsys):
     def fails(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from xaijax.atomic_files import write_json
+from xaijax.atomic_files import check_writable, write_json
 from xaijax.classifier import Classifier
 from xaijax.cli.evaluation import Evaluation
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
@@ -70,6 +70,7 @@ def evaluate_run(
     if steps < 1 or batch_size < 1:
         raise ValueError(f"steps is {steps} and batch-size {batch_size}, but both must be at least 1.")
     record, rows = read_run(folder)
+    check_writable(folder)
     settings = record["settings"]
     fill = fill or _fill_of(settings)
     check_fill(fill)

@@ -6,6 +6,7 @@ import sys
 
 import jax
 
+from xaijax.atomic_files import check_writable
 from xaijax.cli.dry_run import estimate
 from xaijax.cli.exit_codes import EXPLAINED, SOME_FAILED
 from xaijax.cli.make_job import make_job
@@ -38,6 +39,8 @@ def _explain(options: ExplainOptions, method: Method, command: str) -> int:
     if not options.images:
         raise ValueError("there is nothing to explain; name at least one image file, or a folder of them.")
     sources = find_sources(options.images, out=options.out)
+    if options.profile is not None:
+        check_writable(options.profile)
     use_all_cores()
     if options.cache:
         keep_compiled()

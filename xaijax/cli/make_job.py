@@ -34,6 +34,7 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
     """
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
+    check_seed(options.seed)
     weights = digest_of(options.weights)
     classifier = load(
         options.model,
@@ -52,7 +53,7 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
         full = auto_batch_size(platform or default_platform(), len(jax.local_devices()))
         batch_size = full if images is None else min(images, full)
     else:
-        batch_size = options.batch_size
+        batch_size = options.batch_size if images is None else min(options.batch_size, images)
     job = Job(
         classifier=classifier,
         method=method,
@@ -70,6 +71,12 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
     return dataclasses.replace(
         job, settings=settings, origin=repr([(name, settings[name]) for name in CLASSIFIER_SETTINGS])
     )
+
+
+def check_seed(seed: int) -> None:
+    """Raises ValueError unless JAX tells a seed from others: of one of more than 32 bits it reads the last 32 alone."""
+    if not 0 <= seed < 1 << 32:
+        raise ValueError(f"seed is {seed} but must be a number from 0 to {(1 << 32) - 1}; choose another.")
 
 
 def auto_batch_size(platform: str, devices: int) -> int:

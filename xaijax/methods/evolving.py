@@ -66,6 +66,12 @@ class EvolvingMethod(SearchingMethod):
         check_option("population", fits, self.population, f"below evaluations ({self.evaluations})")
         fits = self.elites is None or 0 <= self.elites <= self.sizes[0]
         check_option("elites", fits, self.elites, "0 to the population")
+        if self.selection != "tournament":
+            self.refuse_ignored(("tournament_size",), f"selection is {self.selection!r}")
+        if self.selection != "universal":
+            self.refuse_ignored(("pressure",), f"selection is {self.selection!r}")
+        if self.survival == "mu+lambda":
+            self.refuse_ignored(("elites",), "survival 'mu+lambda' keeps the best of parents and children")
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -108,6 +108,8 @@ class ELIME(SuperpixelBased, EvolvingMethod):
             raise ValueError(
                 "game is 'both' but the objective is 'probability', which asks for no loss; choose 'pareto'."
             )
+        if self.objective == "probability":
+            self.refuse_ignored(("keep",), "the objective 'probability' returns the fittest mask")
         if self.objective == "pareto" and self.area_weight > 0:
             raise ValueError(
                 f"area_weight is {self.area_weight!r} but a front has no weights; choose objective='probability'."

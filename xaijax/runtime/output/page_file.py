@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xaijax.atomic_files import atomic_write
+from xaijax.atomic_files import atomic_write, check_writable
 from xaijax.report.html_page import render_page
 from xaijax.runtime.layout import PAGE
 from xaijax.runtime.output.record import read_record
@@ -14,13 +14,14 @@ def write_page(folder: Path) -> Path:
     """Writes `index.html` of a finished run and returns its path.
 
     Raises:
-        ValueError: the folder holds no finished run.
+        ValueError: the folder holds no finished run, or may not be written to.
     """
 
     def picture(row: Row) -> str | None:
         path = files_of(folder, row.get("files", ""))["overlays"]
         return path.name if path.exists() else None
 
+    check_writable(folder)
     model = str(read_record(folder)["settings"].get("model", "the classifier"))
     page = render_page(model, read_results(folder), picture)
     # A path may hold bytes that are not UTF-8.
