@@ -49,8 +49,8 @@ RUNTIME_LAYERS = (
     {"executor", "targets"},
     {"output"},
     {"input"},
-    {"job", "device"},
-    {"layout", "partition", "prefetch", "progress", "signals"},
+    {"job", "device", "signals"},
+    {"layout", "partition", "prefetch", "progress"},
 )
 """The same within `runtime`."""
 

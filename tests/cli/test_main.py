@@ -220,7 +220,7 @@ def test_an_error_of_the_program_has_an_exit_code_of_its_own(capsys, monkeypatch
 
     monkeypatch.setattr(cli, "main", broken)
     with pytest.raises(SystemExit) as ended:
-        cli.exit_with_code()
+        cli.run_and_exit()
     assert ended.value.code == 70
     assert "RuntimeError: a bug" in capsys.readouterr().err
 

@@ -143,8 +143,8 @@ def _method_name(arguments: Sequence[str]) -> str:
     return "elime"
 
 
-def exit_with_code() -> None:
-    """The console script."""
+def run_and_exit() -> None:
+    """Runs the command of the process, and ends it with its exit code."""
     try:
         try:
             code = main()

@@ -1,10 +1,13 @@
 """SIGINT and SIGTERM as a request to stop once the batches in flight are written; a second signal stops at once."""
 
 import contextlib
+import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
-from types import FrameType
+
+from xaijax.runtime.progress import say
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,24 +29,45 @@ class Stop:
         """The exit code of a process that a signal stopped, 130 or 143; 0 without a signal."""
         return 0 if self.signal is None else 128 + self.signal
 
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        """Handles a signal."""
-        if self.event.is_set():
-            raise KeyboardInterrupt
+    def request(self, number: int) -> None:
+        """Takes a signal: the first asks, and the second ends the process, whose files stay whole."""
+        if self.signal is not None:
+            say("stopped at once; the same command goes on where it stopped.")
+            os._exit(128 + number)
         self.signal = number
+        say("stopping after the images in flight; press Ctrl-C again to stop at once.")
         self.event.set()
 
 
 @contextlib.contextmanager
 def stopped_by_signals() -> Iterator[Stop]:
-    """Handles the signals while the block lasts; outside the main thread, where Python forbids it, does nothing."""
+    """Takes the signals while the block lasts; outside the main thread, where Python forbids it, does nothing.
+
+    A thread of its own takes them: the main one may be in a compiler, or wait for a server, where Python handles none.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.handle) for number in STOPPING}
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def watch() -> None:
+        while numbers := reader.recv(16):
+            for number in numbers:
+                if number in STOPPING:
+                    stop.request(number)
+
+    watcher = threading.Thread(target=watch, name="signals", daemon=True)
+    watcher.start()
+    woken = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda number, frame: None) for number in STOPPING}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(woken)
+        writer.close()
+        watcher.join()
+        reader.close()
