@@ -38,7 +38,7 @@ def test_explain_writes_a_run(photos, tmp_path, capsys):
     assert main(["explain", str(photos), *FAST, "--out", str(tmp_path / "run")]) == 0
     printed = capsys.readouterr()
     assert "3 of 3 images explained" in printed.out
-    assert printed.err == ""
+    assert all("compiling" in line for line in printed.err.splitlines())  # said where it takes long
     rows = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]
     assert [row["evaluations"] for row in rows] == [30, 30, 30]
     record = json.loads((tmp_path / "run" / "run.json").read_text())

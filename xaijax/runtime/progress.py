@@ -1,8 +1,11 @@
-"""Progress of a process on standard error: a progress bar for people, or one line of JSON per batch for machines."""
+"""Progress of a process on standard error: a bar on a terminal, a line a minute elsewhere, or JSON for machines."""
 
+import contextlib
 import json
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +18,25 @@ def say(sentence: str, *, as_json: bool = False) -> None:
     """Prints a sentence on standard error, for people or as JSON for machines."""
     text = json.dumps({"message": sentence}) if as_json else f"xaijax: {printable(sentence)}"
     print(text, file=sys.stderr, flush=True)
+
+
+EVERY = 60.0
+"""Seconds from one line of progress to the next, where there is no terminal."""
+
+PATIENCE = 2.0
+"""Seconds after which a person wonders what goes on."""
+
+
+@contextlib.contextmanager
+def saying_if_slow(sentence: str, *, as_json: bool = False) -> Iterator[None]:
+    """Says a sentence once if the block takes longer than `PATIENCE`."""
+    timer = threading.Timer(PATIENCE, say, (sentence,), {"as_json": as_json})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class ProgressReporter:
@@ -41,6 +63,14 @@ class ProgressReporter:
         self._start = time.perf_counter()
         is_shown = sys.stderr.isatty() and not as_json
         self._bar = tqdm(total=total, unit="image", disable=None if is_shown else True, file=sys.stderr)
+        self._ended = threading.Event()
+        self._lines = threading.Thread(target=self._say_now_and_then, name="progress", daemon=True)
+        if not is_shown and not as_json:
+            self._lines.start()
+
+    def _say_now_and_then(self) -> None:
+        while not self._ended.wait(EVERY):
+            say(f"{self.done} of {self._total} images after {self.seconds / 60:.0f} min.")
 
     @property
     def seconds(self) -> float:
@@ -73,4 +103,7 @@ class ProgressReporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        if self._lines.is_alive():
+            self._lines.join()
         self._bar.close()

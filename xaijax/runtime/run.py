@@ -24,7 +24,7 @@ from xaijax.runtime.output.page_file import write_page
 from xaijax.runtime.output.run_folder import RunFolder
 from xaijax.runtime.partition import ALL, Partition
 from xaijax.runtime.pipeline import explain_all, fitting
-from xaijax.runtime.progress import ProgressReporter, say
+from xaijax.runtime.progress import ProgressReporter, say, saying_if_slow
 from xaijax.runtime.resume import Numbered, find_left
 from xaijax.runtime.targets import check_targets, targets_by_name
 
@@ -105,7 +105,8 @@ def run(
         left, messages = find_left(share, folder, journal, partition, retry_errors=retry_errors)
         for message in (*messages, *folder.sentences(prune=prune)):
             say(message, as_json=log_json)
-        with fitting(job):
+        compiling = "compiling; with the cache, the next start of such a job need not."
+        with fitting(job), saying_if_slow(compiling, as_json=log_json):
             program = compile_job(job) if left and engine is None else None
         compile_s = time.perf_counter() - started
         with ProgressReporter(len(left), as_json=log_json) as reporter:
