@@ -76,7 +76,7 @@ def test_the_folder_holds_what_it_promises(files, finished):
     lines = rows
     assert [line["path"] for line in lines] == [str(path) for path in files]
     assert [index for index, line in enumerate(lines) if "error" in line] == [1, 5, 6]
-    assert "broken.jpg is not an image" in lines[1]["error"]
+    assert "broken.jpg is no image of JPEG" in lines[1]["error"]
     assert "empty.png is empty" in lines[5]["error"]
     assert "missing.png does not exist" in lines[6]["error"]
     record = json.loads((out / RUN).read_text())
