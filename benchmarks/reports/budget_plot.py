@@ -7,6 +7,8 @@ if TYPE_CHECKING:
 
 PANELS = {"insertion": "insertion (more is better)", "deletion": "deletion (less)", "area": "area at 0.9 (less)"}
 REFERENCE = "elime"
+TICKS = (10, 30, 60, 120, 250, 500, 1000, 2000)
+"""Evaluations that stand at the axis."""
 
 
 def draw(record: dict[str, Any]) -> "Figure":
@@ -33,6 +35,8 @@ def draw(record: dict[str, Any]) -> "Figure":
                     **{"marker": "o", "markersize": 4, "color": colours[method], "label": method} | style,
                 )
             axis.set(xscale="log", xlabel="evaluations an image", title=PANELS.get(metric, "transfer (more)"))
+            low, high = axis.get_xlim()
+            axis.set_xticks([tick for tick in TICKS if low <= tick <= high])
             axis.get_xaxis().set_major_formatter("{x:.0f}")
             axis.get_xaxis().set_minor_formatter(plt.NullFormatter())
             axis.grid(alpha=0.3)
