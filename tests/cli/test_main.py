@@ -212,6 +212,8 @@ def test_report_draws_the_page_again(photos, tmp_path, capsys):
     assert (out / "index.html").exists()
     assert main(["report", str(photos)]) == 2
     assert "holds no run" in capsys.readouterr().err
+    assert main(["report", str(out / "nowhere")]) == 2
+    assert not (out / "nowhere").exists()
 
 
 def test_an_error_of_the_program_has_an_exit_code_of_its_own(capsys, monkeypatch):

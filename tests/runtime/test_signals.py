@@ -1,5 +1,6 @@
 """Signals as a request to stop."""
 
+import json
 import os
 import signal
 import subprocess
@@ -63,3 +64,10 @@ def test_a_start_that_is_interrupted_leaves_no_traceback(after, tmp_path):
     assert code == 130, error
     assert "Traceback" not in error
     assert len(error.splitlines()) == 1, error
+
+
+def test_for_machines_a_signal_is_told_as_json(capsys):
+    with stopped_by_signals(as_json=True) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.event.wait(5)
+    assert json.loads(capsys.readouterr().err)["message"].startswith("stopping after")

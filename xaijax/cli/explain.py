@@ -53,7 +53,7 @@ def _explain(options: ExplainOptions, method: Method, command: str) -> int:
     if options.dry_run:
         print(estimate(sources, job, options.out, partition))
         return EXPLAINED
-    with stopped_by_signals() as stop:
+    with stopped_by_signals(as_json=options.log_json) as stop:
         found = run_job(
             sources,
             job,

@@ -20,9 +20,10 @@ class Stop:
         signal: the signal, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_json: bool = False) -> None:
         self.event = threading.Event()
         self.signal: int | None = None
+        self._as_json = as_json
 
     @property
     def exit_code(self) -> int:
@@ -32,20 +33,20 @@ class Stop:
     def request(self, number: int) -> None:
         """Takes a signal: the first asks, and the second ends the process, whose files stay whole."""
         if self.signal is not None:
-            say("stopped at once; the same command goes on where it stopped.")
+            say("stopped at once; the same command goes on where it stopped.", as_json=self._as_json)
             os._exit(128 + number)
         self.signal = number
-        say("stopping after the images in flight; press Ctrl-C again to stop at once.")
+        say("stopping after the images in flight; press Ctrl-C again to stop at once.", as_json=self._as_json)
         self.event.set()
 
 
 @contextlib.contextmanager
-def stopped_by_signals() -> Iterator[Stop]:
+def stopped_by_signals(*, as_json: bool = False) -> Iterator[Stop]:
     """Takes the signals while the block lasts; outside the main thread, where Python forbids it, does nothing.
 
     A thread of its own takes them: the main one may be in a compiler, or wait for a server, where Python handles none.
     """
-    stop = Stop()
+    stop = Stop(as_json=as_json)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

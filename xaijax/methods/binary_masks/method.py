@@ -36,6 +36,7 @@ from xaijax.methods.binary_masks.stages import (
     Kept,
     Stage,
     enter_next,
+    has_settled,
     scaled_radii,
     square_counts,
     stage_progress,
@@ -211,8 +212,7 @@ class BinaryMasks(PixelBased, EvolvingMethod):
             space=dataclasses.replace(state.space, radii=radii),
             context=dataclasses.replace(state.context, counted=counted),
         )
-        has_ended = (state.stop_reason == search.STALLED) | (state.stop_reason == search.CONVERGED)
-        goes_on = (state.stop_reason == search.RUNNING) | has_ended
+        goes_on = (state.stop_reason == search.RUNNING) | has_settled(state)
         enters = over & goes_on & (stage < last) & (state.generation > 1)
         kept = jnp.where(none_kept, state.context.allowed[stage], self.decode(state.context, state.population[0]))
         there = enter_next(settings, self.stages, state, kept, none_kept, edge=EDGES[self.edge])

@@ -94,6 +94,11 @@ def stage_space(stages: tuple[Stage, ...], height: int, width: int, number: jax.
     )
 
 
+def has_settled(state: SearchState) -> jax.Array:
+    """Whether a search ended as further generations were expected to gain little, `[]` bool; its next stage may."""
+    return (state.stop_reason == search.STALLED) | (state.stop_reason == search.CONVERGED)
+
+
 def stage_progress(
     settings: Settings, stages: tuple[Stage, ...], state: SearchState, none_kept: jax.Array, *, restarts: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -120,8 +125,7 @@ def stage_progress(
     begins, ends = stage_budgets(stages, settings.evaluations)
     longest = np.minimum(begins + (1 + restarts) * (ends - begins), settings.evaluations)
     most = jnp.where(none_kept, jnp.asarray(longest)[stage], jnp.asarray(ends)[stage])
-    has_ended = (state.stop_reason == search.STALLED) | (state.stop_reason == search.CONVERGED)
-    over = (had >= limit) | (state.spent >= most) | has_ended
+    over = (had >= limit) | (state.spent >= most) | has_settled(state)
     by_evaluations = (state.spent - jnp.asarray(begins)[stage]) // jnp.asarray(np.maximum(ends - begins, 1))[stage]
     rounds = jnp.clip(jnp.maximum(by_evaluations, (now - state.entered) // limit), 0, restarts)
     return over, jnp.where(none_kept, rounds, 0), counted

@@ -21,8 +21,8 @@ def write_page(folder: Path) -> Path:
         path = files_of(folder, row.get("files", ""))["overlays"]
         return path.name if path.exists() else None
 
-    check_writable(folder)
     model = str(read_record(folder)["settings"].get("model", "the classifier"))
+    check_writable(folder)
     page = render_page(model, read_results(folder), picture)
     # A path may hold bytes that are not UTF-8.
     atomic_write(folder / PAGE, page.encode(errors="backslashreplace"))
