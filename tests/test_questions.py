@@ -63,8 +63,8 @@ def test_one_class_against_another_explains_their_difference(toy_classifier, toy
 @pytest.mark.parametrize("objective", ["probability", "pareto"])
 def test_the_deletion_game_finds_what_hurts_most_when_it_goes(toy_classifier, toy_images, objective):
     settings = {"segmentation": Grid(2, 4), "fill": "black", "max_segments": 32, "evaluations": 300}
-    weight = 0.3 if objective == "probability" else 0.0
-    method = ELIME(game="deletion", objective=objective, area_weight=weight, keep=0.3, **settings)
+    aim = {"area_weight": 0.3} if objective == "probability" else {"area_weight": 0.0, "keep": 0.3}
+    method = ELIME(game="deletion", objective=objective, **aim, **settings)
     result = explain(KEY, toy_classifier, toy_images, method=method)
     for row in range(8):
         segments, target = np.asarray(result.segments[row]), int(result.target[row])
