@@ -9,7 +9,7 @@ import pytest
 
 import xaijax
 from tests.conftest import CLASSES, mean_logits
-from xaijax import ELIME, LIME, RISE, SLIC, Classifier, Grid, Status, explain, image_id
+from xaijax import ELIME, LIME, RISE, SLIC, BinaryMasks, Classifier, Grid, Status, explain, image_id
 from xaijax.arguments import check_images
 from xaijax.batch import Batch
 from xaijax.execution.compiled import compiled_explain
@@ -240,6 +240,76 @@ BAD_ARGUMENTS = {
 def test_what_is_no_key_gets_a_sentence(toy_classifier, toy_images, key):
     with pytest.raises(ValueError, match=r"^key is .* but must be one key, as from jax\.random\.key\(0\)\.$"):
         explain(key, toy_classifier, toy_images, method=METHOD)
+
+
+@pytest.mark.parametrize("key", [jax.random.key(4, impl="rbg"), np.arange(4, dtype=np.uint32)], ids=["rbg", "words"])
+def test_rows_do_not_depend_on_their_place_whatever_the_key(toy_classifier, toy_images, key):
+    there = explain(key, toy_classifier, toy_images[:4], method=METHOD)
+    back = explain(key, toy_classifier, toy_images[3::-1], method=METHOD)
+    assert_same_rows(there, np.arange(4), back, np.arange(4)[::-1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [METHOD, BinaryMasks(evaluations=60), RISE(evaluations=20)])
+def test_with_64_bits_switched_on_the_result_is_the_same(toy_classifier, toy_images, method):
+    expected = explain(KEY, toy_classifier, toy_images[:2], method=method)
+    with jax.enable_x64(True):
+        images = jnp.asarray(toy_images[:2] / 255)
+        assert images.dtype == np.float64
+        result = explain(KEY, toy_classifier, images, method=method)
+        again = explain(KEY, toy_classifier, toy_images[:2], method=method)
+    assert result.score.dtype == np.float32
+    np.testing.assert_array_equal(again.mask, expected.mask)
+    np.testing.assert_array_equal(again.score, expected.score)
+
+
+@pytest.mark.slow
+def test_a_class_whose_probability_underflows_is_not_kept_by_any_segment():
+    def logits(params, images):
+        kept = jnp.mean(images, axis=(1, 2, 3))
+        return jnp.stack([300 * (kept - 1), jnp.full_like(kept, 0.0), jnp.full_like(kept, 150.0)], axis=1)
+
+    classifier = Classifier.from_function(logits, None, num_classes=3, input_size=(16, 16))
+    images = np.full((1, 16, 16, 3), 255, np.uint8)
+    method = ELIME(evaluations=120, segmentation=Grid(4, 4), fill="black", max_segments=32)
+    result = explain(KEY, classifier, images, [0], method=method)
+    assert result.original_probability[0] == 0
+    assert Status.NOT_KEPT in Status(int(result.status[0]))
+    assert result.area[0] > 0.75, "the mask that comes nearest, not the smallest of those whose probability is 0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    [
+        METHOD,
+        dataclasses.replace(METHOD, fill="black+#808080", game="both"),
+        BinaryMasks(evaluations=90),
+        LIME(evaluations=40, segmentation=Grid(4, 4)),
+    ],
+    ids=["elime", "both sides of two fills", "binary-masks", "lime"],
+)
+def test_classes_of_an_image_share_passes_and_get_what_each_gets_alone(toy_classifier, toy_images, method):
+    calls = []
+
+    def counted(params, images):
+        jax.debug.callback(lambda: calls.append(len(images)))
+        return mean_logits(params, images)
+
+    def explained(targets):
+        calls.clear()
+        result = jax.block_until_ready(explain(KEY, classifier, toy_images[:3], targets, method=method, micro_batch=4))
+        jax.effects_barrier()
+        return result, sum(calls)
+
+    classifier = Classifier.from_function(counted, toy_classifier.params, num_classes=CLASSES, input_size=(16, 16))
+    many, passes = explained(np.tile([0, 2, 4], (3, 1)))
+    alone = 0
+    for place, target in enumerate([0, 2, 4]):
+        one, spent = explained(np.full(3, target))
+        assert_same_rows(many, np.arange(3) * 3 + place, one, np.arange(3))
+        alone += spent
+    assert passes < (0.4 if isinstance(method, LIME) else 0.95) * alone
 
 
 def test_images_that_a_classifier_does_not_take_get_a_sentence():

@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 
 from xaijax import Classifier
-from xaijax.fitness import RESPONSE, Response, Targets, in_game, penalised_probability, probability_and_area, respond
+from xaijax.fitness import (
+    RESPONSE,
+    Response,
+    Targets,
+    in_game,
+    log_odds_of,
+    log_odds_of_share,
+    penalised_probability,
+    probability_and_area,
+    respond,
+)
 
 LOGITS = np.random.default_rng(0).normal(0, 3, (6, 4)).astype(np.float32)
 TARGETS = np.array([0, 1, 2, 3, -1, -1], np.int32)
@@ -120,3 +130,18 @@ def test_two_objectives_are_the_last_axis():
     objectives = probability_and_area(response)
     np.testing.assert_array_equal(objectives[..., 0], np.full((2, 3), 0.5))
     np.testing.assert_array_equal(objectives[..., 1], -area)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-7, 0.1, 0.5, 0.9, 0.999, 1.0])
+def test_log_odds_of_a_share_are_those_of_float64_where_float32_underflows(share):
+    log_odds = np.float32([-300, -120, -20, -3, 0, 3, 20])
+    probability = np.exp(np.float64(log_odds)) / (1 + np.exp(np.float64(log_odds)))
+    with np.errstate(divide="ignore"):
+        expected = np.log(share * probability) - np.log1p(-share * probability)
+    np.testing.assert_allclose(log_odds_of_share(log_odds, share), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_log_odds_of_a_probability():
+    for probability in (1e-30, 0.3, 0.9):
+        np.testing.assert_allclose(log_odds_of(probability), np.log(probability / (1 - probability)))
+    assert 16 < log_odds_of(1.0) < 17

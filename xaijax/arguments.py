@@ -21,7 +21,7 @@ SLACK = 1e-4
 def check_key(key: Any) -> None:
     """Raises ValueError unless `key` is one key of `jax.random`."""
     is_new = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    is_old = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.shape == (2,)
+    is_old = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32 and key.shape in {(2,), (4,)}
     if not (is_old or (is_new and key.shape == ())):
         shown = f"{key.dtype} {list(key.shape)}" if isinstance(key, jax.Array | np.ndarray) else repr(key)
         raise ValueError(f"key is {shown} but must be one key, as from jax.random.key(0).")
@@ -59,7 +59,8 @@ def image_id(image: Any) -> int:
 
 def check_images(images: Any, channels: int, name: str = "images") -> Any:
     """Returns `images` as uint8 or float32, or raises ValueError, which calls them `name`."""
-    array = images if isinstance(images, jax.Array) else np.asarray(images)
+    is_wide = isinstance(images, jax.Array) and images.dtype == np.float64
+    array = images if isinstance(images, jax.Array) and not is_wide else np.asarray(images)
     if array.ndim != 4:
         raise ValueError(
             f"{name} have shape {tuple(array.shape)} but must be [batch, height, width, channels]; "

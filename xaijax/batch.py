@@ -10,6 +10,10 @@ import numpy as np
 from xaijax import threefry
 from xaijax.fitness import Targets
 
+REPEATS = 0x52657065
+"""Folded into the key of a row before the number of a repeat is: `fold_in(key, r)` alone is `split(key, n)[r]`, a key
+that the first search uses itself."""
+
 
 @chex.dataclass(frozen=True)
 class Batch:
@@ -86,13 +90,17 @@ def image_keys(key: jax.Array, words: jax.Array) -> jax.Array:
     """Derives the key of each row, `[R]`, from the key of the run and the id of the row's image.
 
     Args:
-        key: of the run.
+        key: of the run, of any generator; the rows' keys are Threefry's, whose draws do not depend on the batch.
         words: `[R, 2]` uint32, the two halves of the image's id, or `[R, 3]` with the number of the repeat last; repeat
             0 has the key of a run without repeats.
     """
+    run = threefry.as_threefry(key)
 
     def fold(row: jax.Array) -> jax.Array:
-        own = threefry.fold_in(threefry.fold_in(key, row[0]), row[1])
-        return own if len(row) == 2 else jnp.where(row[2] > 0, threefry.fold_in(own, row[2]), own)
+        own = threefry.fold_in(threefry.fold_in(run, row[0]), row[1])
+        if len(row) == 2:
+            return own
+        again = threefry.fold_in(threefry.fold_in(own, REPEATS), row[2])
+        return jnp.where(row[2] > 0, again, own)
 
     return jax.vmap(fold)(jnp.asarray(words))

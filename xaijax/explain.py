@@ -89,7 +89,8 @@ def explain(
     check_key(key)
     images = check_images(images, classifier.channels)
     count, *shape = images.shape
-    with fitting(classifier, tuple(shape[:2])):
+    # All is computed in 32 bits, also where JAX has 64 bits switched on.
+    with jax.enable_x64(False), fitting(classifier, tuple(shape[:2])):
         if repeats < 1:
             raise ValueError(f"repeats is {repeats} but must be at least 1.")
         if micro_batch is not None and micro_batch < 1:

@@ -1,6 +1,7 @@
 """Fitness: from the classifier's logits on a masked image to what the search maximises."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import chex
@@ -87,6 +88,28 @@ def class_logits(classifier: Classifier, logits: jax.Array) -> jax.Array:
     if classifier.activation == "sigmoid" and logits.shape[1] == 1:
         return jnp.concatenate([-logits, logits], axis=1) / 2
     return logits
+
+
+LEAST_SHARE = 2**-24
+"""The lowest share of a probability that is told from none, and the lowest lack of one that is told from 1."""
+
+
+def log_odds_of_share(log_odds: jax.Array, share: float) -> jax.Array:
+    """Returns the log-odds of `share` times the probability that has `log_odds`, exact where that underflows.
+
+    Args:
+        log_odds: `[...]` float32.
+        share: 0 to 1.
+    """
+    of_share = math.log(share) if share > 0 else -math.inf
+    of_rest = math.log1p(-share) if share < 1 else -math.inf
+    return log_odds + jnp.float32(of_share) - jax.nn.softplus(log_odds + jnp.float32(of_rest))
+
+
+def log_odds_of(probability: float) -> float:
+    """Returns the log-odds of a probability above 0; of 1 those of the highest that is told from it."""
+    probability = min(probability, 1 - LEAST_SHARE)
+    return math.log(probability) - math.log1p(-probability)
 
 
 Game = Literal["preservation", "deletion", "both"]

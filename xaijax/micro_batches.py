@@ -167,7 +167,8 @@ def evaluate(
     """Evaluates the new genomes of a batch of images.
 
     The pairs that are new are queued, and as many micro-batches as they fill are run; masked images exist for one
-    micro-batch at a time. A mask that is to be looked at in another view is queued again.
+    micro-batch at a time. A mask that is to be looked at in another view is queued again. What several classes of one
+    image ask for is looked at once: see `shared_pairs`.
 
     Args:
         classifier: any.
@@ -197,8 +198,12 @@ def evaluate(
     pairs = rows * population
     views = len(readout.views)
     entries = views * pairs  # of what is read: of all masks in the first view, then in the next
+    each = rows // len(scenario.images)
+    shared = shared_pairs(scenario, genomes, new)
+    is_wanted = jnp.any(shared.reshape(-1, each, population), axis=1)  # of each image's first row, by another one
+    asked = new & ~shared if each > 1 else new
     # The queue lists the entries to fill; past its end stand entries that are dropped on writing.
-    queue = jnp.sort(jnp.where(new.reshape(-1), jnp.arange(pairs, dtype=jnp.int32), entries))
+    queue = jnp.sort(jnp.where(asked.reshape(-1), jnp.arange(pairs, dtype=jnp.int32), entries))
     queue = jnp.pad(queue, (0, entries - pairs + micro_batch), constant_values=entries)
     flat = jax.tree.map(lambda leaf: leaf.reshape(pairs, *leaf.shape[2:]), genomes)
 
@@ -208,20 +213,42 @@ def evaluate(
         view = jnp.minimum(entry // pairs, views - 1)
         pair = jnp.minimum(entry - view * pairs, pairs - 1)
         row = pair // population
+        shown = take(row)
         of_pair = jax.tree.map(lambda leaf: leaf[pair], flat)
-        requested = jax.tree.map(lambda leaf: leaf[row], targets)
-        response = _respond(classifier, decode, readout, of_pair, take(row), requested, view)
-        responses = jax.tree.map(lambda old, value: old.at[entry].set(value, mode="drop"), responses, response)
-        start = jnp.minimum(start + micro_batch, count)
-        if views > 1:
-            follows = readout.follows(response, view) & (entry < entries)
-            end = jnp.where(follows, count + jnp.cumsum(follows, dtype=jnp.int32) - 1, len(queue))
-            queue = queue.at[end].set(entry + pairs, mode="drop")
-            count = count + jnp.sum(follows, dtype=jnp.int32)
-        return start, count, queue, responses
+        masked, areas = masked_images(decode, shown, of_pair, readout.views, view)
+        with jax.named_scope("forward"):
+            logits, activations = classifier.apply(classifier.params, masked, readout.taps)
+
+        def read(entry: jax.Array, row: jax.Array, shown: Scenario, filled: tuple[jax.Array, jax.Array, Any]) -> Any:
+            """Fills entries with what their rows read; of those that are to be looked at again, the next are queued."""
+            count, queue, responses = filled
+            requested = jax.tree.map(lambda leaf: leaf[row], targets)
+            response = readout.read(classifier, logits, activations, shown, requested, areas)
+            responses = jax.tree.map(lambda old, value: old.at[entry].set(value, mode="drop"), responses, response)
+            if views > 1:
+                follows = readout.follows(response, view) & (entry < entries)
+                end = jnp.where(follows, count + jnp.cumsum(follows, dtype=jnp.int32) - 1, len(queue))
+                queue = queue.at[end].set(entry + pairs, mode="drop")
+                count = count + jnp.sum(follows, dtype=jnp.int32)
+            return count, queue, responses
+
+        filled = read(entry, row, shown, (count, queue, responses))
+        if each > 1:
+            place = pair % population
+            is_first = (row % each == 0) & (entry < pairs) & is_wanted[row // each, place]
+
+            def read_other(number: jax.Array, filled: tuple[jax.Array, jax.Array, Any]) -> Any:
+                other = jnp.minimum(row + number, rows - 1)
+                same = is_first & shared[other, place]
+                baselines = jax.tree.map(lambda leaf: leaf[other], scenario.baselines)
+                asking = dataclasses.replace(shown, baselines=baselines)
+                return read(jnp.where(same, entry + number * population, entries), other, asking, filled)
+
+            filled = jax.lax.fori_loop(1, jnp.where(jnp.any(is_first), each, 1), read_other, filled)
+        return jnp.minimum(start + micro_batch, count), *filled
 
     nothing = jax.tree.map(lambda value: jnp.zeros((entries, *value.shape), value.dtype), readout.values)
-    first = (jnp.int32(0), jnp.sum(new, dtype=jnp.int32), queue, nothing)
+    first = (jnp.int32(0), jnp.sum(asked, dtype=jnp.int32), queue, nothing)
     with jax.named_scope("micro-batches"):
         _, _, _, responses = jax.lax.while_loop(lambda carry: carry[0] < carry[1], step, first)
     if views == 1:
@@ -236,20 +263,35 @@ def evaluate(
     return Views(values=tuple(values), is_seen=tuple(is_seen))
 
 
-def _respond(
-    classifier: Classifier,
-    decode: Decode,
-    readout: Readout,
-    genomes: Any,
-    scenario: Scenario,
-    targets: Targets,
-    view: jax.Array,
-) -> Any:
-    """Runs one micro-batch; all its arguments have the pairs as leading axis."""
-    masked, areas = masked_images(decode, scenario, genomes, readout.views, view)
-    with jax.named_scope("forward"):
-        logits, activations = classifier.apply(classifier.params, masked, readout.taps)
-    return readout.read(classifier, logits, activations, scenario, targets, areas)
+def shared_pairs(scenario: Scenario, genomes: Any, new: jax.Array) -> jax.Array:
+    """Returns the pairs for which the first row of their image asks as well: the same mask, at the same place.
+
+    The classes of one image ask for the same masks until what their searches have seen differs: one forward pass tells
+    all of them.
+
+    Args:
+        scenario: of R rows of B images, those of an image one after the other.
+        genomes: pytree of `[R, P, ...]`.
+        new: `[R, P]` bool, the pairs to evaluate.
+
+    Returns:
+        `[R, P]` bool.
+    """
+    each = len(new) // len(scenario.images)
+
+    def is_as_first(leaf: jax.Array, axes: int) -> jax.Array:
+        """Returns of an array `[R, ...]` whether what lies behind its first `axes` axes is as in the first row."""
+        of_images = leaf.reshape(-1, each, *leaf.shape[1:])
+        same = (of_images == of_images[:, :1]).reshape(leaf.shape)
+        return jnp.all(same, axis=tuple(range(axes, leaf.ndim)))
+
+    shared = new & (jnp.arange(len(new)) % each != 0)[:, None]
+    shared &= jnp.repeat(new[::each], each, axis=0)
+    for leaf in jax.tree.leaves(scenario.contexts):
+        shared &= is_as_first(leaf, 1)[:, None]
+    for leaf in jax.tree.leaves(genomes):
+        shared &= is_as_first(leaf, 2)
+    return shared
 
 
 def masked_images(

@@ -11,6 +11,21 @@ ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 
 
+def as_threefry(key: jax.Array) -> jax.Array:
+    """Returns a key as one of Threefry's, derived from its words if it is another generator's.
+
+    Draws of some generators, as "rbg", depend on their place in a batch.
+    """
+    is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if is_typed and jax.random.key_impl(key) == "threefry2x32":
+        return key
+    words = jax.random.key_data(key) if is_typed else key
+    own = _wrap(words[:2])
+    for word in words[2:]:
+        own = fold_in(own, word)
+    return own
+
+
 def split(key: jax.Array, count: int = 2) -> jax.Array:
     """Returns the keys `[count]` of `jax.random.split`."""
     if not _is_threefry(key):

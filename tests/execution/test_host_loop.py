@@ -55,7 +55,10 @@ def test_a_black_box_with_the_same_answers_gets_the_same_genomes(toy_classifier,
     result = explain(KEY, classifier, toy_images, targets, method=METHOD, micro_batch=16)
     assert_same(result, plain)
     whole = 0 if targets is None else 8  # asked beforehand, to know the classes
-    assert sum(calls) == np.sum(np.asarray(result.evaluations)) + whole
+    if targets is None:
+        assert sum(calls) == np.sum(np.asarray(result.evaluations))
+    else:  # the two classes of an image share at least what is drawn before any child is bred
+        assert 0.5 < (sum(calls) - whole) / np.sum(np.asarray(result.evaluations)) < 0.8
     assert max(calls) == 16
 
 
@@ -68,7 +71,8 @@ def test_the_programs_of_a_black_box_are_compiled_once(toy_classifier, toy_image
     method = BinaryMasks(evaluations=40, population=6, stages=(Stage(2, (60,)), Stage(4, (20,))))
     for _ in range(2):
         result = explain(KEY, classifier, toy_images[:2], method=method)
-        assert len(programs) == 7  # begin, ask, masks and their inverses, what is read of them, tell, finish
+        # Begin, ask, what is shared, masks and their inverses, what is read of them, tell, finish.
+        assert len(programs) == 8
     assert np.min(np.asarray(result.generations)) >= 2
 
 

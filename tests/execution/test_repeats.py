@@ -54,3 +54,13 @@ def test_seeds_of_an_image_share_its_pixels_its_fill_and_its_activations(toy_cla
     scenario = evolution.scenario
     assert {len(leaf) for leaf in jax.tree.leaves((scenario.images, scenario.fills, scenario.references))} == {2}
     assert len(scenario.source) == len(evolution.merged) == 60
+
+
+def test_no_repeat_has_a_key_that_the_first_one_splits_off():
+    words, _ = make_batch(
+        np.zeros((1, 2), np.uint32), np.zeros((1, 4, 4, 3)), Targets.of(np.zeros(1, np.int32)), repeats=9
+    )
+    keys = image_keys(KEY, words)
+    split_off = jax.vmap(lambda key: jax.random.split(key, 64))(keys[:1]).reshape(-1)
+    used = {tuple(words) for words in np.asarray(jax.random.key_data(split_off))}
+    assert not used & {tuple(words) for words in np.asarray(jax.random.key_data(keys[1:]))}

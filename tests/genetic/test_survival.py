@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xaijax.genetic.pareto import crowded_preference
 from xaijax.genetic.survival import generational
 
 NO_PARENTS = np.zeros(6, bool)  # without effect here
@@ -57,3 +58,32 @@ def test_children_that_equal_parents_of_unknown_fitness_are_no_twins():
     population, survivors = survive(genomes, unknown, genomes, fitness, elites=4)
     np.testing.assert_array_equal(population, [3, 0, 2, 1])
     np.testing.assert_array_equal(survivors, [4, 3, 2, 1])
+
+
+def test_a_member_of_the_front_that_was_bred_again_does_not_crowd_itself_out():
+    # A front of five, and four that it dominates; the third member is bred again.
+    front = np.float32([[0, 8], [1, 7], [4, 4], [7, 1], [8, 0]])
+    dominated = np.float32([[0, 0], [1, 0], [0, 1], [1, 1]])
+    parents, children = np.arange(5), np.array([2, 10, 11, 12, 13])
+    population, fitness = generational(
+        parents,
+        front,
+        children,
+        np.concatenate([front[2:3], dominated]),
+        np.zeros(5, bool),
+        elites=5,
+        preference=crowded_preference,
+    )
+    assert set(np.asarray(population).tolist()) == {0, 1, 2, 3, 4}
+    assert np.isfinite(fitness).all()
+    # Where only three may stay, it is the ends and the least crowded between them: the third member.
+    few, _ = generational(
+        np.array([0, 2, 4]),
+        front[[0, 2, 4]],
+        np.array([2, 3, 1]),
+        front[[2, 3, 1]],
+        np.zeros(3, bool),
+        elites=3,
+        preference=crowded_preference,
+    )
+    assert set(np.asarray(few).tolist()) == {0, 2, 4}

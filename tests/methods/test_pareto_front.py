@@ -68,12 +68,22 @@ def test_the_smallest_mask_that_keeps_enough_is_picked_or_else_the_most_probable
     probability = [LOG_ODDS[one] for one in log_odds]
     candidates = [index for index in range(MASKS) if allowed[index]]
     enough = [index for index in candidates if probability[index] > least - 1e-6]
-    index, is_kept = smallest_of(response(log_odds, area), np.array(allowed), np.float32(least - 1e-6))
+    index, is_kept = smallest_of(
+        response(log_odds, area), np.array(allowed), np.float32(np.log(least / (1 - least)) - 1e-4)
+    )
     assert is_kept == bool(enough)
     if enough:
         assert index == min(enough, key=lambda one: (area[one], -probability[one], one))
     elif candidates:
         assert index == max(candidates, key=lambda one: (probability[one], -one))
+
+
+def test_where_all_probabilities_underflow_log_odds_tell_which_mask_keeps_enough():
+    responses = response([-180.0, -150.0, -149.9, -149.8], [0.125, 0.25, 0.5, 0.75])
+    assert not np.any(responses.probability)
+    index, is_kept = smallest_of(responses, np.ones(4, bool), np.float32(-149.95))
+    assert index == 2
+    assert is_kept
 
 
 def test_masks_of_no_probability_are_picked_rather_than_what_is_no_mask():

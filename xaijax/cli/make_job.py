@@ -35,6 +35,7 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
     if options.batch_size != "auto" and options.batch_size < 1:
         raise ValueError(f"batch-size is {options.batch_size} but must be at least 1.")
     check_seed(options.seed)
+    jax.config.update("jax_enable_x64", False)  # whatever the environment says: all is computed in 32 bits
     weights = digest_of(options.weights)
     classifier = load(
         options.model,

@@ -18,7 +18,7 @@ from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
 from xaijax.genetic import search
 from xaijax.methods.searching import Searches, SearchingMethod
-from xaijax.micro_batches import Readout, Scenario, Views, masked_images
+from xaijax.micro_batches import Readout, Scenario, Views, masked_images, shared_pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +103,12 @@ def _evaluate_on_host(
     readout, scenario = method.readout(classifier), method.scenario_now(searches)
     targets = method.targets(searches.states, batch)
 
+    each = len(new) // len(scenario.images)
+    shared = np.asarray(call_compiled(shared_pairs, (scenario, genomes, searches.states.new), ()))
+
     def evaluate_pairs(pairs: np.ndarray, view: int) -> Any:
         read = jax.tree.map(lambda value: np.zeros((*new.shape, *value.shape), value.dtype), readout.values)
-        row, index = np.nonzero(pairs)
+        row, index = np.nonzero(pairs & ~shared if view == 0 else pairs)
         for first in range(0, len(row), micro_batch):
             rows, indices = row[first : first + micro_batch], index[first : first + micro_batch]
             used, short = len(rows), (0, micro_batch - len(rows))
@@ -113,9 +116,15 @@ def _evaluate_on_host(
             chosen = genomes[padded, np.pad(indices, short, mode="edge")]
             masked, areas = call_compiled(_mask, (scenario, padded, chosen), (method, readout, view))
             logits = np.pad(np.asarray(classifier(np.asarray(masked)[:used])), (short, (0, 0)), mode="edge")
-            values = call_compiled(_read, (classifier, logits, scenario, targets, padded, areas), (readout,))
-            for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(values), strict=True):
-                mine[rows, indices] = np.asarray(theirs)[:used]
+            for number in range(each if view == 0 else 1):
+                other = np.minimum(rows + number, len(new) - 1)
+                asks = (rows % each == 0) & shared[other, indices] if number else np.ones(used, bool)
+                if not asks.any():
+                    continue
+                asking = np.minimum(padded + number, len(new) - 1)
+                values = call_compiled(_read, (classifier, logits, scenario, targets, asking, areas), (readout,))
+                for mine, theirs in zip(jax.tree.leaves(read), jax.tree.leaves(values), strict=True):
+                    mine[other[asks], indices[asks]] = np.asarray(theirs)[:used][asks]
         return read
 
     values, is_seen = [evaluate_pairs(new, 0)], [new]

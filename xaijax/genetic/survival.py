@@ -43,23 +43,25 @@ def generational(
         preference: orders individuals by their fitness.
 
     Returns:
-        The next population `[P, ...]` and its fitness, the fittest first; of equals, a parent comes first. Duplicates
-        come last: a population of copies would have nothing to recombine.
+        The next population `[P, ...]` and its fitness, the fittest first; of equals, a parent comes first. Twins of
+        others come last, with a fitness of -inf: a population of copies would have nothing to recombine.
     """
     chex.assert_equal_shape_prefix([population, fitness], 1)
     chex.assert_equal_shape_prefix([children, child_fitness], 1)
     chosen = jax.lax.top_k(preference(fitness), elites)[1]
     pool = jnp.concatenate([population[chosen], children])
     pool_fitness = jnp.concatenate([fitness[chosen], child_fitness])
-    order = preference(pool_fitness)
-    order = jnp.where(_is_duplicate(pool, order > -jnp.inf), -jnp.inf, order)
-    survivors = jax.lax.top_k(order, len(fitness))[1]
+    # Twins are set apart before anything is ordered: beside its twin an individual of a front would look crowded.
+    pool_fitness = _without_twins(pool, pool_fitness)
+    survivors = jax.lax.top_k(preference(pool_fitness), len(fitness))[1]
     return pool[survivors], pool_fitness[survivors]
 
 
-def _is_duplicate(pool: jax.Array, evaluated: jax.Array) -> jax.Array:
-    """Returns `[N]` bool: whether an earlier individual that was evaluated has the same genome."""
-    table = pool.reshape(len(pool), -1)
+def _without_twins(pool: jax.Array, fitness: jax.Array) -> jax.Array:
+    """Returns the fitness, -inf for individuals whose genome an earlier one that was evaluated has too."""
+    table, objectives = (each.reshape(len(pool), -1) for each in (pool, fitness))
     same = jnp.all(table[:, None] == table[None], axis=2)
+    evaluated = jnp.all(objectives > -jnp.inf, axis=1)
     index = jnp.arange(len(pool), dtype=jnp.int32)
-    return jnp.any(same & evaluated[None] & (index[None] < index[:, None]), axis=1)
+    is_twin = jnp.any(same & evaluated[None] & (index[None] < index[:, None]), axis=1)
+    return jnp.where(is_twin[:, None], -jnp.inf, objectives).reshape(fitness.shape)

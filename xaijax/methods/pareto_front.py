@@ -46,20 +46,22 @@ def make_front(genomes: jax.Array, responses: Response, allowed: jax.Array, *, s
 def pick_smallest(responses: Response, allowed: jax.Array, least: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Picks the smallest mask whose probability reaches a threshold, or the most probable mask if none does.
 
+    Log-odds are compared: far below, all probabilities are 0.
+
     Args:
         responses: `[E]`.
         allowed: `[E]` bool, the masks to consider.
-        least: `[]` float32, the threshold.
+        least: `[]` float32, the log-odds of the threshold.
 
     Returns:
         Index `[]` int32, and whether any mask reached the threshold, `[]` bool. Of masks of equal area the most
         probable one is picked.
     """
-    probability = jnp.where(allowed, responses.probability, -1.0)
-    enough = allowed & (probability >= least)
+    enough = allowed & (responses.log_odds >= least)
     smallest = jnp.min(jnp.where(enough, responses.area, jnp.inf))
     candidates = jnp.where(jnp.any(enough), enough & (responses.area == smallest), allowed)
-    return jnp.argmax(jnp.where(candidates, probability, -1.0)).astype(jnp.int32), jnp.any(enough)
+    best = jnp.argmax(jnp.where(candidates, responses.log_odds, -jnp.inf))
+    return best.astype(jnp.int32), jnp.any(enough)
 
 
 def pick_fittest(responses: Response, *, area_weight: float) -> jax.Array:

@@ -71,7 +71,7 @@ class _Arguments:
         self._job = job
         self._size = size
         self._shape = (*job.classifier.input_size, job.classifier.channels)
-        self.key = jax.random.key(job.seed)
+        self.key = jax.random.key(job.seed, impl="threefry2x32")
         self.classifier = job.classifier
         if placement.devices > 1:
             self.key, self.classifier = on_all_devices((self.key, self.classifier), placement.devices)

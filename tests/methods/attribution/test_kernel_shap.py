@@ -1,5 +1,6 @@
 """KernelSHAP against exact Shapley values, and the law of its coalitions."""
 
+import functools
 import itertools
 import math
 
@@ -91,6 +92,20 @@ def test_a_linear_game_is_recovered_from_fewer_samples_than_coalitions():
         empty=np.float32(3),
     )
     np.testing.assert_allclose(values, weights, atol=1e-3)
+
+
+@pytest.mark.parametrize("players", [12, 60, 128])
+@pytest.mark.parametrize("count", [5, 10, 40])
+def test_values_of_fewer_samples_than_players_are_finite_and_add_up(players, count):
+    weights = np.random.default_rng(0).normal(size=players)
+    draw = functools.partial(draw_coalitions, max_segments=128, count=count, words=4)
+    bits = np.asarray(unpack(jax.vmap(draw, in_axes=(0, None))(jax.random.split(KEY, 50), np.int32(players)), 128))
+    worth = (bits[..., :players] @ weights).astype(np.float32)
+    ends = {"whole": np.float32(weights.sum()), "empty": np.float32(0)}
+    solve = jax.vmap(functools.partial(shapley_values, **ends), in_axes=(0, 0, None, None))
+    values = np.asarray(solve(bits, worth, np.ones(count, np.float32), np.int32(players)))
+    assert np.isfinite(values).all()
+    np.testing.assert_allclose(values.sum(axis=1), weights.sum(), atol=1e-4)
 
 
 @pytest.mark.parametrize("options", [{"area": 0}, {"evaluations": 7}, {"max_segments": 1}])

@@ -82,6 +82,9 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
     """
     scenario, batch = plan.scenario, len(plan.active)
     stages = jnp.array([WHOLE] + _samples(plan) * [SAMPLES] + plan.kept * [KEPT])
+    asked = jnp.broadcast_to(plan.active[:, None], (batch, len(stages)))
+    if plan.repeated is not None:
+        asked &= ~jnp.pad(plan.repeated, ((0, 0), (1, plan.kept)))
     decode = functools.partial(_decode, plan.decode)
     fit = functools.partial(_fit, plan, micro_batch=micro_batch)
 
@@ -90,7 +93,7 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
 
     def step(stage: jax.Array, carry: tuple[Response, Attribution]) -> tuple[Response, Attribution]:
         responses, found = carry
-        new = (stages == stage)[None] & plan.active[:, None]
+        new = (stages == stage)[None] & asked
         ranked_too = dataclasses.replace(scenario, contexts=(found.ranks, scenario.contexts))
         genomes, requested = _genomes(plan, found), known(responses, stage)
         fresh = evaluate(classifier, decode, ranked_too, genomes, new, requested, micro_batch=micro_batch)
@@ -103,7 +106,8 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
     responses, found = jax.lax.fori_loop(WHOLE, KEPT + 1, step, (nothing, blank))
 
     def result(row: Any) -> Explanation:
-        responses, found, genomes, context, targets, active, index = row
+        responses, found, genomes, context, targets, asked, index = row
+        active = asked[0]
         best = plan.pick(responses)
         whole, picked, genome = (
             jax.tree.map(lambda leaf, at=at: leaf[at], tree)
@@ -123,7 +127,7 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
             genome=pack(mask.reshape(-1)),
             targets=targets,
             image_index=index,
-            evaluations=jnp.where(active, jnp.int32(len(stages) + plan.fit_evaluations), 0),
+            evaluations=jnp.where(active, jnp.sum(asked, dtype=jnp.int32) + plan.fit_evaluations, 0),
             holds={
                 Status.SPENT: active,
                 Status.ONE_SEGMENT: ~active,
@@ -135,7 +139,7 @@ def attribute(plan: Plan, classifier: Classifier, targets: Targets, *, micro_bat
         )
 
     index = jnp.arange(batch, dtype=jnp.int32)
-    rows = (responses, found, _genomes(plan, found), scenario.contexts, known(responses, KEPT), plan.active, index)
+    rows = (responses, found, _genomes(plan, found), scenario.contexts, known(responses, KEPT), asked, index)
     explanation = map_rows(result, rows)
     if plan.segmented is None:
         return explanation
@@ -161,13 +165,16 @@ def _fit(plan: Plan, responses: Response, targets: Targets, *, micro_batch: int)
     samples = _samples(plan)
 
     def one(row: Any) -> Attribution:
-        context, genomes, responses, targets = row
+        context, genomes, responses, targets, repeated = row
         own = jax.tree.map(lambda leaf: leaf[1 : 1 + samples], responses)
         whole = jax.tree.map(lambda leaf: leaf[0], responses)
-        weight = jnp.isfinite(own.log_odds).astype(jnp.float32)
+        counts = jnp.isfinite(own.log_odds)
+        if repeated is not None:
+            counts &= ~repeated
+        weight = counts.astype(jnp.float32)
         return plan.fit(context, Samples(genomes=genomes, responses=own, weight=weight, whole=whole, targets=targets))
 
-    rows = (plan.scenario.contexts, plan.genomes, responses, targets)
+    rows = (plan.scenario.contexts, plan.genomes, responses, targets, plan.repeated)
     if plan.fit_evaluations:
         return map_groups(one, rows, group_size(micro_batch), plan.active)
     return map_rows(one, rows, plan.active)

@@ -121,11 +121,13 @@ def shapley_values(
     precision = jax.lax.Precision.HIGHEST
     plays = jnp.arange(bits.shape[1]) < length
     x = bits.astype(jnp.float32)
+    samples = weight > 0
     weight = weight / jnp.maximum(jnp.sum(weight), 1e-12)
-    gain = jnp.where(weight > 0, response, empty) - empty
+    gain = jnp.where(samples, response, empty) - empty
     gram = jnp.matmul(x.T, x * weight[:, None], precision=precision)
-    # The small ridge makes the solution unique if there are fewer coalitions than players.
-    gram += jnp.diag(jnp.where(plays, 1e-6, 1.0).astype(jnp.float32))
+    # A ridge makes the solution unique where there are too few coalitions for the players; it must exceed the rounding.
+    is_sparse = jnp.sum(samples, dtype=jnp.int32) < 2 * length
+    gram += jnp.diag(jnp.where(plays, jnp.where(is_sparse, 1e-4, 1e-6), 1.0).astype(jnp.float32))
     sides = jnp.stack([jnp.matmul(weight * gain, x, precision=precision), plays.astype(jnp.float32)], axis=1)
     factor = jax.scipy.linalg.cho_factor(gram, lower=True)
     free, constraint = jax.scipy.linalg.cho_solve(factor, sides).T

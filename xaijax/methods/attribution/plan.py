@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.fitness import Response, Targets
+from xaijax.genetic.archive import is_duplicate
 from xaijax.masks import superpixels
 from xaijax.methods.superpixel_based import Segmented
 from xaijax.micro_batches import Decode, Scenario
@@ -64,6 +65,8 @@ class Plan:
         fit_evaluations: cost of the fit in evaluations if it runs the classifier; images are then fitted in groups.
         pick: chooses the mask that is the result.
         segmented: the segments, for a method over segments.
+        repeated: `[B, N]` bool, the samples that repeat an earlier one of their image: they are not evaluated and count
+            nothing; None where all are evaluated.
     """
 
     scenario: Scenario
@@ -75,6 +78,7 @@ class Plan:
     fit_evaluations: int = 0
     pick: Pick = last
     segmented: Segmented | None = None
+    repeated: jax.Array | None = None
 
     @classmethod
     def of_segments(
@@ -87,17 +91,23 @@ class Plan:
         active: jax.Array,
         kept: int = 1,
         pick: Pick = last,
+        distinct: bool = False,
     ) -> "Plan":
-        """Makes the plan of a method over segments; `draw(key, length)` samples the genomes `[N, W]` of an image."""
+        """Makes the plan of a method over segments; `draw(key, length)` samples the genomes `[N, W]` of an image.
+
+        Where they are to be `distinct`, those that repeat others are not evaluated.
+        """
+        genomes = jax.vmap(draw)(keys, segmented.length)
         return cls(
             scenario=segmented.scenario,
-            genomes=jax.vmap(draw)(keys, segmented.length),
+            genomes=genomes,
             decode=superpixels.decode,
             fit=fit,
             active=active & (segmented.length > 1),
             kept=kept,
             pick=pick,
             segmented=segmented,
+            repeated=jax.vmap(is_duplicate)(genomes) if distinct else None,
         )
 
     @classmethod

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
-from xaijax.fitness import RESPONSE, Response, Targets
+from xaijax.fitness import RESPONSE, Response, Targets, log_odds_of_share
 from xaijax.genetic import archive as archives
 from xaijax.genetic.bit_genome import count_words, pack, whole, with_complements
 from xaijax.genetic.search import GENERATION_LIMIT, RUNNING, SPENT
@@ -207,7 +207,7 @@ class SegmentOrdering(SuperpixelBased, SearchingMethod):
         finite = evaluated & jnp.isfinite(archive.values.log_odds)
         masks = finite.at[0].set(False)  # the whole image is no mask
         works = finite[0] & jnp.any(masks)
-        least = jnp.float32(self.keep) * archive.values.probability[0]
+        least = log_odds_of_share(archive.values.log_odds[0], self.keep)
         best, is_kept = pick_smallest(archive.values, masks, least)
         several = state.length > 1
         placed = jnp.arange(len(state.position)) < state.length

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
+from xaijax.fitness import RESPONSE, Response, Targets, class_logits, log_odds_of_share, respond
 from xaijax.micro_batches import Readout, Scenario, View, Views, never
 from xaijax.sequential import map_groups
 
@@ -175,7 +175,7 @@ def recognise(
     response = respond(classifier, logits, targets, areas)
     explained = targets.resolved(response.predicted).explained
     is_class = (response.predicted == explained) & jnp.isfinite(response.log_odds)
-    enough = jnp.float32(keep) * jax.nn.sigmoid(scenario.baselines)
+    enough = log_odds_of_share(scenario.baselines, keep)
     original: Original = scenario.references
     distance = 1 - response.probability
     if activations:
@@ -187,7 +187,7 @@ def recognise(
     return Recognition(
         response=response,
         is_class=is_class,
-        is_kept=is_class & (response.probability >= enough),
+        is_kept=is_class & (response.log_odds >= enough),
         distance=distance,
         confidence=normalised_confidence(class_logits(classifier, logits), explained),
     )

@@ -22,8 +22,8 @@ from xaijax.micro_batches import Readout, Scenario, View, Views
 class Demand:
     """What is asked of the masks of an image; leading axes for more."""
 
-    least: jax.Array  # [] float32, probability in the sense of the game that is enough
-    most: jax.Array  # [] float32, probability of the class that what a mask leaves out may have
+    least: jax.Array  # [] float32, log-odds in the sense of the game that are enough
+    most: jax.Array  # [] float32, log-odds of the class that what a mask leaves out may have
     better: jax.Array  # [] float32, worth above which a mask is looked at again
 
 
@@ -112,8 +112,8 @@ def look(
     is_better = (seen.area > 0) & (worth(seen, area_weight=area_weight) > demand.better)
     return Look(
         response=response,
-        keeps=(seen.probability >= demand.least) & is_better,
-        loses=response.probability <= demand.most,
+        keeps=(seen.log_odds >= demand.least) & is_better,
+        loses=response.log_odds <= demand.most,
     )
 
 

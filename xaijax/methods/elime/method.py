@@ -12,12 +12,15 @@ from xaijax.batch import Batch
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
 from xaijax.fitness import (
+    LEAST_SHARE,
     RESPONSE,
     Game,
     Response,
     Targets,
     in_game,
     is_probable,
+    log_odds_of,
+    log_odds_of_share,
     penalised_probability,
     probability_and_area,
 )
@@ -194,17 +197,19 @@ class ELIME(SuperpixelBased, EvolvingMethod):
     def _demand(self, state: search.SearchState) -> Demand:
         """Returns what is asked of the masks of one image."""
         values: Confirmed = state.archive.values
-        original = values.lowest.probability[0]
+        original = values.lowest.log_odds[0]
         worths = worth(in_game(self.game, values.lowest), area_weight=self._confirmed_weight)
-        least, nothing = jnp.float32(0), -jnp.inf
+        least, nothing = jnp.float32(-jnp.inf), -jnp.inf
         if self.objective == "pareto":
             least, nothing = self._enough(original), -1.0
             if self.target_probability is not None:
-                least = jnp.maximum(least, self.target_probability)
+                least = jnp.maximum(least, log_odds_of(self.target_probability))
         best = jnp.max(jnp.where(values.is_confirmed, worths, nothing))
         is_first = state.archive.count == 0  # the whole image
         return Demand(
-            least=least, most=(1 - jnp.float32(self.keep)) * original, better=jnp.where(is_first, jnp.inf, best)
+            least=least,
+            most=self._most(original),
+            better=jnp.where(is_first, jnp.inf, best),
         )
 
     @property
@@ -269,9 +274,9 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         any_confirmed = jnp.any(is_confirmed)
         allowed = jnp.where(any_confirmed, is_confirmed, masks)
         if self.objective == "pareto":
-            least = self._enough(lowest.probability[0])
+            least = self._enough(lowest.log_odds[0])
             if self.target_probability is not None:
-                reached = jnp.maximum(least, self.target_probability)
+                reached = jnp.maximum(least, log_odds_of(self.target_probability))
                 least = jnp.where(state.stop_reason == search.REACHED, reached, least)
             best, is_kept = pick_smallest(seen, allowed, least)
             weaker = {Status.NOT_KEPT: works & ~(is_kept & any_confirmed)}
@@ -314,9 +319,14 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         return complement(genomes, length) if self.game == "deletion" else genomes
 
     def _enough(self, original: jax.Array) -> jax.Array:
-        """Returns the probability, in the sense of the game, that is enough if the whole image has `original`."""
-        share = jnp.float32(self.keep)
-        return 1 - (1 - share) * original if self.game == "deletion" else share * original
+        """Returns the log-odds, in the sense of the game, that are enough, given those of the whole image."""
+        if self.game == "deletion":
+            return -self._most(original)
+        return log_odds_of_share(original, self.keep)
+
+    def _most(self, original: jax.Array) -> jax.Array:
+        """Returns the log-odds at which the class is lost, given those of the whole image."""
+        return log_odds_of_share(original, max(1 - self.keep, LEAST_SHARE))
 
     def _of_values(self, measure: Callable[[Response], jax.Array]) -> Callable[[Any], jax.Array]:
         """Turns a function of responses into one of what is read of masks."""

@@ -14,7 +14,7 @@ from xaijax import threefry
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
 from xaijax.explanation import Explanation, Status
-from xaijax.fitness import RESPONSE, Response, Targets, class_logits, respond
+from xaijax.fitness import RESPONSE, Response, Targets, class_logits, log_odds_of_share, respond
 from xaijax.genetic import archive as archives
 from xaijax.genetic.bit_genome import count_words, pack, unpack, whole, with_complements
 from xaijax.genetic.search import GENERATION_LIMIT, RUNNING, SPENT
@@ -307,7 +307,7 @@ class TwoSided(SuperpixelBased, SearchingMethod):
         is_mask = jnp.concatenate([is_mask, is_mask])
         areas = jnp.matmul(masks, state.layout.areas, precision=jax.lax.Precision.HIGHEST)
         lowest = jnp.min(set_process.predict(process, masks).log_odds, axis=1)
-        least = jax.scipy.special.logit(jnp.float32(self.keep) * state.archive.values.response.probability[0])
+        least = log_odds_of_share(state.archive.values.response.log_odds[0], self.keep)
         count = max(1, self.round_size // (2 * self.fills))
         margins = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(MARGINS)), MARGINS).astype(np.float32)
         passes = (lowest[None] >= least + margins[:, None]) & is_mask[None]
@@ -365,7 +365,7 @@ class TwoSided(SuperpixelBased, SearchingMethod):
         works = finite[0] & jnp.any(masks)
         lowest, is_confirmed = self._under_all_fills(archive, masks)
         allowed = jnp.where(jnp.any(is_confirmed), is_confirmed, masks)
-        least = jnp.float32(self.keep) * responses.probability[0]
+        least = log_odds_of_share(responses.log_odds[0], self.keep)
         best, is_kept = pick_smallest(lowest, allowed, least)
         is_kept &= jnp.any(is_confirmed)
         several = state.length > 1
