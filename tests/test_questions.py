@@ -1,10 +1,12 @@
 """What can be asked beside the predicted class: several classes, one against another, and what a mask takes away."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
-from xaijax import ELIME, LIME, Grid, Occlusion, Status, explain
+from xaijax import ELIME, LIME, BinaryMasks, Grid, Occlusion, Status, TwoSided, explain
 
 pytestmark = pytest.mark.quick_compile
 
@@ -105,3 +107,14 @@ def test_a_background_stands_where_the_mask_is_not(toy_classifier, toy_images):
     one = explain(KEY, toy_classifier, toy_images[:2], background=np.zeros((16, 16, 3)), method=METHOD)
     black = ELIME(evaluations=60, segmentation=Grid(4, 4), fill="black", max_segments=32)
     assert_same(one, [0, 1], explain(KEY, toy_classifier, toy_images[:2], method=black), [0, 1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [METHOD, BinaryMasks(evaluations=60), TwoSided(segmentation=Grid(4, 4))])
+def test_a_background_takes_the_place_of_all_fills(toy_classifier, toy_images, method):
+    background = toy_images[::-1] // 2
+    one, many = (
+        explain(KEY, toy_classifier, toy_images, background=background, method=dataclasses.replace(method, fill=fill))
+        for fill in ("blur", "black+blur+image-mean")
+    )
+    assert_same(many, np.arange(8), one, np.arange(8))

@@ -1,5 +1,6 @@
 """`explain`: images in, explanations out."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ from xaijax.execution.repeats import join_repeats
 from xaijax.execution.sharding import batch_size, count_devices, pad_images
 from xaijax.explanation import Explanation
 from xaijax.fitness import Targets
+from xaijax.masks.fills import split_fill
 from xaijax.methods.elime.method import ELIME
 from xaijax.micro_batches import micro_batch_size
 
@@ -68,7 +70,7 @@ def explain(
         segments: `[B, H, W]` or `[H, W]` integers of any values, one label map per image or one for all, in place of
             the method's own segmentation.
         background: `[B, H, W, C]` or `[H, W, C]`, as `images`: what stands where a mask is 0, in place of the method's
-            fill.
+            fill, or of all its fills.
         start: where a search over segments starts: `[B, H, W]` finite numbers, a heat map whose hottest segments are
             kept by nested masks in half of the first population, or `[B, M, H, W]` bool, masks to start from.
         method: how to explain; None is `ELIME()`.
@@ -86,6 +88,8 @@ def explain(
         ValueError: an argument does not fit; the message says which and how it can be mended.
     """
     method = ELIME() if method is None else method
+    if background is not None:
+        method = _of_one_fill(method)
     check_key(key)
     images = check_images(images, classifier.channels)
     count, *shape = images.shape
@@ -131,3 +135,9 @@ def explain(
         if len(padded) > len(words):
             result = jax.tree.map(lambda leaf: leaf[: len(words)], result)
         return join_repeats(result, repeats) if repeats > 1 else result
+
+
+def _of_one_fill(method: Method) -> Method:
+    """Returns a method of several fills as one of a single fill, in whose place a background may stand."""
+    first, *others = split_fill(getattr(method, "fill", ""))
+    return dataclasses.replace(method, fill=first) if others else method  # type: ignore[type-var]

@@ -27,7 +27,7 @@ from xaijax import ELIME, Explanation
 from xaijax.masks import superpixels
 from xaijax.metrics import JUDGING_FILLS, hypervolume, judging_fills
 
-PLAIN = {"designed": 0.0, "guided": 0.0, "brood": 1}
+PLAIN = {"initial": "random", "designed": 0.0, "guided": 0.0, "brood": 1}
 """NSGA-II by the book: one random population, and children of crossover and mutation alone."""
 
 Part = Literal["front", "pick", "probability", "stability"]

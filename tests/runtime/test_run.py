@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import threading
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -378,6 +379,35 @@ def test_processes_that_share_a_run_write_the_files_of_one(files, finished, job,
     told = json.loads((tmp_path / RUN).read_text())["processes"]
     assert [process["process"]["index"] for process in told] == [0, 1, 2]
     assert run(files, job, tmp_path, partition=Partition(0, 3, 2)).is_finished
+
+
+def test_processes_that_do_not_see_each_others_files_in_the_folder_still_finish(
+    files, finished, job, tmp_path, monkeypatch
+):
+    """Simulates a network's file system, whose listing of a folder may be behind; a file asked for by name is found."""
+    out, hidden = tmp_path / "run", set()
+    listing = Path.glob
+
+    def late(self, pattern):
+        return (file for file in listing(self, pattern) if file.name not in hidden)
+
+    monkeypatch.setattr(Path, "glob", late)
+    hidden.update({"000001.jsonl", "000003.jsonl"})  # the blocks of the second process
+    run(files, job, out, partition=Partition(0, 2, block=2))
+    assert not (out / RESULTS).exists()
+    hidden = {"000000.jsonl", "000002.jsonl"}
+    outcome = run(files, job, out, partition=Partition(1, 2, block=2))
+    assert outcome.is_finished
+    assert (out / RESULTS).read_bytes() == (finished[0] / RESULTS).read_bytes()
+    assert not (out / BLOCKS).exists()
+
+
+def test_a_run_that_is_explained_and_not_merged_says_what_to_do(files, job, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    monkeypatch.setattr(runs.RunFolder, "finish", lambda *arguments, **options: False)
+    monkeypatch.setattr(runs, "LOOKS_S", (0.0,))
+    assert not run(files[:3], job, out).is_finished
+    assert str(read_progress(out)).endswith("0 left; start the command once more, which puts the results together.")
 
 
 def test_another_number_of_processes_goes_on_where_some_died(files, finished, job, tmp_path):

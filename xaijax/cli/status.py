@@ -8,6 +8,7 @@ from pathlib import Path
 from xaijax.cli.exit_codes import EXPLAINED
 from xaijax.cli.options import StatusOptions
 from xaijax.runtime.layout import BLOCKS, RESULTS, RUN
+from xaijax.runtime.output.heartbeat import living_writers
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import read_record
 from xaijax.target_words import parse_top
@@ -30,6 +31,7 @@ class RunProgress:
         images_per_s: of the processes that have ended, added up; NaN while there are none.
         idle_s: seconds since anything was written to a journal, or to `run.json`.
         is_finished: whether `results.jsonl` stands.
+        is_worked_on: whether a process may be at work.
     """
 
     images: int
@@ -38,6 +40,7 @@ class RunProgress:
     images_per_s: float
     idle_s: float
     is_finished: bool
+    is_worked_on: bool
 
     @property
     def left(self) -> int:
@@ -49,6 +52,8 @@ class RunProgress:
         summary = f"{self.explained} of {self.images} images explained, {self.failed} failed, {self.left} left"
         if self.is_finished:
             return f"{summary}; finished, {self.images_per_s:.2f} images a second."
+        if self.left == 0 and not self.is_worked_on:
+            return f"{summary}; start the command once more, which puts the results together."
         return f"{summary}; the last was written {self.idle_s:.0f} s ago."
 
 
@@ -75,5 +80,6 @@ def read_progress(folder: Path) -> RunProgress:
         failed=failed,
         images_per_s=sum(rates) if rates else float("nan"),
         idle_s=time.time() - max(written),
+        is_worked_on=bool(living_writers(folder)),
         is_finished=(folder / RESULTS).exists() and not blocks and explained + failed >= images,
     )

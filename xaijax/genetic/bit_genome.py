@@ -67,6 +67,15 @@ def varied_density(key: jax.Array, length: jax.Array, *, count: int, words: int)
     return with_complements(half, length)[:count]
 
 
+def draw_halves(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
+    """Draws genomes `[count, words]` uint32 that keep each of the first `length` genes with probability 1/2.
+
+    The first genomes do not depend on `count`.
+    """
+    bits = threefry.uniform(key, count * words * GENES_PER_WORD).reshape(count, -1) < 0.5
+    return pack(bits) & whole(length, words)[None]
+
+
 def with_complements(genomes: jax.Array, length: jax.Array) -> jax.Array:
     """Returns genomes `[2 P, W]`: each of `genomes` `[P, W]`, followed by its complement."""
     return jnp.stack([genomes, complement(genomes, length)], axis=1).reshape(-1, genomes.shape[1])

@@ -35,3 +35,6 @@ BITS = Encoding(
     is_bits=True,
 )
 """One bit per segment."""
+
+BITS_BY_HALVES = dataclasses.replace(BITS, draw=bit_genome.draw_halves)
+"""The same, each of the first ones set with probability 1/2."""

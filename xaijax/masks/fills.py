@@ -34,16 +34,6 @@ def check_fills(fill: Fill, *, several: bool) -> None:
         raise ValueError(f"fill {fill!r} has the same fill twice; name each once.")
 
 
-def check_replaced(fill: Fill) -> None:
-    """Raises ValueError if there are several fills where a background is to take the place of one."""
-    fills = split_fill(fill)
-    if len(fills) > 1:
-        raise ValueError(
-            f"a background takes the place of one fill but the method has {len(fills)}; choose one, such as "
-            f"fill={fills[0]!r}."
-        )
-
-
 def check_fill(fill: str) -> None:
     """Raises ValueError if `fill` is neither a name nor a colour."""
     if fill not in get_args(NamedFill) and not re.fullmatch(r"#[0-9a-fA-F]{6}", fill):

@@ -7,7 +7,7 @@ import jax
 
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
-from xaijax.masks.fills import Fill, check_fills, check_replaced, make_plain_fills, split_fill
+from xaijax.masks.fills import Fill, check_fills, make_plain_fills, split_fill
 from xaijax.micro_batches import Scenario
 from xaijax.options import Options, option
 
@@ -35,7 +35,6 @@ class PixelBased(Options):
         """Makes the fills of a batch, one by one as `SuperpixelBased.segment` does; the contexts are empty."""
         with jax.named_scope("fill"):
             if batch.background is not None:
-                check_replaced(self.fill)
                 fills = [batch.background]
             else:
                 pixels = to_unit_range(batch.images)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier, to_unit_range
 from xaijax.masks import superpixels
-from xaijax.masks.fills import Fill, check_fills, check_replaced, make_fill, split_fill
+from xaijax.masks.fills import Fill, check_fills, make_fill, split_fill
 from xaijax.masks.segmentation import Segmentation, make_segmentation
 from xaijax.micro_batches import Scenario
 from xaijax.options import Options, option
@@ -71,8 +71,7 @@ class SuperpixelBased(Options):
                 lambda of_image: self._segments(*of_image), (batch.images, batch.labels, batch.has_image)
             )
         with jax.named_scope("fill"):
-            names = split_fill(self.fill)
-            fills = tuple(self._fill(name, classifier, batch, segments) for name in names)
+            fills = tuple(self._fill(name, classifier, batch, segments) for name in split_fill(self.fill))
         segments, length, merged = batch.of_rows((segments, length, merged))
         several = fills if len(fills) > 1 else fills[0]
         scenario = Scenario(images=batch.images, fills=several, contexts=segments, source=batch.source)
@@ -80,7 +79,6 @@ class SuperpixelBased(Options):
 
     def _fill(self, name: str, classifier: Classifier, batch: Batch, segments: jax.Array) -> jax.Array:
         if batch.background is not None:
-            check_replaced(self.fill)
             return batch.background
         fill = functools.partial(make_fill, name, max_segments=self.max_segments, mean=classifier.mean)
         return map_rows(lambda pair: fill(to_unit_range(pair[0]), pair[1]), (batch.images, segments))

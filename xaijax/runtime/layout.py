@@ -14,6 +14,9 @@ BLOCKS = "blocks"
 ALIVE = ".alive"
 """The suffix of heartbeats."""
 
+THROUGH = ".through"
+"""The suffix of the files by which a process says that it has been through its share."""
+
 METRICS = "metrics.json"
 """The metrics of the run, as `xaijax evaluate` writes them."""
 

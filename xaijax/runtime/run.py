@@ -31,6 +31,9 @@ from xaijax.runtime.targets import check_targets, targets_by_name
 LISTED_FAILURES = 10
 """Failures that an `Outcome` lists."""
 
+LOOKS_S = (0.0, 1.0, 5.0)
+"""Seconds before each further look at what the other processes have written, where all say that they are through."""
+
 Engine = Callable[[Sequence[Numbered], Journal, threading.Event, ProgressReporter], dict[str, Any]]
 """Explains images elsewhere, as `explain_all` does in this process, until none are left or the event is set; returns
 its figures for `run.json`. The journal is that of the run."""
@@ -102,6 +105,7 @@ def run(
         journal = Journal(out, rows_per_image=job.rows_per_image)
         check_targets(sources, targets, journal, out)
         share = [(index, source) for index, source in enumerate(sources) if partition.has(index)]
+        folder.begin_share(partition)
         left, messages = find_left(share, folder, journal, partition, retry_errors=retry_errors)
         for message in (*messages, *folder.sentences(prune=prune)):
             say(message, as_json=log_json)
@@ -127,7 +131,8 @@ def run(
         with writing_to(out):
             if left:
                 folder.write_figures(partition, {"process": dataclasses.asdict(partition)} | figures)
-            is_finished = _finish(folder, journal, figures, is_through=reporter.done == len(left), prune=prune)
+            is_through = reporter.done == len(left)
+            is_finished = _finish(folder, journal, partition, figures, is_through=is_through, prune=prune)
     return Outcome(
         images=len(sources),
         explained=sum(journal.is_explained(name) for name in names),
@@ -144,12 +149,29 @@ def _tracing(profile: Path | None) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if profile is None else jax.profiler.trace(str(profile))
 
 
-def _finish(folder: RunFolder, journal: Journal, figures: Mapping[str, Any], *, is_through: bool, prune: bool) -> bool:
+def _finish(
+    folder: RunFolder,
+    journal: Journal,
+    partition: Partition,
+    figures: Mapping[str, Any],
+    *,
+    is_through: bool,
+    prune: bool,
+) -> bool:
     """Writes the results and the page if all images of the run are done, and returns whether they are."""
     if not is_through:
         journal.scan()
         return False
+    folder.say_through(partition)
     is_finished = folder.finish(journal, figures, prune=prune)
+    if not is_finished and folder.are_through(partition):
+        # What others have written is not seen yet, or one of them has begun again.
+        journal.expected = range(partition.block_of(folder.images - 1) + 1)
+        for seconds in LOOKS_S:
+            time.sleep(seconds)
+            is_finished = folder.finish(journal, figures, prune=prune)
+            if is_finished or not folder.are_through(partition):
+                break
     if is_finished:
         # Another process may finish the run too, and drop the temporary file of the page.
         with contextlib.suppress(FileNotFoundError):

@@ -6,8 +6,7 @@ import pytest
 
 from tests.methods.drawn import image_key, probabilities
 from xaijax import LIME, Grid, explain
-from xaijax.genetic.bit_genome import unpack
-from xaijax.methods.attribution.lime import draw_halves
+from xaijax.genetic.bit_genome import draw_halves, unpack
 
 pytestmark = pytest.mark.quick_compile
 

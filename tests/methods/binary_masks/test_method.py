@@ -298,9 +298,3 @@ def test_under_several_fills_a_mask_does_what_is_asked_under_each(toy_classifier
     assert np.all(found.evaluations <= 300)
     alone = jax.device_get(explain(KEY, toy_classifier, toy_images[:1], method=method))
     np.testing.assert_array_equal(alone.mask[0], found.mask[0])
-
-
-def test_a_background_takes_the_place_of_one_fill(toy_classifier, toy_images):
-    method = dataclasses.replace(METHOD, fill="black+blur")
-    with pytest.raises(ValueError, match="a background takes the place of one fill but the method has 2; choose one"):
-        explain(KEY, toy_classifier, toy_images, method=method, background=toy_images)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from xaijax import ELIME, Grid, Status, explain
-from xaijax.fitness import Response
+from xaijax.batch import image_keys, make_batch
+from xaijax.fitness import Response, Targets
+from xaijax.genetic.bit_genome import unpack
 from xaijax.genetic.crossover import two_point, uniform
 from xaijax.genetic.encoding import BITS
 from xaijax.genetic.mutation import bit_flip
@@ -17,6 +19,7 @@ from xaijax.genetic.pareto import front_hypervolume as covered
 from xaijax.genetic.selection import tournament
 from xaijax.genetic.state import first
 from xaijax.genetic.survival import by_fitness, generational
+from xaijax.methods.elime.method import PLAIN_GA
 from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import expected_quality
 from xaijax.methods.evolving import EvolvingMethod
@@ -424,3 +427,18 @@ def test_an_option_is_what_the_search_is_told(name):
     options, expected = SETTINGS_OF_OPTIONS[name]
     settings = ELIME(**options).settings
     assert {field: told(getattr(settings, field)) for field in expected} == expected
+
+
+def test_the_plain_preset_is_one_random_population_and_its_children(toy_classifier, toy_images):
+    method = ELIME(**PLAIN_GA, evaluations=80, segmentation=Grid(4, 4), max_segments=32)
+    settings = method.settings
+    assert (settings.designed, settings.guide, settings.preselection, settings.elites) == (1, None, None, 0)
+    targets = Targets.of(np.full(8, -1, np.int32))
+    words, batch = make_batch(np.zeros((8, 2), np.uint32), toy_images, targets)
+    states = method.begin(image_keys(KEY, words), toy_classifier, batch).states
+    kept = np.asarray(unpack(states.population, 16))
+    assert kept.mean() == pytest.approx(0.5, abs=0.05)
+    assert 0.05 < np.std(kept.sum(axis=2) / 16) < 0.2, "binomial, not of varied density"
+    result = explain(KEY, toy_classifier, toy_images, method=method)
+    assert np.all(np.asarray(result.evaluations) <= 80)
+    assert np.all(np.asarray(result.history)[:, 1] > -1)

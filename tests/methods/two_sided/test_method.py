@@ -157,8 +157,6 @@ def test_the_probability_is_the_lowest_of_those_under_each_fill(classifier, imag
 
 
 def test_what_does_not_fit_is_named(classifier, images):
-    with pytest.raises(ValueError, match="a background takes the place of one fill but the method has 3; choose one"):
-        explain(jax.random.key(0), classifier, images, background=np.zeros_like(images), method=TwoSided())
     with pytest.raises(ValueError, match="population is 7 but must be even and at least 2 for each of the 3 fills"):
         TwoSided(population=7)
     with pytest.raises(ValueError, match="fill 'blue' is unknown"):

@@ -103,3 +103,12 @@ def test_nothing_in_the_package_can_unpickle():
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path, untouched):
     (tmp_path / "file").touch()
     assert keep_compiled(tmp_path / "file") is None
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert keep_compiled() is None

@@ -11,7 +11,7 @@ import pytest
 
 from xaijax.runtime.layout import BLOCKS
 from xaijax.runtime.output import heartbeat
-from xaijax.runtime.output.heartbeat import FolderInUseError, working_in
+from xaijax.runtime.output.heartbeat import FolderInUseError, holding, working_in
 from xaijax.runtime.partition import Partition
 
 WORKER = """
@@ -144,3 +144,48 @@ def test_the_finished_run_takes_the_file_away_and_it_stays_away(tmp_path, quick)
         (tmp_path / BLOCKS).rmdir()
         time.sleep(0.1)
         assert not (tmp_path / BLOCKS).exists()
+
+
+def test_a_lock_that_a_killed_process_held_is_taken_over(tmp_path, worker):
+    first = worker(0, 2)
+    about = json.loads((tmp_path / BLOCKS / "process-0.alive").read_text())
+    lock = tmp_path / BLOCKS / "merge.holder"
+    lock.write_text(about["writer"])
+    first.kill()
+    first.wait()
+    for _ in range(2):
+        with holding(tmp_path, lock):
+            assert lock.read_text() == heartbeat.WRITER
+        assert not lock.exists()
+    lock.write_text("nobody")
+    with holding(tmp_path, lock):
+        assert lock.read_text() == heartbeat.WRITER
+    elsewhere(tmp_path, writer="far away")
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_lock_of_a_process_elsewhere_is_taken_over_once_it_does_not_beat(tmp_path, quick):
+    elsewhere(tmp_path, writer="far away")
+    lock = tmp_path / BLOCKS / "merge.holder"
+    lock.write_text("far away")
+    started = time.monotonic()
+    with holding(tmp_path, lock):
+        assert time.monotonic() - started >= heartbeat.WATCH_S
+
+
+def test_a_lock_of_a_living_process_is_waited_for(tmp_path, worker):
+    worker(0, 2)
+    lock = tmp_path / BLOCKS / "merge.holder"
+    lock.write_text(json.loads((tmp_path / BLOCKS / "process-0.alive").read_text())["writer"])
+    held = threading.Event()
+
+    def hold():
+        with holding(tmp_path, lock):
+            held.set()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert not held.wait(1)
+    lock.unlink()  # it lets go
+    assert held.wait(10)
+    thread.join()

@@ -1,8 +1,10 @@
 """The folder of a run: merging, pruning, and processes that share it."""
 
+import errno
 import json
 import os
 
+import filelock
 import numpy as np
 import pytest
 
@@ -244,3 +246,27 @@ def test_a_process_killed_while_it_drops_journals_leaves_the_results_as_they_are
     assert folder.finish(journal, {})
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != RUN}
     assert after == {path: content for path, content in before.items() if BLOCKS not in path.parts}
+
+
+def test_where_the_file_system_has_no_locks_a_killed_process_locks_nobody_out(tmp_path, monkeypatch):
+    def no_locks(self, *arguments, **options):
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
+    folder, journal = folder_and_journal(tmp_path)
+    journal.add(0, ROWS)
+    (tmp_path / BLOCKS / "merge.holder").write_text("a process that was killed")
+    assert folder.finish(journal, {})
+    assert names_in(tmp_path) == sorted([RUN, RESULTS])
+
+
+def test_processes_of_one_list_and_partition_are_through_together(tmp_path):
+    first, second = (folder_and_journal(tmp_path)[0] for _ in range(2))
+    first.say_through(Partition(0, 2))
+    assert not first.are_through(Partition(0, 2))
+    second.say_through(Partition(1, 2, block=7))
+    assert not first.are_through(Partition(0, 2)), "of other blocks"
+    second.say_through(Partition(1, 2))
+    assert first.are_through(Partition(0, 2))
+    second.begin_share(Partition(1, 2))
+    assert not first.are_through(Partition(0, 2))

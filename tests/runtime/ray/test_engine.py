@@ -184,10 +184,11 @@ def test_what_a_worker_cannot_do_ends_the_run_in_one_sentence(cluster, tmp_path)
         explain(tmp_path)
 
 
-def test_an_error_of_the_program_in_a_worker_keeps_its_traceback(cluster, tmp_path):
+def test_an_error_of_the_program_in_a_worker_names_its_cause_and_keeps_its_traceback(cluster, tmp_path):
     engines.Worker.cannot_load = KeyError("name")
-    with pytest.raises(RayError, match="with a traceback"):
+    with pytest.raises(RuntimeError, match=r"^a worker broke: KeyError: 'name'$") as raised:
         explain(tmp_path)
+    assert "with a traceback" in str(raised.value.__cause__)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 #!/bin/bash
 # A SLURM array whose tasks share a run. Change what says CHANGE, then: sbatch job.sh
 #
-# The same again goes on where it stopped, after the time limit or scancel, with as many tasks as you like (ids in a
-# row). The task that ends last writes results.jsonl. Two rounds at once, the second for what the first leaves:
-#   sbatch --dependency=afterany:"$(sbatch --parsable job.sh)" job.sh
+# The same again goes on where it stopped, after scancel too, with as many tasks as you like (ids in a row). The task
+# that ends last writes results.jsonl.
 # A task ends with 0: all explained; 1: some images failed, results.jsonl says why; 2: it cannot run, its log says why;
-# 143: stopped in time. `xaijax status run` tells what is left.
+# 75: the same again goes on once what the log names is mended; 143: stopped in time, and queued again unless it was
+# cancelled. `xaijax status run` tells what is left.
 
 #SBATCH --job-name=xaijax
 #SBATCH --array=0-7                # CHANGE: the processes; 0-63%16 lets 16 of 64 run at a time
@@ -13,7 +13,7 @@
 #SBATCH --cpus-per-task=8          # they read images, and search where there is no GPU
 #SBATCH --time=04:00:00            # CHANGE
 #SBATCH --signal=B:TERM@300        # five minutes before that time is up: finish the batches in flight, write, end
-#SBATCH --requeue                  # a task that is preempted or loses its node starts again, and goes on
+#SBATCH --requeue                  # a task that loses its node starts again, and goes on
 #SBATCH --open-mode=append
 #SBATCH --output=xaijax-%A_%a.log
 
@@ -23,5 +23,19 @@
 # Tasks share what they compile in ~/.cache/xaijax. Name another folder that all nodes see where that is none:
 # export XDG_CACHE_HOME=/scratch/me/cache
 
-# CHANGE: images, weights and folder of the run. `exec` lets the signal reach xaijax instead of this shell.
-exec xaijax explain photos/ --model mobilenet_v2 --weights mobilenet_v2.safetensors --out run --processes auto
+# CHANGE: images, weights and folder of the run.
+xaijax explain photos/ --model mobilenet_v2 --weights mobilenet_v2.safetensors --out run --processes auto &
+
+# This shell gets the signal, before the time limit and from a job that preempts this one, and passes it on.
+explaining=$!
+trap 'kill -TERM "$explaining"' TERM
+wait "$explaining"
+code=$?
+while kill -0 "$explaining" 2>/dev/null; do # the signal ended the wait, and not xaijax
+    wait "$explaining"
+    code=$?
+done
+if [ "$code" -eq 143 ] && [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"

@@ -6,10 +6,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from xaijax import threefry
 from xaijax.batch import Batch
 from xaijax.classifier import Classifier
-from xaijax.genetic.bit_genome import GENES_PER_WORD, count_words, pack, unpack, whole
+from xaijax.genetic.bit_genome import count_words, draw_halves, unpack
 from xaijax.masks.fills import Fill
 from xaijax.methods.attribution.base import FixedArea
 from xaijax.methods.attribution.plan import Attribution, Plan, Samples
@@ -54,15 +53,6 @@ class LIME(SuperpixelBased, FixedArea):
         response = jnp.concatenate([samples.whole.probability[None], samples.responses.probability])
         coefficients = ridge(bits, response, weight, penalty=self.penalty)
         return keep_segments(coefficients, segments, self.area)
-
-
-def draw_halves(key: jax.Array, length: jax.Array, *, count: int, words: int) -> jax.Array:
-    """Draws genomes `[count, words]` uint32 that keep each of the first `length` genes with probability 1/2.
-
-    The first genomes do not depend on `count`.
-    """
-    bits = threefry.uniform(key, count * words * GENES_PER_WORD).reshape(count, -1) < 0.5
-    return pack(bits) & whole(length, words)[None]
 
 
 def proximity(kept: jax.Array, length: jax.Array, *, width: float) -> jax.Array:

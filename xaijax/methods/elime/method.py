@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -28,11 +28,12 @@ from xaijax.genetic import search
 from xaijax.genetic.archive import is_known
 from xaijax.genetic.bit_genome import complement, count_words
 from xaijax.genetic.crossover import CROSSOVERS
+from xaijax.genetic.encoding import BITS, BITS_BY_HALVES
 from xaijax.genetic.mutation import bit_flip
 from xaijax.genetic.pareto import crowded_preference, front_hypervolume
 from xaijax.genetic.state import Mutation
 from xaijax.masks import superpixels
-from xaijax.masks.fills import split_fill
+from xaijax.masks.fills import Fill, split_fill
 from xaijax.methods.elime.confirmation import (
     Confirmed,
     Demand,
@@ -56,6 +57,10 @@ from xaijax.micro_batches import RESPONSE_READOUT, Readout, Scenario
 from xaijax.options import option
 from xaijax.sequential import map_rows
 
+PLAIN_GA: Mapping[str, Any] = {"objective": "probability", "fill": "black", "initial": "random", "elites": 0}
+"""Options that make `ELIME` a plain genetic algorithm on the published fitness: one random population, and children of
+selection, crossover and mutation alone, which replace their parents."""
+
 DESIGNED = 100
 """Evaluations after which further designed masks teach less than evolution does."""
 
@@ -68,7 +73,8 @@ class ELIME(SuperpixelBased, EvolvingMethod):
 
     Attributes:
         objective: "pareto" evolves the front of probability and area by NSGA-II and returns its smallest mask that
-            keeps enough probability; "probability" maximises probability minus `area_weight` times area, as published.
+            keeps enough probability; "probability" maximises probability minus `area_weight` times area: the published
+            fitness, in a genetic algorithm of our own, as only the abstract could be read. `PLAIN_GA` makes that plain.
         fill: one fill, or several joined by `+`: masks are searched under the first, and those that could be picked are
             confirmed under the others; `probability` and `front` are the lowest over all of them.
         game: "preservation" finds a mask that keeps the class although all else is removed; "deletion" finds one whose
@@ -77,8 +83,10 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         area_weight: penalty on the area of a mask for the objective "probability", at least 0.
         keep: share of the whole image's probability that a mask must keep for the objective "pareto", or must lose in
             the game "deletion"; above 0 and at most 1.
-        designed: share of the evaluations spent on complementary pairs of varied density before any child is bred, 0 to
-            1 and at least one population; None takes half, at most 100 evaluations, for "pareto" and 0 otherwise.
+        initial: how masks are drawn before any child is bred: "balanced" draws complementary pairs of varied density,
+            "random" masks that keep each segment with probability 1/2.
+        designed: share of the evaluations spent on masks that are drawn before any child is bred, 0 to 1 and at least
+            one population; None takes half, at most 100 evaluations, for "pareto" and 0 otherwise.
         guided: share of the children that are nested masks of the score map so far, 0 to 1; None takes half for
             "pareto" and 0 otherwise.
         brood: children bred for each one that is evaluated, at least 1, the most promising by a surrogate of the
@@ -94,10 +102,12 @@ class ELIME(SuperpixelBased, EvolvingMethod):
     takes_start: ClassVar[bool] = True
     takes_several_fills: ClassVar[bool] = True
 
+    fill: Fill = "black+blur+image-mean"
     objective: Literal["pareto", "probability"] = option("pareto", need="'probability' or 'pareto'")
     game: Game = "preservation"
     area_weight: float = option(0.0, at_least=0)
     keep: float = option(0.9, above=0, at_most=1)
+    initial: Literal["balanced", "random"] = option("balanced", need="'balanced' or 'random'")
     designed: float | None = option(None, at_least=0, at_most=1)
     guided: float | None = option(None, at_least=0, at_most=1)
     brood: int | None = option(None, at_least=1)
@@ -152,6 +162,7 @@ class ELIME(SuperpixelBased, EvolvingMethod):
         preselection = functools.partial(expected_quality, game=self.game)
         settings = self.describe(
             words=count_words(self.max_segments),
+            encoding=BITS if self.initial == "balanced" else BITS_BY_HALVES,
             crossover=self.crossover if callable(self.crossover) else CROSSOVERS[self.crossover],
             mutation=self.mutation if callable(self.mutation) else functools.partial(bit_flip, flips=self.flips),
             fitness=self._of_values(functools.partial(_worth, self.game, measure)),

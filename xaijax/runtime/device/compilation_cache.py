@@ -22,13 +22,16 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
     """Turns JAX's persistent compilation cache on.
 
     Args:
-        folder: of the cache; None is `xaijax` in the user's cache folder (`XDG_CACHE_HOME`, or `~/.cache`).
+        folder: of the cache; None is `user_cache`.
 
     Returns:
-        The folder in it with the programs for this machine, or None if this process cannot write there, or others can.
+        The folder in it with the programs for this machine, or None if this process cannot write there, or others can,
+        or there is none.
         A processor with other instructions has another folder: a program compiled for one may not run on the other.
     """
-    base = folder or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaijax"
+    base = folder or user_cache()
+    if base is None:
+        return None
     own = base / hashlib.blake2b(_machine().encode(), digest_size=8).hexdigest()
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,14 @@ def keep_compiled(folder: Path | None = None) -> Path | None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     return own
+
+
+def user_cache() -> Path | None:
+    """Returns `xaijax` in the user's cache folder (`XDG_CACHE_HOME`, or `~/.cache`); None for one without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xaijax"
+    except RuntimeError:  # no HOME, and no entry in the passwords' file, as for a container's arbitrary user
+        return None
 
 
 def make_private(folder: Path) -> bool:

@@ -78,6 +78,51 @@ def living_writers(folder: Path) -> set[str]:
     return {str(heartbeat.get("writer")) for heartbeat in _heartbeats(folder).values() if not _has_ended(heartbeat)}
 
 
+@contextlib.contextmanager
+def holding(folder: Path, file: Path) -> Iterator[None]:
+    """Holds a lock among the processes that keep heartbeats in a folder, for file systems that have no locks.
+
+    The lock of a process that has died is taken over: on this system at once, of another one after `WATCH_S` seconds
+    without a beat.
+
+    Args:
+        folder: of the run.
+        file: of the lock.
+    """
+    seen, since = None, time.monotonic()
+    while not write_new(file, WRITER.encode()):
+        holder = _read_text(file)
+        heartbeat = next((each for each in _heartbeats(folder).values() if each.get("writer") == holder), None)
+        if (holder, heartbeat) != seen:
+            seen, since = (holder, heartbeat), time.monotonic()
+        has_ended = heartbeat is None or _has_ended(heartbeat)
+        if holder is not None and (has_ended or (has_ended is None and time.monotonic() - since > WATCH_S)):
+            _take_away(file, holder)
+        else:
+            time.sleep(0.2)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _take_away(file: Path, holder: str) -> None:
+    """Deletes the lock of a process that has died, unless another process has done so and holds it now."""
+    taken = file.with_name(f".{file.name}.{WRITER}{'0' * 8}.part")
+    with contextlib.suppress(FileNotFoundError):
+        file.rename(taken)
+        if _read_text(taken) != holder:
+            write_new(file, taken.read_bytes())
+        taken.unlink()
+
+
+def _read_text(file: Path) -> str | None:
+    try:
+        return file.read_text()
+    except (OSError, ValueError):
+        return None
+
+
 def _heartbeats(folder: Path) -> dict[Path, Heartbeat]:
     """Returns the heartbeats in the folder of a run by file."""
     files = sorted(file for file in (folder / BLOCKS).glob(f"process-*{ALIVE}") if _NAME.fullmatch(file.name))

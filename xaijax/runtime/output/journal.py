@@ -30,6 +30,7 @@ class Journal(LineIndex):
 
     Attributes:
         damaged: files with damaged lines, and how many.
+        expected: blocks whose journals are looked for by name too, where the folder's listing may be behind.
 
     Raises:
         ValueError: a file cannot be read.
@@ -41,7 +42,13 @@ class Journal(LineIndex):
         self._files: list[Path] = []
         self._checked_blocks: set[int] = set()
         self.damaged: dict[Path, int] = {}
+        self.expected: Iterable[int] = ()
         self.scan()
+
+    @property
+    def blocks(self) -> list[Path]:
+        """The journals that were indexed."""
+        return [file for file in self._files if file.parent.name == BLOCKS]
 
     def scan(self) -> None:
         """Indexes the lines that are on disk now, of all processes."""
@@ -53,7 +60,8 @@ class Journal(LineIndex):
         self.clear()
         self._files, self.damaged = [], {}
         journals = sorted((self._folder / BLOCKS).glob("*.jsonl"))
-        for file in (self._folder / RESULTS, *journals):
+        unlisted = {self._file(block) for block in self.expected} - {*journals}
+        for file in (self._folder / RESULTS, *journals, *sorted(unlisted)):
             try:
                 with file.open("rb") as lines:
                     self._index(file, lines)

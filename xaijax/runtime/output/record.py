@@ -21,7 +21,7 @@ results, `journals` holds the sizes of the journals that they were merged from."
 FROM_THE_SYSTEM = frozenset({".DS_Store", "lost+found"})
 """Names that an operating system puts into an empty folder."""
 
-OF_BLOCKS = re.compile(r"\d{6,}\.jsonl|process-\d+\.(json|alive)|merge\.lock")
+OF_BLOCKS = re.compile(r"\d{6,}\.jsonl|process-\d+\.(json|alive|through)|merge\.(lock|holder)")
 """The names of the files that a run writes into `blocks`."""
 
 

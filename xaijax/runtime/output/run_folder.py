@@ -17,8 +17,8 @@ from typing import Any
 import filelock
 
 from xaijax.atomic_files import atomic_file, drop_empty, is_part, json_text, write_json, write_new, writing_to
-from xaijax.runtime.layout import ALIVE, BLOCKS, RESULTS, RUN, SAVED
-from xaijax.runtime.output.heartbeat import living_writers
+from xaijax.runtime.layout import ALIVE, BLOCKS, RESULTS, RUN, SAVED, THROUGH
+from xaijax.runtime.output.heartbeat import holding, living_writers
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.packed_shards import drop_shards, move_to_shards
 from xaijax.runtime.output.record import FORMAT, KEYS, OF_BLOCKS, check_base, check_is_free, check_settings, read_record
@@ -78,13 +78,18 @@ class RunFolder:
             with writing_to(self.path):
                 write_json(self.path / RUN, record, durable=True)
 
+    @property
+    def images(self) -> int:
+        """How many images are listed."""
+        return len(self._names)
+
     def take_list(self, journal: Journal) -> None:
         """Records this list of images as the run's; images explained before and not listed now are kept, at the end."""
         listed = set(self._names)
         self.unlisted = [path for path in journal.paths if path not in listed]
         self._list["unlisted"] = len(self.unlisted)
         if any(read_record(self.path)[name] != value for name, value in self._list.items()):
-            with _locked(self.path / BLOCKS / "merge.lock"):
+            with _locked(self.path):
                 write_json(self.path / RUN, {**read_record(self.path), **self._list}, durable=True)
 
     def sentences(self, *, prune: bool) -> Iterator[str]:
@@ -114,8 +119,8 @@ class RunFolder:
         """
         if not self._is_all_done(journal):
             return False  # without waiting for the lock
-        with _locked(self.path / BLOCKS / "merge.lock"):
-            journals = {file: file.stat().st_size for file in (self.path / BLOCKS).glob("*.jsonl")}
+        with _locked(self.path):
+            journals = {file: file.stat().st_size for file in journal.blocks}
             if not self._is_all_done(journal):
                 return False
             record = read_record(self.path)
@@ -139,6 +144,26 @@ class RunFolder:
             self._drop_blocks(journals)
             journal.scan()
         return True
+
+    def say_through(self, partition: Partition) -> None:
+        """Says to the other processes that this one has been through its share; see `are_through`."""
+        with contextlib.suppress(FileNotFoundError):  # another process has finished the run
+            write_json(self.path / BLOCKS / f"process-{partition.index}{THROUGH}", self._share(partition), durable=True)
+
+    def begin_share(self, partition: Partition) -> None:
+        """Takes back what an earlier start of this process has said; see `say_through`."""
+        (self.path / BLOCKS / f"process-{partition.index}{THROUGH}").unlink(missing_ok=True)
+
+    def are_through(self, partition: Partition) -> bool:
+        """Returns whether all processes have said that they are through: of those that end together, the last sees it.
+
+        The files are asked for by name, as a network's file system may list a folder as it was a minute ago.
+        """
+        files = (self.path / BLOCKS / f"process-{index}{THROUGH}" for index in range(partition.count))
+        return all(_read(file) == [self._share(partition)] for file in files)
+
+    def _share(self, partition: Partition) -> dict[str, Any]:
+        return {"list": self._list["list"], "count": partition.count, "block": partition.block}
 
     def _is_all_done(self, journal: Journal) -> bool:
         journal.scan()
@@ -176,19 +201,20 @@ class RunFolder:
         blocks = self.path / BLOCKS
         living = living_writers(self.path)
         with contextlib.suppress(FileNotFoundError):
-            for file in list(blocks.iterdir()):
+            for file in {*merged, *blocks.iterdir()}:
                 is_ours = OF_BLOCKS.fullmatch(file.name) is not None and file.suffix not in (".jsonl", ALIVE)
                 if file in merged or is_ours or is_part(file.name, excluding=living):
                     file.unlink(missing_ok=True)
         drop_empty(blocks)
 
 
-def _read(file: Path) -> Iterator[dict[str, Any]]:
-    """Yields the figures of a process, if the file is valid."""
+def _read(file: Path) -> list[dict[str, Any]]:
+    """Returns what a process has written, if the file is there and valid."""
     with contextlib.suppress(OSError, ValueError):
-        figures = json.loads(file.read_bytes())
-        if isinstance(figures, dict):
-            yield figures
+        written = json.loads(file.read_bytes())
+        if isinstance(written, dict):
+            return [written]
+    return []
 
 
 def _drop(files: Iterable[Path]) -> None:
@@ -197,12 +223,17 @@ def _drop(files: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock that the processes of a run share, if the file system supports locks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path)
-    with contextlib.suppress(OSError, NotImplementedError):
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock that the processes of a run share."""
+    blocks = folder / BLOCKS
+    blocks.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(blocks / "merge.lock", fallback_to_soft=False)
+    try:
         lock.acquire()
+    except (OSError, NotImplementedError):  # a file system without locks
+        with holding(folder, blocks / "merge.holder"):
+            yield
+        return
     try:
         yield
     finally:

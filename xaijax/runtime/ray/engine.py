@@ -90,7 +90,8 @@ class RayEngine:
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, ValueError):
                 raise error.cause from None  # a sentence; without the actor's traceback
-            raise
+            cause = getattr(error, "cause", error)
+            raise RuntimeError(f"a worker broke: {type(cause).__name__}: {cause}") from error
         except ray.exceptions.RayError as error:
             raise ValueError(f"the Ray cluster gave up ({_reason(error)}); the same command goes on.") from error
         finally:
