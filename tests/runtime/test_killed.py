@@ -1,12 +1,15 @@
 """Runs that are killed at any moment and started again end as those that were left alone."""
 
 import functools
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +99,35 @@ def test_a_killed_run_ends_as_one_that_was_left_alone(images, environment, undis
         process.communicate(timeout=500)
     assert contents(out) == expected
     print(f"{kills} kills, {runs + 1} runs")
+
+
+DEADLY = """
+import os, sys
+from xaijax.runtime.input import sources
+decode = sources.decode_image
+def deadly(content, name, channels):
+    if name == "deadly.png":
+        os.kill(os.getpid(), 9)
+    return decode(content, name, channels)
+sources.decode_image = deadly
+from xaijax.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_an_image_that_kills_its_reader_is_set_aside_at_the_third_start_and_costs_no_other(
+    images, environment, tmp_path
+):
+    folder, out = tmp_path / "scenes", tmp_path / "run"
+    shutil.copytree(images, folder)
+    shutil.copy(sorted(folder.glob("*.png"))[0], folder / "deadly.png")
+    command = [sys.executable, "-c", DEADLY, "explain", str(folder), *COMMAND, "--out", str(out)]
+    codes = [subprocess.run(command, env=environment, capture_output=True).returncode for _ in range(3)]
+    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 1]
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    errors = {Path(row["path"]).name: row["error"] for row in rows if "error" in row}
+    assert len(rows) == IMAGES + 1
+    assert len(errors) == 2  # with the one that is damaged
+    assert "died twice in a row while it read this image" in errors["deadly.png"]
+    assert not (out / "blocks").exists()

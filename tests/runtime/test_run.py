@@ -206,6 +206,18 @@ def test_other_settings_are_refused(files, finished, job):
         run(files, dataclasses.replace(job, settings={"seed": 4}), finished[0])
 
 
+def test_another_version_goes_on_where_asked_and_its_lines_say_so(files, job, tmp_path):
+    old, new = (dataclasses.replace(job, settings=job.settings | {"jax": version}) for version in ("1", "2"))
+    run(files[:1], old, tmp_path)
+    with pytest.raises(ValueError, match="--allow-version-change"):
+        run(files[:4], new, tmp_path)
+    outcome = run(files[:4], dataclasses.replace(new, allow_version_change=True), tmp_path)
+    assert outcome.is_finished
+    rows = [json.loads(line) for line in (tmp_path / RESULTS).read_text().splitlines()]
+    assert [row.get("versions") for row in rows if "error" not in row] == [None, {"jax": "2"}, {"jax": "2"}]
+    assert json.loads((tmp_path / RUN).read_text())["settings"]["jax"] == "1"
+
+
 @pytest.mark.slow
 def test_several_classes_of_an_image_are_lines_of_their_own(files, job, tmp_path):
     both = dataclasses.replace(job, target="top2", against="runner-up", batch_size=2)

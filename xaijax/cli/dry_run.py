@@ -35,7 +35,7 @@ def estimate(sources: Sequence[Source], job: Job, out: Path, partition: Partitio
         if not (out / RUN).exists():
             check_is_free(out)
         else:
-            check_settings(out, read_record(out), job.settings)
+            check_settings(out, read_record(out), job.settings, allow_version_change=job.allow_version_change)
     journal = Journal(out, rows_per_image=job.rows_per_image)
     mine = [source for index, source in enumerate(sources) if partition.has(index)]
     left = sum(not journal.is_done(source.name) for source in mine)

@@ -64,6 +64,7 @@ def make_job(options: RunOptions, method: Method, *, images: int | None = None, 
         batch_size=batch_size,
         save=getattr(options, "save", ()),
         settings={},
+        allow_version_change=getattr(options, "allow_version_change", False),
         platform=platform,
     )
     settings = _settings(options, job)

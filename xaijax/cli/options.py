@@ -22,6 +22,7 @@ LAUNCH = {
 FREE = (
     *("images", "out", "save", "batch_size", "cache", "dry_run"),
     *("engine", "processes", "process_index", "block_size", "retry_errors", "log_json", "profile", "prune"),
+    "allow_version_change",
 )
 """Options of `explain` that another start of a run may change."""
 
@@ -82,6 +83,8 @@ class ExplainOptions(RunOptions):
         block_size: images in a row that one of several processes takes.
         prune: drop the explanations of images that are not named now, and their files; they stay otherwise.
         retry_errors: try images again that an earlier start could not explain.
+        allow_version_change: go on with a run that another version of xaijax or JAX began; the lines say which made
+            them.
         log_json: tell the progress in lines of JSON on standard error.
         profile: folder for a trace by JAX's profiler, to be opened in Perfetto or TensorBoard; the rate is then also
             reported as a share of what the devices can do.
@@ -98,6 +101,7 @@ class ExplainOptions(RunOptions):
     block_size: int = BLOCK
     prune: bool = False
     retry_errors: bool = False
+    allow_version_change: bool = False
     log_json: bool = False
     profile: Path | None = None
 

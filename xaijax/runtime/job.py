@@ -30,6 +30,9 @@ class Job:
         settings: for `run.json`; two starts with the same settings are the same run.
         origin: identifies what the classifier was made from, so that its traced programs can be reused; see
             `traced_once`.
+        allow_version_change: whether it may go on with a run that other versions of xaijax or JAX began.
+        versions: those that are others than the run began with, for the lines of the results; see
+            `xaijax.runtime.output.record.VERSIONS`.
         platform: of the devices that search, "cpu", "gpu" or "tpu"; None is this process's.
     """
 
@@ -42,6 +45,8 @@ class Job:
     save: Sequence[Save]
     settings: dict[str, Any]
     origin: str | None = None
+    allow_version_change: bool = False
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
     platform: str | None = None
 
     @property

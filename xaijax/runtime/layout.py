@@ -17,6 +17,9 @@ ALIVE = ".alive"
 THROUGH = ".through"
 """The suffix of the files by which a process says that it has been through its share."""
 
+READING = ".reading"
+"""The suffix of the files in which a process notes which images it is reading."""
+
 METRICS = "metrics.json"
 """The metrics of the run, as `xaijax evaluate` writes them."""
 

@@ -1,7 +1,6 @@
 """The loop over the images of a run: read ahead of the device, explained on it, and written behind it."""
 
 import contextlib
-import functools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from xaijax.runtime.executor import ExplainedBatch, Program
 from xaijax.runtime.input.reader import Item, read_item
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job, Request
+from xaijax.runtime.output.in_flight import SET_ASIDE, InFlight
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.result_lines import Row
 from xaijax.runtime.output.writer import failure_line, write_items
@@ -52,6 +52,7 @@ def explain_all(
     journal: Journal,
     *,
     partition: Partition,
+    notes: Path,
     stop: threading.Event,
     reporter: ProgressReporter,
 ) -> None:
@@ -65,6 +66,7 @@ def explain_all(
         out: the folder of the run.
         journal: of the run; the lines of an image are added to its block.
         partition: defines the block of an image.
+        notes: file that tells which images are being read; see `InFlight`.
         stop: once set, the batches in flight are finished and written, and no others are begun.
         reporter: counts the images.
     """
@@ -83,10 +85,19 @@ def explain_all(
         evaluations = sum(line.get("evaluations", 0) for lines in rows for line in lines)
         reporter.add(searched=len(items), failed=0, evaluations=evaluations)
 
-    read = functools.partial(read_item, classifier=job.classifier, targets=targets)
+    def read(numbered: tuple[int, Source]) -> Item:
+        index, source = numbered
+        if source.name in in_flight.set_aside:
+            return Item(index, source, source.identify(by_content=False), error=SET_ASIDE)
+        with in_flight.reading(source.name):
+            return read_item(numbered, job.classifier, targets)
+
+    in_flight = InFlight(notes, readers=READERS)
+    ordered = sorted(left, key=lambda numbered: numbered[1].name in in_flight.suspects)
     with (
+        in_flight,
         WriteBehind(1) as behind,
-        contextlib.closing(prefetch(read, left, workers=READERS, room=2 * job.batch_size)) as items,
+        contextlib.closing(prefetch(read, ordered, workers=READERS, room=2 * job.batch_size)) as items,
     ):
 
         def readable() -> Iterator[tuple[Item, Request]]:

@@ -18,6 +18,7 @@ from xaijax.runtime.device.versions import package_versions
 from xaijax.runtime.executor import compile_job
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
+from xaijax.runtime.layout import BLOCKS, READING
 from xaijax.runtime.output.heartbeat import working_in
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.page_file import write_page
@@ -99,7 +100,8 @@ def run(
     started = time.perf_counter()
     names = [source.name for source in sources]
     targets = targets_by_name(sources, job)
-    folder = RunFolder(out, job.settings, names)
+    folder = RunFolder(out, job.settings, names, allow_version_change=job.allow_version_change)
+    job = dataclasses.replace(job, versions=folder.versions)
     stop = stop or threading.Event()
     with working_in(out, partition):
         journal = Journal(out, rows_per_image=job.rows_per_image)
@@ -118,7 +120,16 @@ def run(
             if program is not None:
                 with writing_to(out), fitting(job), _tracing(profile):
                     explain_all(
-                        left, targets, program, job, out, journal, partition=partition, stop=stop, reporter=reporter
+                        left,
+                        targets,
+                        program,
+                        job,
+                        out,
+                        journal,
+                        partition=partition,
+                        notes=out / BLOCKS / f"process-{partition.index}{READING}",
+                        stop=stop,
+                        reporter=reporter,
                     )
             elif left and engine is not None:
                 engine_figures = engine(left, journal, stop, reporter)

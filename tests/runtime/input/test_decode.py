@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xaijax.runtime.input.decode import SUFFIXES, UnreadableImageError, _Budget, decode_image, read_image
+from xaijax.runtime.input.decode import SUFFIXES, Budget, UnreadableImageError, decode_image, read_image
 
 RAMP = np.stack([*np.meshgrid(np.linspace(0, 255, 12), np.linspace(0, 255, 8)), np.full((8, 12), 90)], axis=-1)
 RAMP = RAMP.astype(np.uint8)
@@ -222,7 +222,7 @@ def test_an_image_of_few_bytes_may_not_take_much_memory(tmp_path):
 
 
 def test_what_readers_decode_at_a_time_is_bounded():
-    budget, together, most = _Budget(10), 0, 0
+    budget, together, most = Budget(10), 0, 0
     lock = threading.Lock()
 
     def take(size):

@@ -31,6 +31,32 @@ def test_a_run_of_other_settings_is_refused_and_stays(tmp_path):
     assert before == {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
 
 
+def test_a_file_may_lie_elsewhere_where_its_content_is_the_same(tmp_path):
+    settings = {**SETTINGS, "weights": "a.safetensors", "weights_sha256": "1", "labels": "a.txt", "labels_sha256": "2"}
+    RunFolder(tmp_path, settings, NAMES)
+    RunFolder(tmp_path, settings | {"weights": "b.safetensors", "labels": "deep/a.txt"}, NAMES)
+    with pytest.raises(ValueError, match="weights_sha256"):
+        RunFolder(tmp_path, settings | {"weights": "b.safetensors", "weights_sha256": "3"}, NAMES)
+    other = tmp_path / "other"
+    RunFolder(other, settings | {"weights_sha256": None}, NAMES)
+    with pytest.raises(ValueError, match="weights"):
+        RunFolder(other, settings | {"weights_sha256": None, "weights": "b.safetensors"}, NAMES)
+
+
+def test_other_versions_go_on_where_that_is_allowed_and_the_record_keeps_the_first(tmp_path):
+    settings = {**SETTINGS, "version": "0.1.0", "jax": "0.10.2"}
+    RunFolder(tmp_path, settings, NAMES)
+    newer = settings | {"jax": "0.12.0"}
+    with pytest.raises(ValueError, match=r"jax \('0\.10\.2' then, .*; --allow-version-change goes on"):
+        RunFolder(tmp_path, newer, NAMES)
+    folder = RunFolder(tmp_path, newer, NAMES, allow_version_change=True)
+    assert folder.versions == {"jax": "0.12.0"}
+    assert folder.settings["jax"] == "0.10.2"
+    assert RunFolder(tmp_path, settings, NAMES, allow_version_change=True).versions == {}
+    with pytest.raises(ValueError, match="seed"):
+        RunFolder(tmp_path, newer | {"seed": 5}, NAMES, allow_version_change=True)
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "index.html", "blocks", ".hidden", "masks"])
 def test_a_folder_that_holds_something_else_is_refused_and_stays(tmp_path, name):
     if name in ("blocks", "masks"):

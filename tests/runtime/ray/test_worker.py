@@ -54,7 +54,7 @@ def worker(weights, tmp_path, monkeypatch):
     )
 
 
-def fail_all(left, targets, program, job, out, journal, *, partition, stop, reporter):
+def fail_all(left, targets, program, job, out, journal, *, partition, notes, stop, reporter):
     """Stands for `explain_all`, and fails for all images, until it is to stop."""
     assert program == "compiled"
     for index, source in left:

@@ -38,8 +38,8 @@ class UnreadableImageError(ValueError):
     """An image that cannot be read; the message states why and what to do."""
 
 
-class _Budget:
-    """Memory that threads share: who asks for more than is left waits until others are done."""
+class Budget:
+    """What threads share, such as memory: who asks for more than is left waits until others are done."""
 
     def __init__(self, size: int) -> None:
         self._left = self._size = size
@@ -60,7 +60,7 @@ class _Budget:
                 self._changed.notify_all()
 
 
-_BUDGET = _Budget(BUDGET)
+_BUDGET = Budget(BUDGET)
 
 
 @functools.cache

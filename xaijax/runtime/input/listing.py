@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import functools
 import glob
 import json
 import os
@@ -77,8 +78,14 @@ def find_source(name: str, folder: Path | None = None) -> Source:
         return Source(name, row=int(match[2]))
     shard, member = split_member(name)
     if member and Path(shard).exists():
-        return next((source for source in _members(shard) if source.name == name), Source(name))
+        return _members_by_name(shard, Identity.of_file(os.stat(shard))).get(name, Source(name))
     return Source(name)
+
+
+@functools.lru_cache(maxsize=8)
+def _members_by_name(shard: str, identity: Identity) -> dict[str, Source]:
+    """Returns the images in a tar file by their names; one that has changed is listed again."""
+    return {source.name: source for source in _members(shard) if not source.error}
 
 
 def _expand(name: str) -> Iterator[Source]:

@@ -21,7 +21,7 @@ results, `journals` holds the sizes of the journals that they were merged from."
 FROM_THE_SYSTEM = frozenset({".DS_Store", "lost+found"})
 """Names that an operating system puts into an empty folder."""
 
-OF_BLOCKS = re.compile(r"\d{6,}\.jsonl|process-\d+\.(json|alive|through)|merge\.(lock|holder)")
+OF_BLOCKS = re.compile(r"\d{6,}\.(jsonl|reading)|process-\d+\.(json|alive|through|reading)|merge\.(lock|holder)")
 """The names of the files that a run writes into `blocks`."""
 
 
@@ -86,24 +86,45 @@ def check_is_free(path: Path) -> None:
     )
 
 
-def check_settings(path: Path, record: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+BY_DIGEST = {"weights": "weights_sha256", "labels": "labels_sha256"}
+"""Settings that name a file, which may lie elsewhere now, by those that tell its content."""
+
+VERSIONS = ("version", "jax")
+"""Settings that tell the versions of xaijax and of JAX."""
+
+
+def check_settings(
+    path: Path, record: Mapping[str, Any], settings: Mapping[str, Any], *, allow_version_change: bool = False
+) -> dict[str, str]:
     """Checks that settings are those of the run in a folder.
 
     Args:
         path: of the folder.
         record: its `run.json`.
         settings: of this start, converted to JSON types or not.
+        allow_version_change: whether the versions of xaijax and JAX may be others.
+
+    Returns:
+        The versions that are others, which then may be; see `VERSIONS`.
 
     Raises:
-        ValueError: some differ; the message names them.
+        ValueError: other settings differ; the message names them.
     """
     earlier, settings = record["settings"], json.loads(json.dumps(settings))
-    differ = sorted(name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name))
+    differ = {name for name in earlier.keys() | settings.keys() if earlier.get(name) != settings.get(name)}
+    differ -= {name for name, digest in BY_DIGEST.items() if settings.get(digest) and digest not in differ}
+    versions = differ & {*VERSIONS}
+    if differ == versions and allow_version_change:
+        return {name: settings[name] for name in VERSIONS if name in versions}
     if differ:
-        listed = ", ".join(f"{name} ({earlier.get(name)!r} then, {settings.get(name)!r} now)" for name in differ)
-        raise ValueError(
-            f"{str(path)!r} holds a run with other settings: {listed}; name another folder, or the same settings."
+        listed = ", ".join(
+            f"{name} ({earlier.get(name)!r} then, {settings.get(name)!r} now)" for name in sorted(differ)
         )
+        remedy = "name another folder, or the same settings"
+        if differ == versions:
+            remedy += "; --allow-version-change goes on, and says in each line what made it"
+        raise ValueError(f"{str(path)!r} holds a run with other settings: {listed}; {remedy}.")
+    return {}
 
 
 def check_base(path: Path, earlier: str | None, now: str | None) -> str | None:

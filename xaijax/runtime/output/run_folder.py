@@ -34,8 +34,10 @@ class RunFolder:
         path: of the folder; it is empty or does not exist, or holds the run.
         settings: that two starts of a run must have in common.
         names: of the images, in the order of the results.
+        allow_version_change: whether the versions of xaijax and JAX may be others than those that the run began with.
 
     Attributes:
+        versions: those that are others.
         unlisted: images that are explained in the folder and not listed now; see `take_list`.
 
     Raises:
@@ -43,7 +45,9 @@ class RunFolder:
             images with the same names, or it cannot be written.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], names: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], names: Sequence[str], *, allow_version_change: bool = False
+    ) -> None:
         self.path = path
         self.settings = settings
         self.unlisted: list[str] = []
@@ -62,7 +66,8 @@ class RunFolder:
             record = read_record(path)
         except OSError as error:
             raise ValueError(f"cannot write to {str(path)!r} ({error.strerror}); name another folder.") from error
-        check_settings(path, record, self.settings)
+        self.versions = check_settings(path, record, settings, allow_version_change=allow_version_change)
+        self.settings = record["settings"]  # those that it began with
         self._drop_merged(record)
         self._list["folder"] = check_base(path, record["folder"], base)
 

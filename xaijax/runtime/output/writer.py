@@ -85,6 +85,8 @@ def _write_row(
     own_id = {} if item.source.id is None else {"id": item.source.id}
     identity = _known_fields(item.identity)
     line = {"path": item.source.name, **identity, **own_id, **geometry, **figures, "seed": job.seed}
+    if job.versions:
+        line["versions"] = job.versions
     read = functools.partial(_read_again, item, job.classifier.channels)
     try:
         files = write_files(out, stem, item.request.pixels, result, row, line, job.save, read)

@@ -21,7 +21,7 @@ from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.executor import compile_job
 from xaijax.runtime.input.sources import Source
 from xaijax.runtime.job import Job
-from xaijax.runtime.layout import RUN
+from xaijax.runtime.layout import BLOCKS, READING, RUN
 from xaijax.runtime.output.journal import Journal
 from xaijax.runtime.output.record import check_settings, read_record
 from xaijax.runtime.partition import Partition
@@ -89,8 +89,11 @@ class Worker:
         use_all_cores(self.cpus)
         if self.cache:
             keep_compiled()
-        self._job = job = self.make_job()
-        check_settings(self.out, read_record(self.out), job.settings)
+        job = self.make_job()
+        versions = check_settings(
+            self.out, read_record(self.out), job.settings, allow_version_change=job.allow_version_change
+        )
+        self._job = job = dataclasses.replace(job, versions=versions)
         self._journal = Journal(self.out, rows_per_image=job.rows_per_image)
         self._targets = targets_by_name([source for images in self.blocks.values() for _, source in images], job)
         with fitting(job):
@@ -124,6 +127,7 @@ class Worker:
                 self.out,
                 journal,
                 partition=self.partition,
+                notes=self.out / BLOCKS / f"{block:06d}{READING}",
                 stop=self._stop,
                 reporter=reporter,
             )
