@@ -16,7 +16,18 @@ from xaijax.models import load
 
 pytestmark = pytest.mark.quick_compile
 
-FAST = ["--model", "scenes-resnet", "--evaluations", "30", "--segmentation", "grid", "--batch-size", "2"]
+FAST = [
+    "--fill",
+    "blur",
+    "--model",
+    "scenes-resnet",
+    "--evaluations",
+    "30",
+    "--segmentation",
+    "grid",
+    "--batch-size",
+    "2",
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from xaijax.genetic.pareto import front_hypervolume as covered
 from xaijax.genetic.selection import tournament
 from xaijax.genetic.state import first
 from xaijax.genetic.survival import by_fitness, generational
+from xaijax.masks.fills import split_fill
 from xaijax.methods.elime.method import PLAIN_GA
 from xaijax.methods.elime.nested_masks import nested_masks
 from xaijax.methods.elime.preselection import expected_quality
@@ -365,9 +366,15 @@ OF_OBJECTIVE = {
 
 @pytest.mark.parametrize("objective", OF_OBJECTIVE)
 def test_the_search_of_the_default_options(objective):
-    settings = ELIME(objective=objective).settings
+    settings = ELIME(objective=objective, fill="black").settings
     expected = SHARED | OF_OBJECTIVE[objective]
     assert {field: told(getattr(settings, field)) for field in expected} == expected
+
+
+def test_by_default_masks_are_searched_under_black_and_confirmed_under_blur_and_the_mean():
+    method = ELIME()
+    assert split_fill(method.fill) == ("black", "blur", "image-mean")
+    assert method.settings.most_passes == 3
 
 
 @pytest.mark.parametrize("game", ["preservation", "deletion"])
@@ -378,7 +385,7 @@ def test_what_a_mask_is_worth(objective, game):
         log_odds=jnp.array([quarter, -quarter]), area=jnp.array([0.125, 1.0]), predicted=jnp.zeros(2, jnp.int32)
     )
     weight = 0.0 if objective == "pareto" else 0.5
-    settings = ELIME(objective=objective, game=game, area_weight=weight, target_probability=0.7).settings
+    settings = ELIME(objective=objective, game=game, area_weight=weight, target_probability=0.7, fill="black").settings
     probability, area = np.array([0.75, 0.25]), np.array([0.125, 1.0])
     if game == "deletion":
         probability, area = 1 - probability, 1 - area
@@ -425,7 +432,7 @@ SETTINGS_OF_OPTIONS = {
 @pytest.mark.parametrize("name", SETTINGS_OF_OPTIONS)
 def test_an_option_is_what_the_search_is_told(name):
     options, expected = SETTINGS_OF_OPTIONS[name]
-    settings = ELIME(**options).settings
+    settings = ELIME(fill="black", **options).settings
     assert {field: told(getattr(settings, field)) for field in expected} == expected
 
 
