@@ -72,7 +72,8 @@ def explain(
         background: `[B, H, W, C]` or `[H, W, C]`, as `images`: what stands where a mask is 0, in place of the method's
             fill, or of all its fills.
         start: where a search over segments starts: `[B, H, W]` finite numbers, a heat map whose hottest segments are
-            kept by nested masks in half of the first population, or `[B, M, H, W]` bool, masks to start from.
+            kept by nested masks in half of the first population, or `[B, M, H, W]` bool, masks to start from. Without
+            effect on an image of so few segments that all masks are evaluated.
         method: how to explain; None is `ELIME()`.
         repeats: seeds per row, all in one batch; with more than one, the result is that of the first seed, with the
             `Stability` over all.

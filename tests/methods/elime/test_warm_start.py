@@ -70,3 +70,9 @@ def test_a_search_that_starts_at_the_answer_is_told_it_at_once(toy_classifier, t
     assert np.all(np.asarray(again.history)[:, 0] >= lost - 1e-5)
     heated = explain(key, toy_classifier, toy_images, start=np.asarray(best.score), method=method)
     assert np.mean(np.asarray(heated.history)[:, 0] - np.asarray(cold.history)[:, 0]) > 0
+
+
+def test_a_start_without_effect_is_refused(toy_classifier, toy_images):
+    method = ELIME(evaluations=60, segmentation=Grid(1, 5))
+    with pytest.raises(ValueError, match=r"^start has no effect, as all masks of 5 segments are"):
+        explain(jax.random.key(0), toy_classifier, toy_images, start=np.zeros((8, 16, 16)), method=method)

@@ -34,6 +34,7 @@ from xaijax.genetic.pareto import crowded_preference, front_hypervolume
 from xaijax.genetic.state import Mutation
 from xaijax.masks import superpixels
 from xaijax.masks.fills import Fill, split_fill
+from xaijax.masks.segmentation import make_segmentation
 from xaijax.methods.elime.confirmation import (
     Confirmed,
     Demand,
@@ -241,6 +242,13 @@ class ELIME(SuperpixelBased, EvolvingMethod):
                 f"start holds {batch.start.shape[1]} masks an image but the first population has room for {room}; give "
                 "fewer, or more evaluations."
             )
+        if batch.start is not None and batch.labels is None:
+            bound = make_segmentation(self.segmentation).label_bound(*batch.images.shape[1:3])
+            if bound <= settings.enumerated:
+                raise ValueError(
+                    f"start has no effect, as all masks of {bound} segments are evaluated; leave it out, or take more "
+                    "segments."
+                )
         segmented = self.segment(classifier, batch)
         values = RESPONSE if self.views == 1 else confirmed_shapes(self.fills)
         active = batch.active & (segmented.length > 1)
