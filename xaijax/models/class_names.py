@@ -31,7 +31,9 @@ def read_labels(labels: Sequence[str] | str | Path, num_classes: int) -> tuple[s
             named = json.loads(text) if path.suffix == ".json" else text.splitlines()
             if isinstance(named, dict):
                 named = [named[str(number)] for number in range(len(named))]
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError) as error:
+            if not isinstance(named, list):
+                raise ValueError("neither a list nor an object")
+        except (OSError, ValueError, KeyError, RecursionError) as error:
             raise ValueError(
                 f"labels {path.name!r} cannot be read ({error}); write one name per line, or JSON with one name per "
                 "class."

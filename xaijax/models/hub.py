@@ -8,6 +8,9 @@ from typing import Any
 
 _NEEDED = "model.safetensors"
 
+MOST = 1 << 20
+"""Classes, channels, or pixels of a side that a `config.json` may state."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Published:
@@ -73,21 +76,41 @@ def fetch(source: str) -> Published:
 
 
 def read_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields of `Published`, except the path, from a timm `config.json`."""
+    """Returns the fields of `Published`, except the path, from a timm `config.json`.
+
+    Raises:
+        ValueError: a value is not of its kind, or another error of Python's where the whole is not.
+    """
     published = config.get("pretrained_cfg", config)
     facts: dict[str, Any] = {}
     for fact in ("mean", "std"):
         if fact in published:
-            facts[fact] = tuple(published[fact])
+            facts[fact] = tuple(_number(value, fact) for value in published[fact])
     if published.get("interpolation") in ("bilinear", "bicubic"):
         facts["interpolation"] = published["interpolation"]
     if "input_size" in published:
-        channels, height, width = published["input_size"]
+        channels, height, width = (_count(value, "input_size") for value in published["input_size"])
         facts["channels"], facts["input_size"] = channels, (height, width)
-        facts["resize"] = math.floor(min(height, width) / published.get("crop_pct", 0.875))
+        share = _number(published.get("crop_pct", 0.875), "crop_pct")
+        facts["resize"] = _count(math.floor(min(height, width) / share), "the size before the crop")
     names = config.get("label_names") or published.get("label_names")
     if names:
-        facts["labels"] = tuple(names)
+        facts["labels"] = tuple(str(name) for name in names)
     num_classes = config.get("num_classes", published.get("num_classes"))
-    architecture = config.get("architecture", published.get("architecture", ""))
-    return {"architecture": architecture, "num_classes": num_classes, "facts": facts}
+    return {
+        "architecture": str(config.get("architecture", published.get("architecture", ""))),
+        "num_classes": None if num_classes is None else _count(num_classes, "num_classes"),
+        "facts": facts,
+    }
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _count(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        raise ValueError(f"{name} is {value!r}")
+    return value
