@@ -27,8 +27,14 @@ SEGMENTATIONS: dict[str, Segmentation] = {"quickshift": Quickshift(), "slic": SL
 
 
 def make_segmentation(segmentation: Segmentation | str) -> Segmentation:
-    """Returns the segmentation that a name stands for; raises ValueError for an unknown name."""
+    """Returns the segmentation that a name stands for; raises ValueError for an unknown name, and for what is none."""
     if not isinstance(segmentation, str):
+        is_one = callable(segmentation) and callable(getattr(segmentation, "label_bound", None))
+        if not is_one or segmentation.__hash__ is None:
+            raise ValueError(
+                f"segmentation is {segmentation!r} but must be Quickshift(), SLIC(), Grid(), one of their names, or "
+                "hashable with the methods of `xaijax.masks.segmentation.Segmentation`."
+            )
         return segmentation
     if segmentation not in SEGMENTATIONS:
         raise ValueError(f"segmentation {segmentation!r} is unknown; choose one of {', '.join(SEGMENTATIONS)}.")
