@@ -44,7 +44,10 @@ NESTED = (("lime",), ("kernel-shap",), ("rise",), ("designed-masks", "random-sea
 FIXED = ("grad-cam",)
 """Methods whose cost does not follow from a budget."""
 
-VARIANTS = {"greedy-one-sided": ("greedy", {"two_sided": False})}
+VARIANTS = {
+    "greedy-one-sided": ("greedy", {"two_sided": False}),
+    "elime-converged": ("elime", {"stop": "converged"}),
+}
 """Methods with other options than their defaults, by the name that they have here."""
 
 
