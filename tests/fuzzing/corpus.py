@@ -14,6 +14,9 @@ from xaijax.models.catalogue import EMBEDDED
 FINDS = Path(__file__).parent / "finds"
 """A file `READER.NAME` each."""
 
+CHECKPOINTS = Path(__file__).parents[1] / "models" / "checkpoints"
+"""Of PyTorch."""
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
 
 
@@ -89,6 +92,7 @@ def _made() -> dict[str, dict[str, bytes]]:
             "nonsense": b'{"path": 7}\n[]\n{"path": "a", "target": [1]}\n{"path": "a", "id": 1e400}\n',
         },
         "weights": {"one": len(header).to_bytes(8, "little") + header + bytes(8)},
+        "pth": {file.name: file.read_bytes() for file in sorted(CHECKPOINTS.glob("*.pth*"))},
         "labels": {"three": "a\nb\nü".encode()},
         "labels-json": {"list": b'["a", "b", "c"]', "object": b'{"0": "a", "1": "b", "2": "c"}'},
         "config": {"timm": _text(config)},

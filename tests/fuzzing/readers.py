@@ -18,6 +18,7 @@ from xaijax import Classifier
 from xaijax.cli.explained_run import read_boxes
 from xaijax.models.class_names import read_labels
 from xaijax.models.hub import fetch
+from xaijax.models.pickled import read_checkpoint
 from xaijax.models.weights import read_file
 from xaijax.models.zoo import load, save
 from xaijax.runtime.input.decode import UnreadableImageError, decode_image
@@ -123,6 +124,7 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "txt": _file(".txt", _sources),
     "jsonl": _file(".jsonl", _sources),
     "weights": _file(".safetensors", read_file),
+    "pth": _file(".pth", read_checkpoint),
     "labels": _file(".txt", lambda path: read_labels(path, 3)),
     "labels-json": _file(".json", lambda path: read_labels(path, 3)),
     "config": _file(".json", _config),

@@ -125,7 +125,7 @@ class Bomb:
 def test_a_pickle_is_never_executed(suffix, tmp_path):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ValueError, match=r"convert it once|not a whole safetensors file"):
+    with pytest.raises(ValueError, match=r"asks to run \w+\.exec, which is not done|not a whole safetensors file"):
         load_small(path)
 
 

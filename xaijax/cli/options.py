@@ -33,7 +33,8 @@ class RunOptions:
 
     Attributes:
         model: a name that `xaijax models` lists.
-        weights: safetensors file of the model, or a folder that xaijax.models.save wrote; embedded models need none.
+        weights: safetensors or .pth file of the model, or a folder that xaijax.models.save wrote; embedded models need
+            none.
         method: how to explain.
         target: class to explain: predicted, its number, or its label; or top3 (any number), a line each.
         against: what the class is contrasted with: others, runner-up (the most probable other), a number, or a label.

@@ -9,6 +9,8 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from xaijax.models.pickled import SUFFIXES, read_checkpoint
+
 Table = dict[str, str | None]
 """Maps each key of a file to the array of the module that it fills, such as `stages.0.1.conv2.kernel`, or to None."""
 
@@ -31,19 +33,16 @@ class WeightLayout:
 
 
 def read_file(path: Path | str) -> dict[str, np.ndarray]:
-    """Reads a safetensors file.
+    """Reads a safetensors file, or a checkpoint of PyTorch, of which nothing is run.
 
     Raises:
-        ValueError: it does not exist, or it is not a whole safetensors file.
+        ValueError: it does not exist, or it is neither.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"weights {str(path)!r} is not a file; check the path.")
-    if path.suffix in {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar"}:
-        raise ValueError(
-            f"weights {path.name!r} is a pickle, which can run code when it is opened; convert it once with PyTorch: "
-            "safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors')."
-        )
+    if path.suffix in SUFFIXES:
+        return read_checkpoint(path)
     try:
         return dict(load_file(str(path)))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
