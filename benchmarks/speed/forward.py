@@ -35,7 +35,14 @@ class Options:
         platform: where both run.
     """
 
-    models: tuple[str, ...] = ("mobilenet_v2", "mobilenet_v3_small", "resnet18", "resnet50", "densenet121")
+    models: tuple[str, ...] = (
+        "mobilenet_v2",
+        "mobilenet_v3_small",
+        "efficientnet_lite0",
+        "resnet18",
+        "resnet50",
+        "densenet121",
+    )
     batch: int = 32
     size: int = 224
     calls: int = 5

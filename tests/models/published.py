@@ -114,6 +114,8 @@ def _build(name: str, source: str, num_classes: int):
         return torchvision.mobilenet_v2(width_mult=int(name[-3:]) / 100, num_classes=num_classes)
     timm = pytest.importorskip("timm", reason="this original needs timm")
     other = name.replace("mobilenet_v", "mobilenetv")
+    if name.startswith("efficientnet_lite"):
+        return timm.create_model(f"tf_{name}" if source == "tf_" else name, num_classes=num_classes)
     if source == "tf_":
         other = f"tf_{other}" if other[-3:].isdigit() else f"tf_{other}_100"
     return timm.create_model(TIMM.get(name, other) if source == "timm" else other, num_classes=num_classes)

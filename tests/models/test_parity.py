@@ -22,6 +22,7 @@ CASES = [
     *(("timm", f"mobilenet_v3_{size}") for size in ("small", "small_050", "small_075", "large", "large_075")),
     *(("tf_", f"mobilenet_v3_{size}") for size in ("small", "small_075", "large", "large_075")),
     *(("tf_", f"mobilenet_v3_{size}_minimal") for size in ("small", "large")),
+    *((source, f"efficientnet_lite{number}") for source in ("timm", "tf_") for number in range(5)),
 ]
 
 

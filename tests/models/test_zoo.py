@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import xaijax
-from tests.models.published import layout_of, published_arrays, published_file
+from tests.models.published import layout_of, published_arrays, published_file, random_images
 from xaijax.models.architectures import ARCHITECTURES, own_name
 from xaijax.models.weights import is_whole
 from xaijax.models.zoo import is_embedded
@@ -215,3 +215,21 @@ def test_every_row_tells_its_files_from_the_others():
             assert is_whole(layout, tuple(layout.table))
             targets = [target for target in layout.table.values() if target]
             assert len(set(targets)) == len(targets)
+
+
+def test_a_file_converted_from_tensorflow_brings_its_padding_its_epsilon_and_its_preprocessing(tmp_path):
+    name = "efficientnet_lite0"
+    timm, converted = (layout_of(name, source).table for source in ("timm", "converted"))
+    arrays = published_arrays(name, "timm")
+    key_of = {target: key for key, target in converted.items() if target is not None}
+    renamed = {key_of[timm[key]]: array for key, array in arrays.items() if timm[key] is not None}
+    for file, content in (("timm", arrays), ("converted", renamed)):
+        save_file({key: np.ascontiguousarray(a) for key, a in content.items()}, str(tmp_path / f"{file}.safetensors"))
+    own = {"labels": [str(number) for number in range(10)], "num_classes": 10}
+    found = xaijax.models.load(name, tmp_path / "converted.safetensors", **own)
+    facts = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}
+    expected = xaijax.models.load(name, tmp_path / "timm.safetensors", padding="same", **facts, **own)
+    images = random_images((64, 64))
+    np.testing.assert_array_equal(found(images), expected(images))
+    assert (found.mean, found.std, found.interpolation) == (*facts.values(), "bicubic")
+    assert expected.interpolation == "bilinear"

@@ -18,6 +18,8 @@ CASES = [
     ("torchvision", "mobilenet_v3_small"),
     ("timm", "mobilenet_v3_large"),
     ("tf_", "mobilenet_v3_small"),
+    ("timm", "efficientnet_lite0"),
+    ("tf_", "efficientnet_lite1"),
 ]
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class RunOptions:
         num_classes: classes of the weights; by default as published.
         mean: per channel, of [0, 1] pixels; by default as published.
         std: per channel, of [0, 1] pixels; by default as published.
-        padding: symmetric as in PyTorch, same as in TensorFlow.
+        padding: symmetric as in PyTorch, same as in TensorFlow; by default as published.
         dtype: of the forward pass; bfloat16 for GPU and TPU, its logits are float32.
         seed: the same seed gives the same explanation.
         batch_size: images searched at a time, on all devices together; auto takes 8, or 4 a core if these are more, and
@@ -58,7 +58,7 @@ class RunOptions:
     num_classes: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    padding: Literal["symmetric", "same"] = "symmetric"
+    padding: Literal["symmetric", "same"] | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     batch_size: int | Literal["auto"] = "auto"

@@ -8,7 +8,7 @@ from typing import Any
 
 from flax import nnx
 
-from xaijax.models import densenet, mobilenet_v1, mobilenet_v2, mobilenet_v3, resnet
+from xaijax.models import densenet, efficientnet_lite, mobilenet_v1, mobilenet_v2, mobilenet_v3, resnet
 from xaijax.models.weights import WeightLayout
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -95,6 +95,26 @@ def _mobilenet_v3(stages: tuple[mobilenet_v3.Stage, ...], width: float = 1.0, mi
     )
 
 
+def _efficientnet_lite(width: float, depth: float, side: int) -> Architecture:
+    config = efficientnet_lite.EfficientNetLiteConfig(width, depth)
+    converted = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3, "interpolation": "bicubic"}
+    return Architecture(
+        functools.partial(efficientnet_lite.EfficientNetLite, config),
+        lambda: (
+            WeightLayout("timm", efficientnet_lite.timm_table(config), same_epsilon=1e-3),
+            WeightLayout(
+                "TensorFlow's, converted",
+                efficientnet_lite.converted_table(config),
+                epsilon=1e-3,
+                padding="same",
+                facts=converted,
+            ),
+        ),
+        input_size=(side, side),
+        resize=round(side / 0.875),
+    )
+
+
 def _small(num_classes: int, **facts: Any) -> dict[str, Any]:
     return {"num_classes": num_classes, "input_size": (32, 32), "resize": None} | facts
 
@@ -171,6 +191,11 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mobilenet_v3_large": _mobilenet_v3(mobilenet_v3.LARGE),
     "mobilenet_v3_large_075": _mobilenet_v3(mobilenet_v3.LARGE, 0.75),
     "mobilenet_v3_large_minimal": _mobilenet_v3(mobilenet_v3.LARGE, minimal=True),
+    "efficientnet_lite0": _efficientnet_lite(1.0, 1.0, 224),
+    "efficientnet_lite1": _efficientnet_lite(1.0, 1.1, 240),
+    "efficientnet_lite2": _efficientnet_lite(1.1, 1.2, 260),
+    "efficientnet_lite3": _efficientnet_lite(1.2, 1.4, 280),
+    "efficientnet_lite4": _efficientnet_lite(1.4, 1.8, 300),
     "resnet20_cifar": _cifar_resnet(20),
     "resnet32_cifar": _cifar_resnet(32),
     "resnet44_cifar": _cifar_resnet(44),

@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from xaijax.models.convolution import Padding
 from xaijax.models.pickled import SUFFIXES, read_checkpoint
 
 Table = dict[str, str | None]
@@ -24,12 +26,16 @@ class WeightLayout:
         table: see `Table`.
         epsilon: of its batch norms.
         same_epsilon: of its batch norms in networks with TensorFlow's padding; None if it is `epsilon`.
+        padding: of its networks; None if the file does not tell.
+        facts: those fields of `Classifier` in which its networks differ from the architecture's usual.
     """
 
     source: str
     table: Table
     epsilon: float = 1e-5
     same_epsilon: float | None = None
+    padding: Padding | None = None
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def read_file(path: Path | str) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 from flax import nnx
 
 from xaijax.classifier import Classifier, Dtype, NNXApply
@@ -14,7 +15,15 @@ from xaijax.models.class_names import imagenet_labels, read_labels
 from xaijax.models.convolution import Padding
 from xaijax.models.hub import Published, fetch
 from xaijax.models.layers import ShapesOnly, fold_batch_norms
-from xaijax.models.weights import fill_module, from_torch_layout, is_whole, read_file, recognise, save_arrays
+from xaijax.models.weights import (
+    WeightLayout,
+    fill_module,
+    from_torch_layout,
+    is_whole,
+    read_file,
+    recognise,
+    save_arrays,
+)
 
 __all__ = ["ARCHITECTURES", "EMBEDDED", "Architecture", "architecture", "is_embedded", "load", "names", "save"]
 
@@ -35,7 +44,8 @@ def load(
 
     Args:
         name: one of `names()`, or timm's name of the same network.
-        weights: a safetensors file, or a checkpoint of PyTorch, with torchvision's or timm's names, `hf:owner/repo[@revision]`, or a folder that
+        weights: a safetensors file or a checkpoint of PyTorch, with torchvision's or timm's names,
+            `hf:owner/repo[@revision]`, or a folder that
             `save` wrote; None for an embedded network.
         num_classes: None takes the number stated by the weights' source, else that of the published weights.
         channels: of an image; None takes the number stated by the weights' source, else 3.
@@ -70,6 +80,7 @@ def load(
         timm_name = published.architecture or timm_name
     else:
         published = Published(Path(source))
+    layout, arrays = _read_published(row, name, published.path)
     facts: dict[str, Any] = {
         "name": name,
         "num_classes": row.num_classes if published.num_classes is None else published.num_classes,
@@ -77,6 +88,7 @@ def load(
         "resize": row.resize,
         "mean": (0.5,) * 3 if timm_name.startswith("tf_") else row.mean,
         "std": (0.5,) * 3 if timm_name.startswith("tf_") else row.std,
+        **layout.facts,
     } | published.facts
     given = {"num_classes": num_classes, "channels": channels, "mean": mean, "std": std}
     facts |= {fact: value for fact, value in given.items() if value is not None}
@@ -86,9 +98,9 @@ def load(
         facts["labels"] = read_labels(labels, facts["num_classes"])
     elif row.num_classes == facts["num_classes"] == 1000:
         facts.setdefault("labels", imagenet_labels())
-    module = _from_published(
-        row, published.path, padding or ("same" if timm_name.startswith("tf_") else "symmetric"), facts
-    )
+    padding = padding or layout.padding or ("same" if timm_name.startswith("tf_") else "symmetric")
+    source_name = f"{published.path.name} (read as {layout.source} names it)"
+    module = _from_published(row, arrays, layout, source_name, padding, facts)
     return Classifier.from_nnx(module, dtype=dtype, **facts)
 
 
@@ -101,18 +113,29 @@ def _for_channels(values: tuple[float, ...], channels: int, fact: str) -> tuple[
     raise ValueError(f"{fact} {values} does not fit images of {channels} channels; name {channels} with {fact}=...")
 
 
-def _from_published(row: Architecture, path: Path, padding: Padding, facts: dict[str, Any]) -> nnx.Module:
+def _read_published(row: Architecture, name: str, path: Path) -> tuple[WeightLayout, dict[str, np.ndarray]]:
+    """Returns the arrays of a file by its keys, and the layout that has most of these."""
     layouts = row.layouts()
     if not layouts:
         raise ValueError(
-            f"model {facts['name']!r} was not published elsewhere; load it from a folder that xaijax.models.save wrote."
+            f"model {name!r} was not published elsewhere; load it from a folder that xaijax.models.save wrote."
         )
     arrays = {key.removeprefix("module."): from_torch_layout(array) for key, array in read_file(path).items()}
-    layout = recognise(layouts, tuple(arrays))
+    return recognise(layouts, tuple(arrays)), arrays
+
+
+def _from_published(
+    row: Architecture,
+    arrays: dict[str, np.ndarray],
+    layout: WeightLayout,
+    source: str,
+    padding: Padding,
+    facts: dict[str, Any],
+) -> nnx.Module:
     options = {"num_classes": facts["num_classes"], "channels": facts["channels"], "padding": padding}
     module = nnx.eval_shape(lambda: row.build(**options, rngs=ShapesOnly()))
     hint = "" if is_whole(layout, tuple(arrays)) else _matching_networks(tuple(arrays), facts["name"])
-    fill_module(module, arrays, layout.table, source=f"{path.name} (read as {layout.source} names it)", hint=hint)
+    fill_module(module, arrays, layout.table, source=source, hint=hint)
     has_same_epsilon = padding == "same" and layout.same_epsilon is not None
     fold_batch_norms(module, epsilon=layout.same_epsilon if has_same_epsilon else layout.epsilon)
     return module
