@@ -18,7 +18,7 @@ import tyro
 import xaijax
 from benchmarks.common.photographs import choose_photographs, read_photographs
 from benchmarks.common.record import write_record
-from xaijax.cli.demo import METHOD
+from xaijax.cli.demo.scenes import METHOD
 from xaijax.metrics import overlap, summarise
 from xaijax.scenes.generator import generate
 

