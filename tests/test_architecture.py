@@ -28,7 +28,17 @@ LAYERS = (
 )
 """The main line, from the top: a part imports from those below it, never from those beside it."""
 
-GROUND = {"atomic_files", "lazy_imports", "options", "pairwise", "printable", "sequential", "target_words", "threefry"}
+GROUND = {
+    "atomic_files",
+    "convolution",
+    "lazy_imports",
+    "options",
+    "pairwise",
+    "printable",
+    "sequential",
+    "target_words",
+    "threefry",
+}
 """What every part may import; it imports nothing of the package."""
 
 NARROW = {

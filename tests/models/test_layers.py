@@ -9,8 +9,8 @@ from jax import lax
 
 from tests.models.published import random_array
 from xaijax.classifier import Classifier, Taps
+from xaijax.convolution import convolve, max_pool, mean_pool, spatial_padding
 from xaijax.models.architectures import ARCHITECTURES
-from xaijax.models.convolution import convolve, max_pool, mean_pool, spatial_padding
 from xaijax.models.layers import ConvNorm, ShapesOnly, fold_batch_norms, image_by_image
 from xaijax.models.mobilenet import InvertedResidual
 from xaijax.models.weights import fill_module, flat_state, from_torch_layout

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from xaijax.classifier import Taps
-from xaijax.models.convolution import Padding, max_pool, mean_pool
+from xaijax.convolution import Padding, max_pool, mean_pool
 from xaijax.models.layers import ConvNorm, Convolution, Head, NormActivation
 from xaijax.models.weights import Table, conv_norm_rows, linear_rows, norm_rows
 

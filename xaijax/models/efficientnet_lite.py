@@ -12,7 +12,7 @@ import jax
 from flax import nnx
 
 from xaijax.classifier import Taps
-from xaijax.models.convolution import Padding
+from xaijax.convolution import Padding
 from xaijax.models.layers import ConvNorm, Head, image_by_image, relu6
 from xaijax.models.mobilenet import InvertedResidual, round_channels
 from xaijax.models.mobilenet_v2 import timm_block_rows

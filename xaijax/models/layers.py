@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from xaijax.models.convolution import Padding, convolve, one_by_one
+from xaijax.convolution import Padding, convolve, one_by_one
 
 Activation = Callable[[jax.Array], jax.Array]
 

@@ -8,7 +8,7 @@ References:
 import jax
 from flax import nnx
 
-from xaijax.models.convolution import Padding
+from xaijax.convolution import Padding
 from xaijax.models.layers import Activation, ConvNorm, Head, relu6
 
 

@@ -10,7 +10,7 @@ import jax
 from flax import nnx
 
 from xaijax.classifier import Taps
-from xaijax.models.convolution import Padding
+from xaijax.convolution import Padding
 from xaijax.models.layers import ConvNorm, Head, image_by_image, relu6
 from xaijax.models.mobilenet import InvertedResidual, round_channels
 from xaijax.models.weights import Table, conv_norm_rows, linear_rows

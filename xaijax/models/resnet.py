@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from xaijax.classifier import Taps
-from xaijax.models.convolution import Padding, max_pool
+from xaijax.convolution import Padding, max_pool
 from xaijax.models.layers import ConvNorm, Head
 from xaijax.models.weights import Table, conv_norm_rows, linear_rows
 

@@ -10,7 +10,7 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from xaijax.models.convolution import Padding
+from xaijax.convolution import Padding
 from xaijax.models.pickled import SUFFIXES, read_checkpoint
 
 Table = dict[str, str | None]

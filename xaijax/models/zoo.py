@@ -9,10 +9,10 @@ import numpy as np
 from flax import nnx
 
 from xaijax.classifier import Classifier, Dtype, NNXApply
+from xaijax.convolution import Padding
 from xaijax.models.architectures import ARCHITECTURES, Architecture, architecture, own_name
 from xaijax.models.catalogue import EMBEDDED, is_embedded, names
 from xaijax.models.class_names import imagenet_labels, read_labels
-from xaijax.models.convolution import Padding
 from xaijax.models.hub import Published, fetch
 from xaijax.models.layers import ShapesOnly, fold_batch_norms
 from xaijax.models.weights import (

@@ -22,8 +22,8 @@ from flax import nnx
 from tqdm import tqdm
 
 from xaijax.classifier import Classifier, Taps, normalise, to_unit_range
+from xaijax.convolution import mean_pool
 from xaijax.models.catalogue import EMBEDDED
-from xaijax.models.convolution import mean_pool
 from xaijax.models.layers import fold_batch_norms
 from xaijax.models.zoo import architecture, save
 from xaijax.scenes.generator import CLASSES, Scene, generate
