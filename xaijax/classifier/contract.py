@@ -152,6 +152,40 @@ class Classifier:
         return cls(params=cast(params, dtype), apply=apply, **facts)
 
     @classmethod
+    def from_torch(
+        cls,
+        module: Any,
+        *,
+        input_size: tuple[int, int] = (224, 224),
+        channels: int = 3,
+        dtype: Dtype | None = None,
+        **facts: Any,
+    ) -> "Classifier":
+        """Makes a classifier from a PyTorch module, exported by `torch.export` and compiled like any other.
+
+        Its taps are the parts of the module that return images `[N, C, H, W]`, by their names in it. Its logits are
+        compared with PyTorch's once.
+
+        Args:
+            module: called with images `[N, C, H, W]` normalised by `mean` and `std`, it returns logits `[N, K]`. It is
+                exported in evaluation, for one image at a time, and left as it was.
+            input_size: height and width of the images; it is exported for this size.
+            channels: of an image.
+            dtype: of parameters and computation; None is float32.
+            **facts: fields of `Classifier`; `num_classes` is required.
+
+        Raises:
+            ValueError: it cannot be exported, takes a step that is not known, or its logits differ from PyTorch's.
+        """
+        from xaijax.classifier.exported.program import ProgramApply  # only whoever comes with PyTorch waits for it
+        from xaijax.classifier.exported.torch_export import export_module
+
+        facts = _facts({"input_size": input_size, "channels": channels, **facts})
+        program, params = export_module(module, (channels, *input_size))
+        apply = ProgramApply(facts["mean"], facts["std"], dtype or "float32", program)
+        return cls(params=cast(params, dtype), apply=apply, taps=apply.tap_names(None), **facts)
+
+    @classmethod
     def from_function(
         cls,
         function: Callable[[Parameters, jax.Array], jax.Array],

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -287,7 +288,7 @@ class BinaryMasks(PixelBased, EvolvingMethod):
     def _taps(self, classifier: Classifier) -> tuple[str, ...]:
         """Returns the taps whose activations are compared."""
         if self.taps is None:
-            return tuple(name for name in classifier.taps if name.startswith("stage"))
+            return tuple(name for name in classifier.taps if re.fullmatch(r"stage\d+", name))
         strangers = sorted({*self.taps} - {*classifier.taps})
         if strangers:
             listed = ", ".join(classifier.taps) or "none"
