@@ -1,7 +1,7 @@
 """What `budget_curve` found, as JSON, as tables and as a plot."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.common.compare import less, mean_of, verdict
@@ -47,16 +47,16 @@ def judged_by(row: Row) -> list[str]:
 def figures(rows: Sequence[Row], fills: Sequence[str]) -> list[dict[str, Any]]:
     """Returns for each method, fill of the search and budget its means, and its differences from E-LIME's.
 
-    A method without budgets is compared with E-LIME at its least one. Means over `ALL` and `OTHERS` and differences
-    come with 95% intervals, the latter paired by image; under a single judging fill there are the means.
+    A method whose budget E-LIME does not have is compared with E-LIME at the nearest number of evaluations. Means over
+    `ALL` and `OTHERS` and differences come with 95% intervals, the latter paired by image; under a single judging fill
+    there are the means.
     """
     lines: dict[tuple[str, str, int], list[Row]] = {}
     for row in rows:
         lines.setdefault((row["method"], row["fill"], row["budget"]), []).append(row)
     found = []
     for (method, fill, budget), own in sorted(lines.items(), key=lambda line: (line[0][1], line[0][0], line[0][2])):
-        budgets = [line[2] for line in lines if line[:2] == (REFERENCE, fill)]
-        theirs = lines.get((REFERENCE, fill, budget if budget in budgets else min(budgets, default=0)), [])
+        theirs = lines.get((REFERENCE, fill, budget)) or _nearest(own, lines, fill)
         entry: dict[str, Any] = {"method": method, "fill": fill, "budget": budget, "images": len(own)}
         entry["evaluations"] = round(statistics.fmean(row["evaluations"] for row in own), 1)
         for name in (ALL, OTHERS):
@@ -72,6 +72,16 @@ def figures(rows: Sequence[Row], fills: Sequence[str]) -> list[dict[str, Any]]:
             entry["mask area"] = mean_of({row["image"]: row["mask_area"] for row in own})
         found.append(entry)
     return found
+
+
+def _nearest(own: list[Row], lines: Mapping[tuple[str, str, int], list[Row]], fill: str) -> list[Row]:
+    """Returns the rows of E-LIME whose evaluations come nearest to those of a method; none where there are none."""
+
+    def spent(rows: list[Row]) -> float:
+        return statistics.fmean(row["evaluations"] for row in rows)
+
+    theirs = [rows for (method, other, _), rows in lines.items() if (method, other) == (REFERENCE, fill)]
+    return min(theirs, key=lambda rows: abs(spent(rows) - spent(own)), default=[])
 
 
 def _compared(own: list[Row], theirs: list[Row] | None, fill: str, metric: str, sign: int) -> dict[str, Any]:
@@ -151,7 +161,7 @@ def write_report(stem: str, rows: Sequence[Row], fills: Sequence[str], *, settin
 INTRODUCTION = f"""\
 All methods explain the same photographs with the same segments, where they take any, and the same fill; maps and masks
 are judged under every fill, that of the search among them. Each mean is followed by its 95% bootstrap interval.
-Differences are from E-LIME at the same fill and budget (its least for a method without budgets), paired by photograph,
+Differences are from E-LIME at the same fill and budget (or at the nearest number of evaluations), paired by photograph,
 under the fills that the search did not use; where the interval holds zero they read "no difference seen". The area is
 that of the first pixels, in the order of the score, with {SHARE} of the probability. Transfer is the share of masks
 that keep {SHARE} of it under the fills that the search did not use, where a method returns a mask at that budget.

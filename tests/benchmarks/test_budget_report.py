@@ -52,3 +52,11 @@ def test_the_readme_has_a_line_for_each_method_and_fill():
         "| elime | blur | 1 | 0.550, 0.500, 0.250 |  | 1.00 at 0.20 |",
         "| lime | blur | 1 | 0.550, 0.500, 0.250 |  |  |",
     ]
+
+
+def test_a_method_of_another_budget_is_compared_at_the_nearest_number_of_evaluations():
+    rows = [row("elime", "a", 0.5) | {"budget": budget, "evaluations": budget} for budget in (60, 250, 1000)]
+    rows[1]["black"] = {**rows[1]["black"], "insertion": 0.3}
+    rows.append(row("converged", "a", 0.5) | {"budget": 400, "evaluations": 230})
+    (entry,) = (entry for entry in figures(rows, FILLS) if entry["method"] == "converged")
+    assert entry[OTHERS]["insertion"][DIFFERENCE][0] == pytest.approx(0.2)
