@@ -96,12 +96,12 @@ def _mobilenet_v3(stages: tuple[mobilenet_v3.Stage, ...], width: float = 1.0, mi
 
 
 def _efficientnet_lite(width: float, depth: float, side: int) -> Architecture:
-    config = efficientnet_lite.EfficientNetLiteConfig(width, depth)
+    config = efficientnet_lite.scaled(width, depth)
     converted = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3, "interpolation": "bicubic"}
     return Architecture(
-        functools.partial(efficientnet_lite.EfficientNetLite, config),
+        functools.partial(mobilenet_v2.MobileNetV2, config),
         lambda: (
-            WeightLayout("timm", efficientnet_lite.timm_table(config), same_epsilon=1e-3),
+            WeightLayout("timm", mobilenet_v2.timm_table(config), same_epsilon=1e-3),
             WeightLayout(
                 "TensorFlow's, converted",
                 efficientnet_lite.converted_table(config),

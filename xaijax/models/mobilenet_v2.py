@@ -23,6 +23,7 @@ class MobileNetV2Config:
     Attributes:
         width: multiplies every number of channels.
         stages: expansion, channels, blocks and first stride of each stage.
+        kernels: of the depthwise convolutions, for each stage; 3 where there are none.
         stem: channels of the first convolution.
         last: channels of the last convolution, not multiplied below width 1.
         fixed_ends: whether `stem` and `last` are not multiplied at all.
@@ -38,6 +39,7 @@ class MobileNetV2Config:
         (6, 160, 3, 2),
         (6, 320, 1, 1),
     )
+    kernels: tuple[int, ...] = ()
     stem: int = 32
     last: int = 1280
     fixed_ends: bool = False
@@ -64,13 +66,22 @@ class MobileNetV2(nnx.Module):
         width = round_channels(config.stem * ends)
         self.stem = ConvNorm(channels, width, stride=2, padding=padding, activation=relu6, rngs=rngs)
         stages = []
-        for expansion, out, depth, first_stride in config.stages:
+        kernels = config.kernels or (3,) * len(config.stages)
+        for (expansion, out, depth, first_stride), kernel_size in zip(config.stages, kernels, strict=True):
             out = round_channels(out * config.width)
             blocks = []
             for position in range(depth):
                 stride = first_stride if position == 0 else 1
                 blocks.append(
-                    InvertedResidual(width, out, stride=stride, expansion=expansion, padding=padding, rngs=rngs)
+                    InvertedResidual(
+                        width,
+                        out,
+                        stride=stride,
+                        expansion=expansion,
+                        kernel_size=kernel_size,
+                        padding=padding,
+                        rngs=rngs,
+                    )
                 )
                 width = out
             stages.append(nnx.List(blocks))

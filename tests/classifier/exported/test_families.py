@@ -9,7 +9,7 @@ from tests.classifier.exported.families import REST, TEN, build
 from xaijax import Classifier
 
 
-def load_and_compare(name):
+def assert_logits_are_pytorchs(name):
     module, (channels, height, width) = build(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what torch.export and timm do
@@ -27,10 +27,10 @@ def load_and_compare(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TEN)
 def test_logits_are_pytorchs(name):
-    load_and_compare(name)
+    assert_logits_are_pytorchs(name)
 
 
 @pytest.mark.outside
 @pytest.mark.parametrize("name", REST)
 def test_logits_of_the_other_families_are_pytorchs(name):
-    load_and_compare(name)
+    assert_logits_are_pytorchs(name)

@@ -48,7 +48,7 @@ def logits_of(module, images=IMAGES):
         return module.eval()(torch.from_numpy(pixels.astype(np.float32).transpose(0, 3, 1, 2).copy())).numpy()
 
 
-def close(classifier, module, tolerance=1e-4):
+def assert_close(classifier, module, tolerance=1e-4):
     expected = logits_of(module)
     np.testing.assert_allclose(classifier(IMAGES), expected, atol=tolerance * np.abs(expected).max())
 
@@ -64,8 +64,8 @@ def test_logits_are_pytorchs_and_the_module_stays_as_it_was(small):
     module.branch.eval()
     classifier = Classifier.from_torch(module, **FACTS)
     assert (module.training, module.branch.training, module.norm.training) == (True, False, True)
-    close(classifier, module)
-    close(small[1], small[0])
+    assert_close(classifier, module)
+    assert_close(small[1], small[0])
 
 
 def test_batch_norms_are_folded_and_two_exports_share_a_program(small):
@@ -119,7 +119,7 @@ def _on_host(module, images):
 
 
 def test_in_bfloat16_logits_come_close(small):
-    close(Classifier.from_torch(small[0], dtype="bfloat16", **FACTS), small[0], tolerance=0.05)
+    assert_close(Classifier.from_torch(small[0], dtype="bfloat16", **FACTS), small[0], tolerance=0.05)
 
 
 class Calls(nn.Module):
@@ -176,7 +176,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_steps_are_pytorchs(name):
     module = Calls(FUNCTIONS[name])
-    close(Classifier.from_torch(module, **FACTS), module)
+    assert_close(Classifier.from_torch(module, **FACTS), module)
 
 
 def test_what_is_not_known_names_itself_and_a_way_out():
