@@ -42,7 +42,7 @@ def test_explain_writes_a_run(photos, tmp_path, capsys):
     assert "3 of 3 images explained" in printed.out
     assert all("compiling" in line for line in printed.err.splitlines())  # said where it takes long
     rows = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]
-    assert [row["evaluations"] for row in rows] == [30, 30, 30]
+    assert all(27 < row["evaluations"] <= 30 for row in rows), "a mask takes up to three"
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["settings"]["options"]["segmentation"] == "grid"
 
