@@ -15,6 +15,10 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 """Pixels before and after, in height and in width."""
 
 
+CACHED_FLOATS = 2**18
+"""Size of an array of one image, in floats, up to which a CPU's caches serve a batch of images."""
+
+
 def spatial_padding(size: tuple[int, int], kernel: tuple[int, int], stride: int, padding: Padding) -> Pads:
     """Returns the pixels to pad `(before, after)` in height and width for a kernel at a stride."""
     if padding == "symmetric":

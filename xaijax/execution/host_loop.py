@@ -104,7 +104,9 @@ def _evaluate_on_host(
     targets = method.targets(searches.states, batch)
 
     each = len(new) // len(scenario.images)
-    shared = np.asarray(call_compiled(shared_pairs, (scenario, genomes, searches.states.new), ()))
+    shared = np.zeros_like(new)
+    if each > 1:
+        shared = np.asarray(call_compiled(shared_pairs, (scenario, genomes, searches.states.new), ()))
 
     def evaluate_pairs(pairs: np.ndarray, view: int) -> Any:
         read = jax.tree.map(lambda value: np.zeros((*new.shape, *value.shape), value.dtype), readout.values)

@@ -10,12 +10,9 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from xaijax.convolution import Padding, convolve, one_by_one
+from xaijax.convolution import CACHED_FLOATS, Padding, convolve, one_by_one
 
 Activation = Callable[[jax.Array], jax.Array]
-
-CACHED_FLOATS = 2**18
-"""Size of a layer's largest array per image, in floats, up to which a CPU's caches still serve a batch of images."""
 
 
 def relu6(x: jax.Array) -> jax.Array:

@@ -45,8 +45,7 @@ def load(
     Args:
         name: one of `names()`, or timm's name of the same network.
         weights: a safetensors file or a checkpoint of PyTorch, with torchvision's or timm's names,
-            `hf:owner/repo[@revision]`, or a folder that
-            `save` wrote; None for an embedded network.
+            `hf:owner/repo[@revision]`, or a folder that `save` wrote; None for an embedded network.
         num_classes: None takes the number stated by the weights' source, else that of the published weights.
         channels: of an image; None takes the number stated by the weights' source, else 3.
         mean: per channel, of [0, 1] pixels; None takes the one stated by the weights' source, else the network's usual.

@@ -201,7 +201,7 @@ for _name, _function in ELEMENTWISE.items():
     _add_elementwise(_name, _function)
 
 
-@_operator("add", "sub")
+@_operator("add")
 def _add(x: Any, y: Any, *, dtype: Any, alpha: float = 1, sign: int = 1) -> Tensor:
     return _elementwise(lambda x, y: x + sign * alpha * y if sign * alpha != 1 else x + y, x, y)
 
@@ -324,6 +324,22 @@ def _group_norm(
     return (Tensor(found.astype(x.array.dtype)),)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Windows:
+    """The windows of a pooling, in height and in width."""
+
+    sizes: tuple[int, int]
+    strides: tuple[int, int]
+    paddings: tuple[int, int]
+    pads: tuple[tuple[int, int], tuple[int, int]]  # pixels before and after
+
+
+def _windows(x: Tensor, kernel: Any, stride: Any, padding: Any, ceil: bool) -> _Windows:
+    sizes, strides, paddings = _pair(kernel), _pair(stride, kernel), _pair(padding)
+    above, aside = (_window(x.shape[2 + i], sizes[i], strides[i], paddings[i], ceil) for i in (0, 1))
+    return _Windows(sizes, strides, paddings, (above, aside))
+
+
 def _window(size: int, kernel: int, stride: int, padding: int, ceil: bool) -> tuple[int, int]:
     """Returns the pixels to pad before and after an axis for windows as PyTorch places them."""
     if not ceil:
@@ -345,15 +361,13 @@ def _max_pool(
     *,
     dtype: Any,
 ) -> tuple[Tensor, ...]:
-    sizes, strides, paddings = _pair(kernel), _pair(stride, kernel), _pair(padding)
     if _pair(dilation) != (1, 1):
         raise ValueError("a dilated pooling")
-    images = x.images
-    pads = [_window(images.shape[axis + 1], sizes[axis], strides[axis], paddings[axis], ceil) for axis in (0, 1)]
-    if sizes[0] == sizes[1] and strides[0] == strides[1]:
-        return (Tensor(max_pool(images, sizes[0], strides[0], (pads[0], pads[1])), is_last=True),)
-    found = lax.reduce_window(images, -jnp.inf, lax.max, (1, *sizes, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0)))
-    return (Tensor(found, is_last=True),)
+    over = _windows(x, kernel, stride, padding, ceil)
+    if over.sizes[0] == over.sizes[1] and over.strides[0] == over.strides[1]:
+        return (Tensor(max_pool(x.images, over.sizes[0], over.strides[0], over.pads), is_last=True),)
+    windows, pads = ((1, *over.sizes, 1), (1, *over.strides, 1)), ((0, 0), *over.pads, (0, 0))
+    return (Tensor(lax.reduce_window(x.images, -jnp.inf, lax.max, *windows, pads), is_last=True),)
 
 
 @_operator("avg_pool2d")
@@ -368,19 +382,18 @@ def _mean_pool(
     *,
     dtype: Any,
 ) -> Tensor:
-    sizes, strides, paddings = _pair(kernel), _pair(stride, kernel), _pair(padding)
-    images = x.images.astype(jnp.float32)
-    pads = [_window(images.shape[axis + 1], sizes[axis], strides[axis], paddings[axis], ceil) for axis in (0, 1)]
-    windows = ((1, *sizes, 1), (1, *strides, 1))
+    over = _windows(x, kernel, stride, padding, ceil)
+    images, pads = x.images.astype(jnp.float32), over.pads
+    windows = ((1, *over.sizes, 1), (1, *over.strides, 1))
     total = lax.reduce_window(images, 0.0, lax.add, *windows, ((0, 0), *pads, (0, 0)))
     if divisor is not None:
         return Tensor((total / divisor).astype(x.array.dtype), is_last=True)
     # Of the pixels in a window count the image's, and those of the padding where asked, but none beyond it.
     ones = np.ones((1, *images.shape[1:3], 1), np.float32)
-    beyond = pads
+    beyond: Any = pads
     if count_padding:
-        ones = np.pad(ones, ((0, 0), *((each, each) for each in paddings), (0, 0)), constant_values=1)
-        beyond = [(before - each, after - each) for (before, after), each in zip(pads, paddings, strict=True)]
+        ones = np.pad(ones, ((0, 0), *((each, each) for each in over.paddings), (0, 0)), constant_values=1)
+        beyond = tuple((before - each, after - each) for (before, after), each in zip(pads, over.paddings, strict=True))
     count = lax.reduce_window(jnp.asarray(ones), 0.0, lax.add, *windows, ((0, 0), *beyond, (0, 0)))
     return Tensor((total / count).astype(x.array.dtype), is_last=True)
 
@@ -437,18 +450,14 @@ def _pad(x: Tensor, padding: Any, value: float = 0, *, dtype: Any) -> Tensor:
 # Products
 
 
-def _product(x: jax.Array, y: jax.Array) -> jax.Array:
-    return jnp.matmul(x, y)
-
-
 @_operator("mm", "bmm")
 def _matmul(x: Tensor, y: Tensor, *, dtype: Any) -> Tensor:
-    return Tensor(_product(x.plain, y.plain))
+    return Tensor(jnp.matmul(x.plain, y.plain))
 
 
 @_operator("addmm", "baddbmm")
 def _addmm(bias: Tensor, x: Tensor, y: Tensor, *, dtype: Any, beta: float = 1, alpha: float = 1) -> Tensor:
-    found = _product(x.plain, y.plain)
+    found = jnp.matmul(x.plain, y.plain)
     found = found if alpha == 1 else alpha * found
     return Tensor(found + (bias.plain if beta == 1 else beta * bias.plain))
 
@@ -530,7 +539,7 @@ def _norm(x: Tensor, order: float = 2, axes: Any = None, keep: bool = False, *, 
     return _reduce(norm, x, axes, keep)
 
 
-@_operator("_softmax", "_log_softmax")
+@_operator("_softmax")
 def _softmax(x: Tensor, axis: int, half: bool = False, *, dtype: Any, log: bool = False) -> Tensor:
     array = x.plain.astype(jnp.float32)
     found = jax.nn.log_softmax(array, axis=axis) if log else jax.nn.softmax(array, axis=axis)
@@ -720,7 +729,7 @@ def _ones(shape: Any, *, dtype: Any, to: str | None = None, **_: Any) -> Tensor:
     return Tensor(jnp.ones(tuple(shape), _typed(to, dtype)))
 
 
-@_operator("full_like", "zeros_like", "ones_like")
+@_operator("full_like", "zeros_like")
 def _full_like(x: Tensor, value: Any = 0, *, dtype: Any, to: str | None = None, **_: Any) -> Tensor:
     return Tensor(jnp.full_like(x.array, value, dtype=_typed(to, dtype, x.array.dtype)), x.is_last)
 

@@ -10,9 +10,7 @@ from jax import lax
 
 from xaijax.classifier.exported.operators import OPERATORS, Tensor, promoting
 from xaijax.classifier.forward import Forward, Parameters, Taps
-
-CACHED_FLOATS = 2**18
-"""Size of an array of one image, in floats, up to which a CPU's caches serve a batch of images."""
+from xaijax.convolution import CACHED_FLOATS
 
 
 @dataclasses.dataclass(frozen=True)
